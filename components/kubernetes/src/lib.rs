@@ -1,0 +1,1 @@
+//! Kubernetes for every building block it can serve.

@@ -1,0 +1,1 @@
+//! Redis for every building block it can serve.

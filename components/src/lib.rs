@@ -1,0 +1,1 @@
+//! Building-block traits, metadata decoding, registry and in-memory backends.

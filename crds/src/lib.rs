@@ -1,0 +1,1 @@
+//! Dapr's custom resource types and the generator of their CRDs.

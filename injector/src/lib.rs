@@ -1,0 +1,1 @@
+//! Admission webhook that puts a sidecar into annotated pods.

@@ -1,0 +1,1 @@
+//! One process: logs, health, metrics, signals, supervised tasks, drain.

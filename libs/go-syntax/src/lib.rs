@@ -1,0 +1,8 @@
+//! Textual forms that Dapr's users write for its Go programs, read the way Go reads them: durations
+//! (`1h2m3.5s`) and permissive booleans. A leaf: no I/O, no dependency on anything of ours.
+
+mod boolean;
+mod duration;
+
+pub use boolean::truthy;
+pub use duration::{DurationError, GoDuration, parse_duration};

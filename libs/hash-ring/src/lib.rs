@@ -1,0 +1,1 @@
+//! Dapr's consistent-hash ring, point for point.

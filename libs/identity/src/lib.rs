@@ -1,0 +1,1 @@
+//! SPIFFE identities, SVIDs, trust bundles and the TLS made from them.

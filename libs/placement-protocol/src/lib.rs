@@ -1,0 +1,1 @@
+//! Both halves of placement dissemination as pure state machines.

@@ -1,0 +1,1 @@
+//! Obtains and renews an SVID from sentry.

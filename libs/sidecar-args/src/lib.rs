@@ -1,0 +1,1 @@
+//! The contract between injector and sidecar: annotations, flags, environment, ports.

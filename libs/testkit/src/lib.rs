@@ -1,0 +1,1 @@
+//! Test harness: real binaries, servers and Kubernetes.

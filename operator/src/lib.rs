@@ -1,0 +1,1 @@
+//! Watches Dapr's custom resources and streams them to sidecars.

@@ -1,0 +1,1 @@
+//! Keeps the table that says which sidecar hosts which actor.

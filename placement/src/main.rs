@@ -1,0 +1,3 @@
+//! The `placement` binary.
+
+fn main() {}

@@ -1,0 +1,33 @@
+//! Compiles the .proto files without an installed protoc.
+
+use std::{env, fs, path::PathBuf};
+
+use prost::Message as _;
+
+/// Every file of the contract; files they import are found through the same root.
+const FILES: &[&str] = &[
+    "dapr/proto/common/v1/common.proto",
+    "dapr/proto/components/v1/components.proto",
+    "dapr/proto/internals/v1/internals.proto",
+    "dapr/proto/operator/v1/operator.proto",
+    "dapr/proto/placement/v1/placement.proto",
+    "dapr/proto/runtime/v1/runtime.proto",
+    "dapr/proto/scheduler/v1/scheduler.proto",
+    "dapr/proto/sentry/v1/sentry.proto",
+    "dapr/proto/workflows/v1/workflows.proto",
+    "durabletask/backend/v1/backend.proto",
+    "durabletask/orchestrator_service.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=dapr");
+    println!("cargo::rerun-if-changed=durabletask");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .include_file("packages.rs")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! SPIFFE certificate authority of the mesh.

@@ -1,0 +1,3 @@
+//! The `sentry` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Actor host, calls, state and placement client of the sidecar.

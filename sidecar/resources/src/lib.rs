@@ -1,0 +1,1 @@
+//! Loads the sidecar's resources and swaps them while running.
