@@ -1,1 +1,52 @@
 //! Dapr's custom resource types and the generator of their CRDs.
+//!
+//! ```text
+//! the types of this crate ──schema──▶ CRD ──crdgen──▶ charts/dapr/crds/*.yaml
+//!          │
+//!          └──serde──▶ what the API server, the operator's stream and files on disk hold
+//! ```
+//!
+//! Decoding is lenient, as upstream's programs are: what is absent or `null` takes its zero value, and unknown fields are
+//! ignored. Deciding what a resource means, and refusing one, is the reader's part. Encoding writes every field that the
+//! schema requires, even when empty, and leaves out optional ones that are unset.
+//!
+//! The schema follows the encoded form: a field is required when encoding always writes it. A golden table in
+//! `golden/` holds upstream's fields, types, defaults and required-ness, and lists what we add.
+//!
+//! Absent on purpose: a Kubernetes client, any I/O (but for the generator), conversions into domain types.
+
+mod component;
+mod configuration;
+mod definition;
+mod lenient;
+mod value;
+
+pub use component::{Auth, Component, ComponentSpec};
+pub use configuration::access_control::{AccessControlSpec, AppOperationAction, AppPolicySpec};
+pub use configuration::metrics::{
+    MetricHttp, MetricLabel, MetricSpec, MetricsRule, WorkflowMetrics,
+};
+pub use configuration::mtls::{MtlsSpec, ValidatorSpec};
+pub use configuration::pipeline::{HandlerSpec, PipelineSpec, SelectorField, SelectorSpec};
+pub use configuration::tracing::{OtelSpec, TracingSpec, ZipkinSpec};
+pub use configuration::workflow::{
+    NamedConcurrencyLimit, WorkflowSpec, WorkflowStateRetentionPolicy,
+};
+pub use configuration::{
+    ApiAccessRule, ApiLoggingSpec, ApiSpec, ComponentsSpec, Configuration, ConfigurationSpec,
+    FeatureSpec, LoggingSpec, NameResolutionSpec, SecretsScope, SecretsSpec, WasmSpec,
+};
+pub use definition::{Manifest, manifests};
+pub use value::{NameValuePair, SecretKeyRef};
+
+/// API group of every Dapr resource.
+pub const GROUP: &str = "dapr.io";
+
+/// API version of Component and Configuration.
+pub const V1ALPHA1: &str = "v1alpha1";
+
+/// `apiVersion` of Component and Configuration.
+pub const API_VERSION_V1ALPHA1: &str = "dapr.io/v1alpha1";
+
+/// Name of the Configuration that holds the control plane's own settings, in the control plane's namespace.
+pub const SYSTEM_CONFIGURATION: &str = "daprsystem";

@@ -1,0 +1,199 @@
+//! From our types to CustomResourceDefinitions, and to the files of the chart.
+//!
+//! A structural schema of the API server is a narrow dialect: no references, no `null` types, one `type` per node. The
+//! generator inlines everything; [`structural`] takes out the rest.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
+    CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceValidation,
+    JSONSchemaProps,
+};
+use kube_core::{ObjectMeta, Resource};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::{Component, Configuration};
+
+/// One CRD and the name of its file in the chart's `crds/` folder, which the CLI relies on.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Name of the file, without folder.
+    pub file: &'static str,
+    /// What the file holds.
+    pub definition: CustomResourceDefinition,
+}
+
+/// Every CRD of this crate.
+pub fn manifests() -> Vec<Manifest> {
+    vec![
+        Manifest {
+            file: "components.yaml",
+            definition: definition::<Component>(vec![
+                column("Type", ".spec.type", "What serves the building block"),
+                column("Version", ".spec.version", "Version of the component type"),
+                CustomResourceColumnDefinition {
+                    priority: Some(1), // only with `-o wide`
+                    ..column(
+                        "Scopes",
+                        ".scopes",
+                        "App ids that may use it; none means all",
+                    )
+                },
+                age_column(),
+            ]),
+        },
+        Manifest {
+            file: "configuration.yaml",
+            definition: definition::<Configuration>(Vec::new()),
+        },
+    ]
+}
+
+/// Schema of an object's `metadata`, which the API server fills in by itself.
+pub(crate) fn object_metadata(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object" })
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    /// The file's text.
+    pub fn yaml(&self) -> String {
+        let body = serde_saphyr::to_string(&self.definition)
+            .expect("a CRD holds nothing that YAML cannot");
+        format!(
+            "# Generated from the types in crds/ by `cargo run -p trilby-crds`. Do not edit.\n---\n{body}"
+        )
+    }
+}
+
+/// The CRD of a namespaced resource with one version.
+fn definition<K>(columns: Vec<CustomResourceColumnDefinition>) -> CustomResourceDefinition
+where
+    K: Resource<DynamicType = ()> + JsonSchema,
+{
+    let kind = K::kind(&()).into_owned();
+    let plural = K::plural(&()).into_owned();
+    CustomResourceDefinition {
+        metadata: ObjectMeta {
+            name: Some(format!("{plural}.{}", K::group(&()))),
+            labels: Some([("app.kubernetes.io/part-of".to_owned(), "dapr".to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        spec: CustomResourceDefinitionSpec {
+            group: K::group(&()).into_owned(),
+            names: CustomResourceDefinitionNames {
+                categories: Some(vec!["dapr".to_owned()]),
+                list_kind: Some(format!("{kind}List")),
+                singular: Some(kind.to_lowercase()),
+                plural,
+                kind,
+                short_names: None,
+            },
+            scope: "Namespaced".to_owned(),
+            versions: vec![CustomResourceDefinitionVersion {
+                name: K::version(&()).into_owned(),
+                served: true,
+                storage: true,
+                additional_printer_columns: Some(columns).filter(|columns| !columns.is_empty()),
+                schema: Some(CustomResourceValidation {
+                    open_api_v3_schema: Some(root_schema::<K>()),
+                }),
+                ..CustomResourceDefinitionVersion::default()
+            }],
+            ..CustomResourceDefinitionSpec::default()
+        },
+        status: None,
+    }
+}
+
+fn column(name: &str, json_path: &str, description: &str) -> CustomResourceColumnDefinition {
+    CustomResourceColumnDefinition {
+        name: name.to_owned(),
+        type_: "string".to_owned(),
+        json_path: json_path.to_owned(),
+        description: Some(description.to_owned()),
+        ..CustomResourceColumnDefinition::default()
+    }
+}
+
+/// The age that `kubectl` shows by itself only when a resource has no columns of its own.
+fn age_column() -> CustomResourceColumnDefinition {
+    CustomResourceColumnDefinition {
+        name: "Age".to_owned(),
+        type_: "date".to_owned(),
+        json_path: ".metadata.creationTimestamp".to_owned(),
+        ..CustomResourceColumnDefinition::default()
+    }
+}
+
+/// Schema of the whole object: our type's, and the two fields that every object has.
+fn root_schema<K: JsonSchema>() -> JSONSchemaProps {
+    // Required is what encoding always writes, so the schema describes the encoded form.
+    let settings = SchemaSettings::draft07().for_serialize().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut root = settings
+        .into_generator()
+        .into_root_schema_for::<K>()
+        .to_value();
+    structural(&mut root);
+    if let Some(object) = root.as_object_mut() {
+        object.remove("required"); // as upstream: an object without `spec` is accepted
+        object.remove("title");
+    }
+    root["properties"]["apiVersion"] =
+        json!({ "type": "string", "description": "Group and version of this resource." });
+    root["properties"]["kind"] =
+        json!({ "type": "string", "description": "Kind of this resource." });
+    serde_json::from_value(root).expect("the generator writes valid schemas")
+}
+
+/// Rewrites one node, and all below it, into what the API server takes.
+fn structural(node: &mut Value) {
+    let Some(node) = node.as_object_mut() else {
+        return;
+    };
+    unwrap_nullable(node);
+    node.remove("default"); // Rust's zero values are no defaults of the API
+    if let Some(default) = node.remove("x-default") {
+        node.insert("default".to_owned(), default);
+    }
+    if node.get("format").is_some_and(|format| format != "int32") {
+        node.remove("format");
+    }
+    if let Some(Value::String(text)) = node.get_mut("description") {
+        *text = text.replace('\n', " ");
+    }
+    for key in ["items", "additionalProperties"] {
+        node.get_mut(key).into_iter().for_each(structural);
+    }
+    if let Some(Value::Object(properties)) = node.get_mut("properties") {
+        properties.values_mut().for_each(structural);
+    }
+}
+
+/// `T or null` becomes `T`: an unset field is absent in the API, never null.
+fn unwrap_nullable(node: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = node.get_mut("type") {
+        types.retain(|name| name != "null");
+        let only = types.first().cloned().expect("a type besides null");
+        node.insert("type".to_owned(), only);
+    }
+    let Some(Value::Array(alternatives)) = node.remove("anyOf") else {
+        return;
+    };
+    for alternative in alternatives
+        .into_iter()
+        .filter(|alternative| alternative["type"] != "null")
+    {
+        let Value::Object(inner) = alternative else {
+            continue;
+        };
+        for (key, value) in inner {
+            node.entry(key).or_insert(value); // the field's own description wins over its type's
+        }
+    }
+}
