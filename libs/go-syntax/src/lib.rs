@@ -4,5 +4,5 @@
 mod boolean;
 mod duration;
 
-pub use boolean::truthy;
+pub use boolean::{BoolError, parse_bool, truthy};
 pub use duration::{DurationError, GoDuration, parse_duration};
