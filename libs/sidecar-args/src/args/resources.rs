@@ -11,7 +11,7 @@ use crate::{CommaList, InitEndpoint, InitEndpointError, Written, list::entries};
 const DEFAULT_RECONCILE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the sidecar loads, and from where.
-#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub struct ResourceArgs {
     /// Folders of resources; repeatable.
     #[arg(long, allow_hyphen_values = true)]
@@ -34,19 +34,6 @@ pub struct ResourceArgs {
 }
 
 // === impl ResourceArgs ===
-
-impl Default for ResourceArgs {
-    fn default() -> Self {
-        Self {
-            resources_path: Vec::new(),
-            components_path: String::new(),
-            config: Vec::new(),
-            hot_reload_reconcile_interval: None,
-            disable_builtin_k8s_secret_store: false,
-            disable_init_endpoints: Vec::new(),
-        }
-    }
-}
 
 impl ResourceArgs {
     /// Folders of resources, in the order given.
