@@ -1,0 +1,227 @@
+//! The health and metrics servers.
+//!
+//! Both run on one thread with a runtime of its own: they answer while the service is busy, and a probe never
+//! takes a turn on the service's workers. Connections are few, short-lived and bounded.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::RwLock;
+use prometheus::{Encoder, Registry, TextEncoder};
+use tokio::sync::Semaphore;
+use tracing::{debug, info, warn};
+
+use crate::{log::LogHandle, readiness::Readiness};
+
+#[cfg(test)]
+mod tests;
+
+/// Open connections per server; more wait in the system's backlog.
+const CONNECTIONS: usize = 64;
+/// How long a client may take to send its request line and headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The answer of a route on the health port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminReply {
+    status: StatusCode,
+    content_type: &'static str,
+    body: String,
+}
+
+/// `GET` routes that services add to the health port. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct AdminRoutes(Arc<RwLock<BTreeMap<&'static str, Route>>>);
+
+pub(crate) type Route = Arc<dyn Fn() -> AdminReply + Send + Sync>;
+
+/// What the health port answers from.
+pub(crate) struct Health {
+    pub readiness: Readiness,
+    pub routes: AdminRoutes,
+    /// Present only where changing the log level is allowed.
+    pub log: Option<LogHandle>,
+}
+
+type Answer = Arc<dyn Fn(&Method, &str) -> AdminReply + Send + Sync>;
+
+/// Servers with open sockets, not answering yet.
+#[derive(Default)]
+pub(crate) struct Admin(Vec<(TcpListener, Answer)>);
+
+impl AdminReply {
+    /// `200 OK` with a JSON document.
+    #[must_use]
+    pub fn json(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: "application/json",
+            body,
+        }
+    }
+
+    fn text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            body: body.into(),
+        }
+    }
+}
+
+impl AdminRoutes {
+    pub(crate) fn insert(&self, path: &'static str, route: Route) {
+        self.0.write().insert(path, route);
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<Route> {
+        self.0.read().get(path).cloned()
+    }
+}
+
+impl Admin {
+    /// Adds the health server. The log level can be changed only where the port is not reachable from outside.
+    pub(crate) fn health(&mut self, listener: TcpListener, mut health: Health) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        info!(target: "dapr.health", %address, "health server listening");
+        health.log = health.log.filter(|_| address.ip().is_loopback());
+        self.0.push((
+            listener,
+            Arc::new(move |method, path| answer_health(&health, method, path)),
+        ));
+        Ok(())
+    }
+
+    /// Adds the metrics server, which answers any path.
+    pub(crate) fn metrics(&mut self, listener: TcpListener, registry: Registry) -> io::Result<()> {
+        info!(target: "dapr.metrics", address = %listener.local_addr()?, "metrics server listening");
+        self.0.push((
+            listener,
+            Arc::new(move |_method, _path| answer_metrics(&registry)),
+        ));
+        Ok(())
+    }
+
+    /// Answers on a thread of its own until the process ends.
+    pub(crate) fn start(self) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("admin".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || runtime.block_on(self.serve()))?;
+        Ok(())
+    }
+
+    async fn serve(self) {
+        let mut servers = tokio::task::JoinSet::new();
+        for (listener, answer) in self.0 {
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => drop(servers.spawn(accept(listener, answer))),
+                Err(error) => warn!(%error, "cannot serve health or metrics"),
+            }
+        }
+        while servers.join_next().await.is_some() {}
+    }
+}
+
+fn answer_health(health: &Health, method: &Method, path: &str) -> AdminReply {
+    if let (Some(level), Some(log)) = (path.strip_prefix("/log-level/"), &health.log) {
+        return set_level(log, method, level);
+    }
+    if path == "/healthz" {
+        return match health.readiness.missing() {
+            _ if health.readiness.is_ready() => AdminReply::text(StatusCode::OK, ""),
+            missing => AdminReply::text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("not ready\n{}\n", missing.join("\n")),
+            ),
+        };
+    }
+    match health.routes.get(path) {
+        Some(route) => route(),
+        None => AdminReply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
+}
+
+fn set_level(log: &LogHandle, method: &Method, level: &str) -> AdminReply {
+    if method != Method::PUT {
+        return AdminReply::text(StatusCode::METHOD_NOT_ALLOWED, "use PUT\n");
+    }
+    match log.set_level(level) {
+        Ok(()) => AdminReply::text(StatusCode::OK, ""),
+        Err(error) => AdminReply::text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
+}
+
+fn answer_metrics(registry: &Registry) -> AdminReply {
+    let mut text = Vec::new();
+    match TextEncoder::new().encode(&registry.gather(), &mut text) {
+        Ok(()) => AdminReply {
+            status: StatusCode::OK,
+            content_type: prometheus::TEXT_FORMAT,
+            body: String::from_utf8_lossy(&text).into_owned(),
+        },
+        Err(error) => AdminReply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, answer: Answer) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let slot = Arc::clone(&slots).acquire_owned().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let answer = Arc::clone(&answer);
+                tokio::spawn(async move {
+                    serve_connection(stream, peer, answer).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: give the service time to close some.
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(stream: tokio::net::TcpStream, peer: SocketAddr, answer: Answer) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let reply = answer(request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response(reply)) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        debug!(%error, %peer, "admin connection ended");
+    }
+}
+
+fn response(reply: AdminReply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(reply.body));
+    *response.status_mut() = reply.status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(reply.content_type),
+    );
+    response
+}
