@@ -1,0 +1,233 @@
+//! The client half: what a sidecar does with the orders of placement.
+//!
+//! The outcome is a [`Routing`], replaced whole and meant to be read without locks: who owns which
+//! actor, which types are held back because a round moves them, and whether there is a table at all.
+//! Every other action concerns the stream or the actors hosted here.
+
+mod action;
+mod event;
+mod routing;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::Phase;
+
+pub use action::{Action, ProtocolError};
+pub use event::{Event, HostEntry, Tables};
+pub use routing::{Held, HostRef, Routing, TypeRoute};
+
+/// A sidecar's view of dissemination.
+#[derive(Debug)]
+pub struct Client {
+    timeout: Duration,
+    entities: Vec<Arc<str>>,
+    connected: bool,
+    /// Version of the last `lock` of this stream.
+    locked: Option<u64>,
+    progress: Progress,
+    /// When the next order of the round is due.
+    due: Option<Instant>,
+    /// Types whose calls may still be under way on the table before the last.
+    unsettled: BTreeSet<Arc<str>>,
+    routing: Arc<Routing>,
+}
+
+/// How far the last table of this stream has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// None yet, or unlocked.
+    Rest,
+    /// Installed; what it moves away is being brought to an end. `unlocked`: its `unlock` came already,
+    /// as it does when placement sends all three orders at once.
+    Settling { version: u64, unlocked: bool },
+    /// Acknowledged; its `unlock` is to come.
+    Acknowledged { version: u64 },
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A sidecar that is not connected. `timeout`: how long to wait for the next order of a round.
+    pub fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            entities: Vec::new(),
+            connected: false,
+            locked: None,
+            progress: Progress::Rest,
+            due: None,
+            unsettled: BTreeSet::new(),
+            routing: Arc::default(),
+        }
+    }
+
+    /// Takes in what happened at `now` and says what to do about it, in order.
+    pub fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Connected => self.connect(&mut actions),
+            Event::Lost => self.lose(&mut actions),
+            Event::Hosting(entities) => self.host(entities, &mut actions),
+            Event::Lock { version } => self.lock(version, now, &mut actions),
+            Event::Update { version, tables } => self.update(version, &tables, &mut actions),
+            Event::Settled { version } => self.settled(version, now, &mut actions),
+            Event::Unlock { version } => self.unlock(version, &mut actions),
+            Event::Tick => self.tick(now, &mut actions),
+        }
+        actions
+    }
+
+    /// When to come back with [`Event::Tick`], unless another event comes first.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Who owns what, as last published.
+    pub fn routing(&self) -> &Arc<Routing> {
+        &self.routing
+    }
+
+    fn connect(&mut self, actions: &mut Vec<Action>) {
+        self.connected = true;
+        actions.push(Action::Report {
+            entities: self.entities.clone(),
+        });
+    }
+
+    /// Without its stream a sidecar must assume that others have taken over its actors, and cannot
+    /// know who owns the rest. It keeps nothing: types held back by the broken round are held no
+    /// longer, and the first table of the next stream moves everything.
+    fn lose(&mut self, actions: &mut Vec<Action>) {
+        *self = Self {
+            entities: std::mem::take(&mut self.entities),
+            ..Self::new(self.timeout)
+        };
+        actions.push(Action::Publish(Arc::clone(&self.routing)));
+        actions.push(Action::HaltAll);
+    }
+
+    fn host(&mut self, mut entities: Vec<Arc<str>>, actions: &mut Vec<Action>) {
+        entities.sort_unstable();
+        entities.dedup();
+        if entities == self.entities {
+            return;
+        }
+        self.entities = entities;
+        if self.connected {
+            actions.push(Action::Report {
+                entities: self.entities.clone(),
+            });
+        }
+    }
+
+    fn lock(&mut self, version: u64, now: Instant, actions: &mut Vec<Action>) {
+        if let Some(error) = self.backwards(version) {
+            return actions.push(Action::Close(error));
+        }
+        self.locked = Some(version);
+        self.due = Some(now + self.timeout);
+        actions.push(Action::Acknowledge {
+            phase: Phase::Lock,
+            version,
+        });
+    }
+
+    fn update(&mut self, version: u64, tables: &Tables, actions: &mut Vec<Action>) {
+        if let Some(error) = self.backwards(version) {
+            return actions.push(Action::Close(error));
+        }
+        let (routing, moved) = self.routing.with(version, tables);
+        self.routing = Arc::new(routing);
+        self.unsettled.extend(moved);
+        self.locked = Some(version);
+        self.progress = Progress::Settling {
+            version,
+            unlocked: false,
+        };
+        // How long settling takes is up to this side, and bounded there.
+        self.due = None;
+        actions.push(Action::Publish(Arc::clone(&self.routing)));
+        actions.push(Action::Settle {
+            version,
+            moved: self.unsettled.iter().cloned().collect(),
+        });
+    }
+
+    fn settled(&mut self, settled: u64, now: Instant, actions: &mut Vec<Action>) {
+        let Progress::Settling { version, unlocked } = self.progress else {
+            return;
+        };
+        if version != settled {
+            return;
+        }
+        self.unsettled.clear();
+        self.progress = Progress::Acknowledged { version };
+        actions.push(Action::Acknowledge {
+            phase: Phase::Update,
+            version,
+        });
+        if unlocked {
+            self.unlock(version, actions);
+        } else {
+            self.due = Some(now + self.timeout);
+        }
+    }
+
+    fn unlock(&mut self, version: u64, actions: &mut Vec<Action>) {
+        match &mut self.progress {
+            Progress::Settling {
+                version: settling,
+                unlocked,
+            } if version >= *settling => *unlocked = true,
+            Progress::Acknowledged {
+                version: acknowledged,
+            } if version >= *acknowledged => {
+                self.release(version, actions);
+            }
+            _ => actions.push(Action::Ignored {
+                phase: Phase::Unlock,
+                version,
+            }),
+        }
+    }
+
+    fn release(&mut self, version: u64, actions: &mut Vec<Action>) {
+        self.progress = Progress::Rest;
+        if self.locked.is_none_or(|locked| locked <= version) {
+            self.due = None;
+        }
+        self.routing = Arc::new(self.routing.released());
+        actions.push(Action::Publish(Arc::clone(&self.routing)));
+        actions.push(Action::Acknowledge {
+            phase: Phase::Unlock,
+            version,
+        });
+        actions.push(Action::Ready);
+    }
+
+    fn tick(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.due.is_some_and(|due| now >= due) {
+            self.due = None;
+            let version = self.locked.unwrap_or_default();
+            actions.push(Action::Close(ProtocolError::Timeout {
+                after: self.timeout,
+                version,
+            }));
+        }
+    }
+
+    fn backwards(&self, version: u64) -> Option<ProtocolError> {
+        let expected = self.locked.filter(|locked| version < *locked)?;
+        Some(ProtocolError::VersionMismatch {
+            expected,
+            got: version,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! What can happen to a namespace.
+
+use super::{Member, StreamId};
+use crate::Phase;
+
+/// Something that happened in a namespace.
+#[derive(Debug)]
+pub enum Event<P> {
+    /// A stream arrived, with its first message.
+    Joined {
+        /// The stream.
+        stream: StreamId,
+        /// Who it says it is.
+        member: Member<P>,
+    },
+    /// A sidecar says anew which actor types it hosts.
+    Reported {
+        /// Its stream.
+        stream: StreamId,
+        /// Who it says it is now.
+        member: Member<P>,
+    },
+    /// A sidecar acknowledged an order.
+    Acked {
+        /// Its stream.
+        stream: StreamId,
+        /// What it acknowledged.
+        ack: Ack,
+    },
+    /// A message without an operation: sidecars older than the three-phase protocol send it to
+    /// report as well as to acknowledge.
+    Heartbeat {
+        /// Its stream.
+        stream: StreamId,
+        /// Who it says it is.
+        member: Member<P>,
+    },
+    /// A stream ended, from either side.
+    Closed {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The time given by [`deadline`](super::Namespace::deadline) has come.
+    Tick,
+}
+
+/// The acknowledgement of one phase of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The acknowledged phase.
+    pub phase: Phase,
+    /// The round it belongs to; without one it counts for the current round.
+    pub version: Option<u64>,
+}
