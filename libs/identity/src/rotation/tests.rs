@@ -1,0 +1,247 @@
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    Clock as _, Identity,
+    testing::{Authority, VirtualClock},
+};
+
+const URI: &str = "spiffe://td/ns/shop/cart";
+
+#[derive(Debug, Clone, PartialEq)]
+enum Seen {
+    Renewed,
+    Failed(&'static str),
+    Expired,
+}
+
+/// Answers by a script, then by certificates of one life time.
+struct Ca {
+    clock: Arc<VirtualClock>,
+    authority: Arc<Mutex<Authority>>,
+    script: Mutex<VecDeque<Result<(), &'static str>>>,
+    life: Duration,
+    asked: Mutex<Vec<Duration>>,
+    started: Instant,
+}
+
+#[async_trait]
+impl CertificateSigner for Arc<Ca> {
+    async fn sign(&self, csr_pem: &str) -> Result<Issued, SignError> {
+        self.asked.lock().push(self.started.elapsed());
+        let scripted = self.script.lock().pop_front();
+        if let Some(Err(class)) = scripted {
+            if class == "hang" {
+                std::future::pending::<()>().await;
+            }
+            let message = "no".to_owned();
+            return Err(SignError { class, message });
+        }
+        let now = self.clock.now();
+        let span = (now - Duration::from_secs(900), now + self.life);
+        let authority = self.authority.lock();
+        Ok(Issued {
+            chain_pem: authority.sign(csr_pem, &[URI], span).into_bytes(),
+            anchors_pem: Some(authority.pem().into_bytes()),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Log(Mutex<Vec<Seen>>);
+
+impl RenewalObserver for Log {
+    fn renewed(&self, _svid: &Svid) {
+        self.0.lock().push(Seen::Renewed);
+    }
+
+    fn failed(&self, error: &RenewalError, _retry_in: Duration) {
+        let class = match error {
+            RenewalError::Sign(error) => error.class,
+            RenewalError::Timeout(_) => "timeout",
+            RenewalError::Untrusted(_) => "untrusted",
+            other => panic!("{other}"),
+        };
+        self.0.lock().push(Seen::Failed(class));
+    }
+
+    fn expired(&self, _not_after: SystemTime) {
+        self.0.lock().push(Seen::Expired);
+    }
+}
+
+struct World {
+    ca: Arc<Ca>,
+    log: Arc<Log>,
+    publisher: Publisher,
+    identity: Identity,
+}
+
+fn world(life: Duration, script: &[Result<(), &'static str>]) -> World {
+    let clock = VirtualClock::start();
+    let authority = Authority::new("root");
+    let (publisher, identity) = Publisher::new(authority.bundle(), clock.clone());
+    let ca = Arc::new(Ca {
+        clock,
+        authority: Arc::new(Mutex::new(authority)),
+        script: Mutex::new(script.iter().copied().collect()),
+        life,
+        asked: Mutex::default(),
+        started: Instant::now(),
+    });
+    World {
+        ca,
+        log: Arc::default(),
+        publisher,
+        identity,
+    }
+}
+
+impl World {
+    /// Runs the loop for a span of virtual time.
+    async fn run(&self, span: Duration, learnt_anchors: LearntAnchors) {
+        let rotation = Rotation {
+            signer: Arc::clone(&self.ca),
+            observer: self.log.clone(),
+            key_type: KeyType::Ed25519,
+            learnt_anchors,
+            schedule: Schedule::default(),
+        };
+        let run = rotation.run(self.publisher.clone());
+        assert!(tokio::time::timeout(span, run).await.is_err());
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.log.0.lock().clone()
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn renewal_comes_between_a_half_and_two_thirds_of_the_remaining_life() {
+    let world = world(24 * HOUR, &[]);
+    world.run(17 * HOUR, LearntAnchors::Ignore).await;
+    let asked = world.ca.asked.lock().clone();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[1] >= 12 * HOUR && asked[1] <= 16 * HOUR, "{asked:?}");
+    assert_eq!(world.seen(), [Seen::Renewed, Seen::Renewed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_of_seconds_are_renewed_within_seconds() {
+    let world = world(Duration::from_secs(3), &[]);
+    world
+        .run(Duration::from_secs(20), LearntAnchors::Ignore)
+        .await;
+    let seen = world.seen();
+    assert!((9..=14).contains(&seen.len()), "{seen:?}");
+    assert!(seen.iter().all(|seen| *seen == Seen::Renewed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_reported_and_retried_until_one_succeeds() {
+    let world = world(24 * HOUR, &[Err("sentry_conn"), Err("sign"), Err("hang")]);
+    world.run(HOUR, LearntAnchors::Ignore).await;
+    assert_eq!(
+        world.seen(),
+        [
+            Seen::Failed("sentry_conn"),
+            Seen::Failed("sign"),
+            Seen::Failed("timeout"),
+            Seen::Renewed
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_svid_stays_while_renewal_fails_and_its_end_is_told_once() {
+    let mut script = vec![Ok(())];
+    script.resize(2000, Err("sentry_conn"));
+    let world = world(HOUR, &script);
+    world.run(HOUR + HOUR / 2, LearntAnchors::Ignore).await;
+    let seen = world.seen();
+    let expired = seen.iter().position(|seen| *seen == Seen::Expired).unwrap();
+    assert_eq!(
+        seen.iter().filter(|seen| **seen == Seen::Expired).count(),
+        1
+    );
+    assert!(
+        seen[1..expired]
+            .iter()
+            .all(|seen| *seen == Seen::Failed("sentry_conn"))
+    );
+    assert!(expired > 100, "retries come at least every ten seconds");
+    assert!(world.identity.current().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_renewal_has_a_new_key() {
+    let world = world(Duration::from_secs(3), &[]);
+    world
+        .run(Duration::from_secs(1), LearntAnchors::Ignore)
+        .await;
+    let first = world.identity.current().unwrap();
+    world
+        .run(Duration::from_secs(1), LearntAnchors::Ignore)
+        .await;
+    assert_ne!(first.chain(), world.identity.current().unwrap().chain());
+}
+
+#[tokio::test(start_paused = true)]
+async fn learnt_anchors_are_adopted_only_where_asked() {
+    let next = Authority::new("next");
+    let (old_pem, next_pem) = (Authority::new("x").pem(), next.pem());
+    assert_ne!(old_pem, next_pem);
+    let world = world(24 * HOUR, &[]);
+    *world.ca.authority.lock() = next;
+
+    world.run(HOUR, LearntAnchors::Ignore).await;
+    assert!(world.identity.current().is_none());
+    assert!(
+        world
+            .seen()
+            .iter()
+            .all(|seen| *seen == Seen::Failed("untrusted"))
+    );
+
+    world.run(HOUR, LearntAnchors::Adopt).await;
+    assert_eq!(
+        world.identity.current_bundle().pem().replace('\r', ""),
+        next_pem.replace('\r', "")
+    );
+    assert!(world.identity.current().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn withdrawn_anchors_cause_a_renewal_at_once() {
+    let world = world(24 * HOUR, &[]);
+    let next = Authority::new("next");
+    let change = async {
+        tokio::time::sleep(HOUR).await;
+        let bundle = next.bundle();
+        *world.ca.authority.lock() = next;
+        world.publisher.publish_bundle(bundle);
+    };
+    tokio::join!(world.run(2 * HOUR, LearntAnchors::Ignore), change);
+    assert_eq!(world.seen(), [Seen::Renewed, Seen::Renewed]);
+    let asked = world.ca.asked.lock().clone();
+    assert!(asked[1] < HOUR + Duration::from_secs(1), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_before_there_are_anchors() {
+    let world = world(24 * HOUR, &[]);
+    let authority = world.identity.current_bundle();
+    world.publisher.publish_bundle(TrustBundle::empty());
+    let later = async {
+        tokio::time::sleep(HOUR).await;
+        assert!(world.ca.asked.lock().is_empty());
+        world.publisher.publish_bundle((*authority).clone());
+    };
+    tokio::join!(world.run(2 * HOUR, LearntAnchors::Ignore), later);
+    assert_eq!(world.seen(), [Seen::Renewed]);
+}
