@@ -1,1 +1,52 @@
-//! Test harness: real binaries, servers and Kubernetes.
+//! The test harness: real programs, real servers, a real Kubernetes; all on this machine, all gone afterwards.
+//!
+//! | what a test needs | where |
+//! |---|---|
+//! | a Kubernetes API, no nodes, no root, 4 s | [`ApiServer::start`], [`ApiServer::shared`] |
+//! | our programs as processes | [`services`]: `Sentry`, `Operator`, `Injector`, `Placement`, `Daprd` |
+//! | a Redis | [`servers::redis::Redis`] |
+//! | what `kubectl` and `helm` do | [`Kube`], to which both Kubernetes deref |
+//! | to wait | [`eventually()`](eventually::eventually), [`assert_eventually!`] |
+//! | HTTP | [`http::Client`] |
+//! | certificates | [`ca::Authority`] |
+//! | a port, a directory, a process | [`ports::Port`], [`state_dir::StateDir`], [`process::Process`] |
+//!
+//! ```no_run
+//! # use trilby_testkit::ApiServer;
+//! # use trilby_testkit::services::Sentry;
+//! # async fn test() {
+//! let api = ApiServer::shared().await;
+//! let namespace = api.namespace("sentry").await;
+//! let mut sentry = Sentry::new().kubernetes(api.kubeconfig(), &namespace);
+//! sentry.start().await;
+//! api.eventually("the trust bundle is there", async |kube| {
+//!     kube.try_get_json(&namespace, "secret/dapr-trust-bundle").await
+//! })
+//! .await;
+//! # }
+//! ```
+//!
+//! What a test starts dies with it: processes on drop, and with the test's process however that ends; directories on
+//! drop, or at the next start. A requirement that is missing fails the test and says how to get it.
+//!
+//! `TRILBY_BIN_DIR` names a directory with our programs (default: that of the running build), `TRILBY_K8S_BIN` one with
+//! Kubernetes' (default: the cache of `e2e/tools.sh`).
+
+pub mod api_server;
+pub mod ca;
+mod control_plane;
+pub mod eventually;
+pub mod http;
+pub mod kube;
+pub mod network;
+mod pki;
+pub mod ports;
+pub mod process;
+pub mod programs;
+pub mod servers;
+pub mod services;
+pub mod state_dir;
+
+pub use api_server::ApiServer;
+pub use eventually::unexpected;
+pub use kube::Kube;

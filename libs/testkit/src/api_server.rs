@@ -1,0 +1,165 @@
+//! A real Kubernetes API without nodes: etcd, API server and controller manager, on loopback, as an ordinary user.
+//!
+//! Ready in about 4 s. Namespaces get their default service accounts, Deployments make pods that stay Pending, webhooks
+//! are called, tokens are issued and reviewed; nothing runs a pod.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::sync::OnceCell;
+
+use crate::control_plane::{ApiAddress, ControlPlane, Daemon};
+use crate::eventually::{PATIENCE, try_within};
+use crate::kube::Kube;
+use crate::network::Network;
+use crate::pki::Pki;
+use crate::ports::Port;
+use crate::process::{Log, Process};
+use crate::programs;
+use crate::state_dir::StateDir;
+
+const KIND: &str = "api";
+
+/// A running API server. It derefs to [`Kube`], the administrator's handle on it. Dropped, it is gone without a trace.
+#[derive(Debug)]
+pub struct ApiServer {
+    kube: Kube,
+    url: String,
+    // The order matters: fields are dropped as declared, clients before servers, the directory last.
+    _controller_manager: Process,
+    _api_server: Process,
+    _etcd: Process,
+    _ports: [Port; 4],
+    dir: StateDir,
+}
+
+impl ApiServer {
+    /// Starts one for the caller alone.
+    ///
+    /// # Panics
+    /// If a program is missing or one does not come up; the message says which, with the end of its log.
+    pub async fn start() -> Self {
+        Self::try_start()
+            .await
+            .unwrap_or_else(|error| panic!("the API server did not start: {error:#}"))
+    }
+
+    /// The one that all tests of this process share; the first caller starts it. Each test makes a namespace of its own
+    /// ([`Kube::namespace`]), and keeps away from what has none.
+    ///
+    /// # Panics
+    /// As [`ApiServer::start`].
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<ApiServer> = OnceCell::const_new();
+        SHARED.get_or_init(Self::start).await
+    }
+
+    /// `https://127.0.0.1:<port>`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The certificate of the authority that signed the server's, PEM.
+    pub fn ca_file(&self) -> std::path::PathBuf {
+        self.dir.join("pki/ca.crt")
+    }
+
+    async fn try_start() -> Result<Self> {
+        drop(StateDir::stale(KIND));
+        let dir = StateDir::create(KIND);
+        let ports = [Port::free(), Port::free(), Port::free(), Port::free()];
+        let url = format!("https://{}", ports[0].address());
+        Pki::write(&dir.join("pki"), &url, &[])?;
+        let plane = ControlPlane {
+            pki: dir.join("pki"),
+            data: dir.join("etcd"),
+            api: ApiAddress::Loopback {
+                port: ports[0].number(),
+            },
+            etcd_port: ports[1].number(),
+            etcd_peer_port: ports[2].number(),
+            controller_manager_port: ports[3].number(),
+            scheduler_port: 0,
+        };
+        let mut etcd = spawn(&plane.etcd(), dir.path())?;
+        let mut api_server = spawn(&plane.api_server(), dir.path())?;
+        let kubeconfig = dir.join("pki/admin.kubeconfig");
+        let kube = Kube::new(kubeconfig, dir.path().to_owned(), Network::Host);
+        wait_ready(&kube, &mut [&mut etcd, &mut api_server]).await?;
+        let mut controller_manager = spawn(&plane.controller_manager(), dir.path())?;
+        wait_default_account(&kube, &mut controller_manager).await?;
+        Ok(Self {
+            kube,
+            url,
+            _controller_manager: controller_manager,
+            _api_server: api_server,
+            _etcd: etcd,
+            _ports: ports,
+            dir,
+        })
+    }
+}
+
+impl Deref for ApiServer {
+    type Target = Kube;
+
+    fn deref(&self) -> &Kube {
+        &self.kube
+    }
+}
+
+fn spawn(daemon: &Daemon, dir: &Path) -> Result<Process> {
+    let mut command = Command::new(programs::kubernetes(daemon.program)?);
+    command.args(&daemon.arguments).current_dir(dir);
+    let log = Log::at(dir.join(format!("{}.log", daemon.program)));
+    Process::spawn(daemon.program, command, log)
+        .with_context(|| format!("starting {}", daemon.program))
+}
+
+async fn wait_ready(kube: &Kube, processes: &mut [&mut Process]) -> Result<()> {
+    wait(processes, async || {
+        kube.try_kubectl(&["get", "--raw=/readyz"]).await.map(drop)
+    })
+    .await
+}
+
+async fn wait_default_account(kube: &Kube, controller_manager: &mut Process) -> Result<()> {
+    wait(&mut [controller_manager], async || {
+        kube.try_get_json("default", "serviceaccount/default")
+            .await
+            .map(drop)
+    })
+    .await
+}
+
+/// Waits until the probe succeeds, but no longer than the processes live.
+async fn wait<P>(processes: &mut [&mut Process], mut probe: P) -> Result<()>
+where
+    P: AsyncFnMut() -> Result<()>,
+{
+    let outcome = try_within(PATIENCE, async || {
+        if processes
+            .iter_mut()
+            .any(|process| process.exit_status().is_some())
+        {
+            return Ok(Err(anyhow!("a process ended")));
+        }
+        probe().await.map(Ok).map_err(|error| format!("{error:#}"))
+    })
+    .await;
+    outcome
+        .map_err(|last| anyhow!(last))
+        .flatten()
+        .with_context(|| {
+            let tails = processes.iter().map(|process| {
+                format!(
+                    "{}:\n{}",
+                    process.log().path().display(),
+                    process.log().tail(15)
+                )
+            });
+            tails.collect::<Vec<_>>().join("\n")
+        })
+}

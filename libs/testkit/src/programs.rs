@@ -1,0 +1,135 @@
+//! Where the programs are that the tests start. A missing one is an error that says how to get it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, bail};
+
+/// A directory with our own programs; without it, the directory of the running build is used.
+const PRODUCT_DIR: &str = "TRILBY_BIN_DIR";
+/// A directory with the programs of Kubernetes; without it, the cache of `e2e/tools.sh` is used.
+const KUBERNETES_DIR: &str = "TRILBY_K8S_BIN";
+const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/tools.sh");
+/// Where Debian keeps what an ordinary user's PATH may lack.
+const SYSTEM_DIRS: &[&str] = &["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
+
+/// One of ours: `sentry`, `operator`, `injector`, `placement`, `daprd`, `testkit-node`.
+///
+/// # Errors
+/// If it is not built.
+pub fn product(name: &str) -> Result<PathBuf> {
+    let dir = match std::env::var_os(PRODUCT_DIR) {
+        Some(dir) => PathBuf::from(dir),
+        None => build_dir()?,
+    };
+    existing(dir.join(name)).with_context(|| {
+        let release = dir.ends_with("release");
+        let profile = if release { " --release" } else { "" };
+        format!(
+            "the program {name} is not in {}: run `cargo build{profile} --bin {name}`, or name its directory in {PRODUCT_DIR}",
+            dir.display()
+        )
+    })
+}
+
+/// The directory of this build's programs: tests live in `deps/` below it, programs in it.
+fn build_dir() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("where this program is")?;
+    let dir = own.parent().context("a program is in a directory")?;
+    Ok(if dir.ends_with("deps") {
+        dir.parent().unwrap_or(dir).to_owned()
+    } else {
+        dir.to_owned()
+    })
+}
+
+/// One that `e2e/tools.sh` builds: `kube-apiserver`, `kubectl`, `etcd`, `helm`, `coredns` and so on.
+///
+/// # Errors
+/// If they are not built.
+pub fn kubernetes(name: &str) -> Result<PathBuf> {
+    let dir = kubernetes_dir()?;
+    existing(dir.join(name)).with_context(|| {
+        format!(
+            "Kubernetes' {name} is not in {}: run `e2e/tools.sh`",
+            dir.display()
+        )
+    })
+}
+
+/// The directory of [`kubernetes`]' programs.
+///
+/// # Errors
+/// If it cannot be computed, for instance without the Go toolchain.
+pub fn kubernetes_dir() -> Result<&'static Path> {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(dir) = DIR.get() {
+        return Ok(dir);
+    }
+    let dir = match std::env::var_os(KUBERNETES_DIR) {
+        Some(dir) => PathBuf::from(dir),
+        None => ask_tools()?,
+    };
+    Ok(DIR.get_or_init(|| dir))
+}
+
+fn ask_tools() -> Result<PathBuf> {
+    let output = Command::new(TOOLS)
+        .arg("--print-dir")
+        .output()
+        .with_context(|| format!("running {TOOLS}"))?;
+    if !output.status.success() {
+        bail!(
+            "{TOOLS}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().into())
+}
+
+/// One that Debian installs.
+///
+/// # Errors
+/// If it is not installed.
+pub fn system(name: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(SYSTEM_DIRS.iter().map(PathBuf::from))
+        .find_map(|dir| existing(dir.join(name)).ok())
+        .with_context(|| {
+            format!("the program {name} is not installed: run `e2e/packages.sh` as root")
+        })
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf> {
+    if !path.is_file() {
+        bail!("{} does not exist", path.display());
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_product_names_the_command_that_makes_it() {
+        let error = format!("{:#}", product("no-such-service").unwrap_err());
+        assert!(
+            error.contains("run `cargo build --bin no-such-service`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_system_program_names_the_script_that_installs_it() {
+        let error = format!("{:#}", system("no-such-program").unwrap_err());
+        assert!(error.contains("run `e2e/packages.sh`"), "{error}");
+    }
+
+    #[test]
+    fn a_system_program_is_found() {
+        assert!(system("sh").unwrap().is_absolute());
+    }
+}

@@ -1,0 +1,3 @@
+//! Real servers that components talk to, on loopback.
+
+pub mod redis;

@@ -1,0 +1,174 @@
+//! A real Redis.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::eventually::eventually;
+use crate::ports::Port;
+use crate::process::{Log, Process};
+use crate::programs;
+use crate::state_dir::StateDir;
+
+/// A Redis server; its data lives as long as this value, also while it is stopped.
+#[derive(Debug)]
+pub struct Redis {
+    port: Port,
+    password: Option<String>,
+    process: Option<Process>,
+    dir: StateDir,
+}
+
+impl Redis {
+    /// Starts one that asks for no password.
+    ///
+    /// # Panics
+    /// If redis-server is not installed or does not come up.
+    pub async fn start() -> Self {
+        let mut redis = Self::stopped();
+        redis.resume().await;
+        redis
+    }
+
+    /// Starts one that asks for this password.
+    ///
+    /// # Panics
+    /// If redis-server is not installed or does not come up.
+    pub async fn with_password(password: &str) -> Self {
+        let mut redis = Self::stopped();
+        redis.password = Some(password.to_owned());
+        redis.resume().await;
+        redis
+    }
+
+    /// One that does not run yet: its address is known, and refuses connections until [`Redis::resume`].
+    pub fn stopped() -> Self {
+        Self {
+            port: Port::free(),
+            password: None,
+            process: None,
+            dir: StateDir::create("redis"),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// What it wrote.
+    pub fn log(&self) -> Log {
+        Log::at(self.dir.join("log"))
+    }
+
+    /// Stops it; its data is saved.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().expect("redis runs");
+        process.terminate().await;
+    }
+
+    /// Starts it on the same port, with the data it had.
+    ///
+    /// # Panics
+    /// If it runs already, is not installed, or does not come up.
+    pub async fn resume(&mut self) {
+        assert!(self.process.is_none(), "redis already runs");
+        let program = programs::system("redis-server").unwrap_or_else(|error| panic!("{error:#}"));
+        let mut command = Command::new(program);
+        command
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &self.port.number().to_string(),
+            ])
+            // A save point is what makes it write its data on SIGTERM.
+            .args(["--save", "3600 1"])
+            .arg("--dir")
+            .arg(self.dir.path());
+        if let Some(password) = &self.password {
+            command.args(["--requirepass", password]);
+        }
+        let process = Process::spawn("redis", command, self.log())
+            .unwrap_or_else(|error| panic!("starting redis: {error}"));
+        self.process = Some(process);
+        eventually("redis answers", async || {
+            match self.try_command(&["PING"]).as_deref() {
+                Ok("PONG") => Ok(()),
+                Ok(other) => Err(other.to_owned()),
+                Err(error) => Err(error.clone()),
+            }
+        })
+        .await;
+    }
+
+    /// From now on it asks for this password; connections that are up stay.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn change_password(&mut self, password: &str) {
+        self.command(&["CONFIG", "SET", "requirepass", password]);
+        self.password = Some(password.to_owned());
+    }
+
+    /// Runs one command and gives what `redis-cli` prints: `command(&["HGETALL", "app||key"])`.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn command(&self, words: &[&str]) -> String {
+        self.try_command(words)
+            .unwrap_or_else(|error| panic!("redis {words:?}: {error}"))
+    }
+
+    fn try_command(&self, words: &[&str]) -> Result<String, String> {
+        let program = programs::system("redis-cli").map_err(|error| format!("{error:#}"))?;
+        let mut command = Command::new(program);
+        command
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-e",
+                "-p",
+                &self.port.number().to_string(),
+            ])
+            .args(words);
+        if let Some(password) = &self.password {
+            command.env("REDISCLI_AUTH", password);
+        }
+        let output = command.output().map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout)
+                .trim_end()
+                .to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn data_outlives_a_stop() {
+        let mut redis = Redis::start().await;
+        redis.command(&["SET", "key", "value"]);
+        let address = redis.address();
+        redis.stop().await;
+        redis.resume().await;
+        assert_eq!(redis.address(), address);
+        assert_eq!(redis.command(&["GET", "key"]), "value");
+    }
+
+    #[tokio::test]
+    async fn a_changed_password_is_asked_for() {
+        let mut redis = Redis::with_password("old").await;
+        redis.change_password("new");
+        assert_eq!(redis.command(&["PING"]), "PONG");
+        redis.password = Some("old".to_owned());
+        assert!(redis.try_command(&["PING"]).is_err());
+    }
+}
