@@ -1,0 +1,53 @@
+//! Forms of values that recur in metadata.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Deserializer, de};
+use trilby_go_syntax::parse_duration;
+
+/// A length of time: a Go duration (`1m30s`), or a bare integer that counts seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.parse::<u64>() {
+            Ok(seconds) => Ok(Self(Duration::from_secs(seconds))),
+            Err(_) => parse_duration(&text).map(Self).map_err(de::Error::custom),
+        }
+    }
+}
+
+/// A length of time: a Go duration (`1m30s`), or a bare integer that counts milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Milliseconds(pub Duration);
+
+impl<'de> Deserialize<'de> for Milliseconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.parse::<u64>() {
+            Ok(milliseconds) => Ok(Self(Duration::from_millis(milliseconds))),
+            Err(_) => parse_duration(&text).map(Self).map_err(de::Error::custom),
+        }
+    }
+}
+
+/// A text that never appears in `Debug` output.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Sensitive(String);
+
+impl Sensitive {
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sensitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
+}

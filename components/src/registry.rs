@@ -1,0 +1,181 @@
+//! From a component's type and version to a live instance.
+//!
+//! Backends register in one visible function of the sidecar. A type that upstream has and this sidecar has
+//! not is still known by name ([`known`]), so that "misspelt", "left out of this build" and "not there yet"
+//! are three different answers.
+
+mod backend;
+mod block;
+mod known;
+
+use std::{collections::HashMap, sync::Arc};
+
+pub use backend::{Backend, ComponentContext, InitError, Instance};
+pub use block::Block;
+
+use crate::{in_memory, metadata::Metadata};
+
+/// Why a component could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// No such building block.
+    #[error(
+        "incorrect type {type_name}: it has to start with one of {}",
+        Block::prefixes()
+    )]
+    UnknownBlock {
+        /// The type as it was asked for.
+        type_name: String,
+    },
+    /// No such type, here or upstream.
+    #[error("couldn't find {} {type_name}/{version}{}", .block.noun(), suggestion(.nearest))]
+    UnknownType {
+        /// The block that the type names.
+        block: Block,
+        /// The type as it was asked for.
+        type_name: String,
+        /// The version as it was asked for.
+        version: String,
+        /// Known types that look like it, best first.
+        nearest: Vec<String>,
+    },
+    /// The type exists in this source, but this binary was built without it.
+    #[error(
+        "{type_name} is not built into this sidecar: it was built without the feature {feature:?}"
+    )]
+    CompiledOut {
+        /// The type as it was asked for.
+        type_name: String,
+        /// The Cargo feature that brings it.
+        feature: &'static str,
+    },
+    /// Upstream has the type, this sidecar does not have it yet.
+    #[error("{0} is not there yet: this sidecar knows the type but cannot serve it")]
+    NotBuiltYet(String),
+    /// The type has no such version.
+    #[error("couldn't find {} {type_name}/{version}: it has {}", .block.noun(), .supported.join(", "))]
+    UnknownVersion {
+        /// The block that the type names.
+        block: Block,
+        /// The type as it was asked for.
+        type_name: String,
+        /// The version as it was asked for.
+        version: String,
+        /// Versions that exist.
+        supported: Vec<&'static str>,
+    },
+    /// The backend refused its configuration or could not start.
+    #[error(transparent)]
+    Init(#[from] InitError),
+}
+
+impl CreateError {
+    /// Whether the same component can succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Init(InitError::Unavailable(_)))
+    }
+
+    /// Whether it failed in its backend, rather than before one was found.
+    #[must_use]
+    pub fn is_init(&self) -> bool {
+        matches!(self, Self::Init(_))
+    }
+}
+
+fn suggestion(nearest: &[String]) -> String {
+    if nearest.is_empty() {
+        String::new()
+    } else {
+        format!(". Did you mean {}?", nearest.join(" or "))
+    }
+}
+
+/// Every backend of this sidecar, by type.
+#[derive(Clone, Default)]
+pub struct Registry {
+    /// By full, lower-case type (`state.redis`), aliases included.
+    backends: HashMap<String, Arc<Backend>>,
+}
+
+impl Registry {
+    /// With the backends of this crate, which need nothing.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::default().with(in_memory::backends())
+    }
+
+    /// Adds `backends`; a later one of the same type replaces an earlier one.
+    #[must_use]
+    pub fn with(mut self, backends: Vec<Backend>) -> Self {
+        for backend in backends.into_iter().map(Arc::new) {
+            for type_name in backend.type_names() {
+                self.backends.insert(type_name, Arc::clone(&backend));
+            }
+        }
+        self
+    }
+
+    /// Creates and initialises a component. Types and versions are compared in lower case; an empty
+    /// version is the type's default.
+    ///
+    /// # Errors
+    /// See [`CreateError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future abandons the component; nothing of it stays.
+    pub async fn create(
+        &self,
+        type_name: &str,
+        version: &str,
+        context: ComponentContext,
+        metadata: Metadata,
+    ) -> Result<Instance, CreateError> {
+        let backend = self.find(type_name, version)?;
+        Ok(backend.create(context, metadata).await?)
+    }
+
+    /// The backend that serves a type and version.
+    ///
+    /// # Errors
+    /// Every [`CreateError`] but [`CreateError::Init`].
+    pub fn find(&self, type_name: &str, version: &str) -> Result<Arc<Backend>, CreateError> {
+        let lower = type_name.to_lowercase();
+        let Some((block, _)) = Block::of(&lower) else {
+            return Err(CreateError::UnknownBlock {
+                type_name: type_name.to_owned(),
+            });
+        };
+        let Some(backend) = self.backends.get(&lower) else {
+            return Err(self.absent(block, type_name, version));
+        };
+        if !backend.has_version(&version.to_lowercase()) {
+            return Err(CreateError::UnknownVersion {
+                block,
+                type_name: type_name.to_owned(),
+                version: version.to_owned(),
+                supported: backend.versions().to_vec(),
+            });
+        }
+        Ok(Arc::clone(backend))
+    }
+
+    fn absent(&self, block: Block, type_name: &str, version: &str) -> CreateError {
+        match known::find(&type_name.to_lowercase()) {
+            Some(known::Known::Feature(feature)) => CreateError::CompiledOut {
+                type_name: type_name.to_owned(),
+                feature,
+            },
+            Some(known::Known::NotYet) => CreateError::NotBuiltYet(type_name.to_owned()),
+            None => CreateError::UnknownType {
+                block,
+                type_name: type_name.to_owned(),
+                version: version.to_owned(),
+                nearest: known::nearest(&type_name.to_lowercase()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

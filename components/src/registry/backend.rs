@@ -1,0 +1,162 @@
+//! One implementation of one component type.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use super::Block;
+use crate::{
+    metadata::{Metadata, MetadataError},
+    secret::SecretStore,
+    state::StateStore,
+};
+
+/// The versions of a type that never had a second one.
+const UNVERSIONED: &[&str] = &["v1", "v0"];
+
+/// For whom a component is created.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ComponentContext {
+    /// The component's name.
+    pub name: String,
+    /// The application that the sidecar serves.
+    pub app_id: String,
+    /// The namespace that the sidecar runs in; empty outside Kubernetes when none is set.
+    pub namespace: String,
+}
+
+/// Why a backend did not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InitError {
+    /// Its metadata does not decode.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// Its configuration asks for something that cannot be, or is not there yet.
+    #[error("{0}")]
+    Invalid(String),
+    /// What it talks to cannot be reached, or refuses: a later attempt may succeed.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A live component.
+#[derive(Clone)]
+pub enum Instance {
+    /// `state.*`
+    State(Arc<dyn StateStore>),
+    /// `secretstores.*`
+    Secret(Arc<dyn SecretStore>),
+}
+
+impl Instance {
+    /// The capabilities that the metadata API lists.
+    #[must_use]
+    pub fn capabilities(&self) -> Vec<&'static str> {
+        match self {
+            Self::State(store) => store.capabilities(),
+            Self::Secret(store) => store.capabilities(),
+        }
+    }
+
+    /// Releases what it holds. Call it when no request uses it any more.
+    pub async fn close(&self) {
+        match self {
+            Self::State(store) => store.close().await,
+            Self::Secret(store) => store.close().await,
+        }
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::State(_) => "State",
+            Self::Secret(_) => "Secret",
+        })
+    }
+}
+
+type Creation = Pin<Box<dyn Future<Output = Result<Instance, InitError>> + Send>>;
+type Factory = Box<dyn Fn(ComponentContext, Metadata) -> Creation + Send + Sync>;
+
+/// One implementation of one component type, under one or several names.
+pub struct Backend {
+    block: Block,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    versions: &'static [&'static str],
+    factory: Factory,
+}
+
+impl Backend {
+    /// A state store called `name`; `create` returns it connected.
+    pub fn state<F, Fut>(name: &'static str, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Arc<dyn StateStore>, InitError>> + Send + 'static,
+    {
+        Self::new(Block::State, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::State) })
+        })
+    }
+
+    /// A secret store called `name`; `create` returns it ready.
+    pub fn secret_store<F, Fut>(name: &'static str, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Arc<dyn SecretStore>, InitError>> + Send + 'static,
+    {
+        Self::new(Block::SecretStore, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::Secret) })
+        })
+    }
+
+    fn new<F>(block: Block, name: &'static str, factory: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Creation + Send + Sync + 'static,
+    {
+        Self {
+            block,
+            name,
+            aliases: &[],
+            versions: UNVERSIONED,
+            factory: Box::new(factory),
+        }
+    }
+
+    /// Other names for the same thing.
+    #[must_use]
+    pub fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// The full types it serves, aliases included.
+    pub(super) fn type_names(&self) -> impl Iterator<Item = String> {
+        std::iter::once(&self.name)
+            .chain(self.aliases)
+            .map(|name| format!("{}.{name}", self.block.prefix()))
+    }
+
+    pub(super) fn versions(&self) -> &'static [&'static str] {
+        self.versions
+    }
+
+    pub(super) fn has_version(&self, version: &str) -> bool {
+        version.is_empty() || self.versions.contains(&version)
+    }
+
+    pub(super) async fn create(
+        &self,
+        context: ComponentContext,
+        metadata: Metadata,
+    ) -> Result<Instance, InitError> {
+        (self.factory)(context, metadata).await
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Backend({}.{})", self.block.prefix(), self.name)
+    }
+}

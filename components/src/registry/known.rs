@@ -1,0 +1,124 @@
+//! Every component type of upstream, so that one that is absent here gets a true answer.
+
+use super::Block;
+
+/// Why a known type may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It comes with this Cargo feature of the sidecar.
+    Feature(&'static str),
+    /// Nobody has built it yet.
+    NotYet,
+}
+
+/// Types behind a feature of the sidecar.
+const FEATURES: &[(&str, &str)] = &[
+    ("state.redis", "redis"),
+    ("secretstores.kubernetes", "kubernetes"),
+];
+
+/// At most this many edits between a misspelt type and a suggestion.
+const MAX_DISTANCE: usize = 3;
+
+/// At most this many suggestions.
+const MAX_SUGGESTIONS: usize = 3;
+
+/// What is known about a lower-case type that has no backend.
+pub(super) fn find(type_name: &str) -> Option<Known> {
+    if let Some((_, feature)) = FEATURES.iter().find(|(name, _)| *name == type_name) {
+        return Some(Known::Feature(feature));
+    }
+    let (block, name) = Block::of(type_name)?;
+    names(block).contains(&name).then_some(Known::NotYet)
+}
+
+/// Known types that look like `type_name`, best first.
+pub(super) fn nearest(type_name: &str) -> Vec<String> {
+    let mut candidates: Vec<(usize, String)> = all()
+        .map(|known| (distance(type_name, &known), known))
+        .filter(|(distance, _)| *distance <= MAX_DISTANCE)
+        .collect();
+    candidates.sort();
+    candidates
+        .into_iter()
+        .take(MAX_SUGGESTIONS)
+        .map(|(_, known)| known)
+        .collect()
+}
+
+fn all() -> impl Iterator<Item = String> {
+    Block::ALL.into_iter().flat_map(|block| {
+        names(block)
+            .iter()
+            .map(move |name| format!("{}.{name}", block.prefix()))
+    })
+}
+
+/// Levenshtein's edit distance.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, r) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(l != *r);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// The names that upstream registers, aliases included.
+#[rustfmt::skip]
+fn names(block: Block) -> &'static [&'static str] {
+    match block {
+        Block::State => &[
+            "aerospike", "alicloud.tablestore", "aws.dynamodb", "azure.blobstorage", "azure.cosmosdb",
+            "azure.tablestorage", "cassandra", "cloudflare.workerskv", "cockroachdb", "coherence", "consul",
+            "couchbase", "etcd", "gcp.firestore", "hashicorp.consul", "hazelcast", "in-memory", "jetstream",
+            "memcached", "mongodb", "mysql", "oci.objectstorage", "oracledatabase", "postgres", "postgresql",
+            "ravendb", "redis", "rethinkdb", "sqlite", "sqlite3", "sqlserver", "yugabyte", "yugabytedb",
+            "zookeeper",
+        ],
+        Block::SecretStore => &[
+            "alicloud.parameterstore", "aws.parameterstore", "aws.secretmanager", "azure.keyvault",
+            "gcp.secretmanager", "hashicorp.vault", "huaweicloud.csms", "kubernetes", "local.env",
+            "local.file", "tencentcloud.ssm",
+        ],
+        Block::PubSub => &[
+            "aws.snssqs", "azure.eventhubs", "azure.servicebus", "azure.servicebus.queues",
+            "azure.servicebus.topics", "gcp.pubsub", "in-memory", "jetstream", "kafka", "kubemq", "mqtt",
+            "mqtt3", "pulsar", "rabbitmq", "redis", "rocketmq", "snssqs", "solace.amqp",
+        ],
+        Block::Binding => &[
+            "alicloud.dingtalk.webhook", "alicloud.dubbo", "alicloud.oss", "alicloud.sls",
+            "alicloud.tablestore", "apns", "aws.dynamodb", "aws.kinesis", "aws.s3", "aws.ses", "aws.sns",
+            "aws.sqs", "azure.blobstorage", "azure.cosmosdb", "azure.cosmosdb.gremlinapi",
+            "azure.eventgrid", "azure.eventhubs", "azure.openai", "azure.servicebus.queues",
+            "azure.servicebusqueues", "azure.signalr", "azure.storagequeues", "cloudflare.queues",
+            "commercetools", "cron", "dingtalk.webhook", "dubbo", "gcp.bucket", "gcp.pubsub", "graphql",
+            "http", "huawei.obs", "influx", "kafka", "kubemq", "kubernetes", "localstorage", "mqtt",
+            "mqtt3", "mysql", "postgres", "postgresql", "postmark", "rabbitmq", "redis",
+            "rethinkdb.statechange", "rocketmq", "sftp", "smtp", "twilio.sendgrid", "twilio.sms", "wasm",
+            "zeebe.command", "zeebe.jobworker",
+        ],
+        Block::Configuration => &[
+            "azure.appconfig", "kubernetes", "postgres", "postgresql", "redis",
+        ],
+        Block::Lock => &["redis"],
+        Block::Crypto => &[
+            "azure.keyvault", "dapr.jwks", "dapr.kubernetes.secrets", "dapr.localstorage",
+        ],
+        Block::Conversation => &[
+            "anthropic", "aws.bedrock", "deepseek", "echo", "googleai", "huggingface", "mistral", "ollama",
+            "openai",
+        ],
+        Block::Middleware => &[
+            "bearer", "oauth2", "oauth2clientcredentials", "opa", "ratelimit", "routeralias",
+            "routerchecker", "sentinel", "uppercase", "wasm",
+        ],
+        Block::Workflow => &["dapr"],
+    }
+}

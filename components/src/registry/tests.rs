@@ -1,0 +1,84 @@
+use super::{ComponentContext, CreateError, Instance, Registry};
+use crate::metadata::Metadata;
+
+fn context() -> ComponentContext {
+    ComponentContext {
+        name: "store".into(),
+        ..ComponentContext::default()
+    }
+}
+
+async fn create(type_name: &str, version: &str) -> Result<Instance, CreateError> {
+    Registry::in_memory()
+        .create(type_name, version, context(), Metadata::default())
+        .await
+}
+
+async fn refusal(type_name: &str, version: &str) -> String {
+    create(type_name, version).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn an_unversioned_type_answers_to_its_first_versions_in_any_case() {
+    for (type_name, version) in [
+        ("state.in-memory", ""),
+        ("state.in-memory", "v0"),
+        ("State.In-Memory", "V1"),
+    ] {
+        let instance = create(type_name, version).await.unwrap();
+        assert!(
+            matches!(instance, Instance::State(_)),
+            "{type_name}/{version}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_version_is_refused_with_those_that_exist() {
+    assert_eq!(
+        refusal("state.in-memory", "v2").await,
+        "couldn't find state store state.in-memory/v2: it has v1, v0"
+    );
+}
+
+#[tokio::test]
+async fn a_misspelt_type_is_answered_with_its_neighbours() {
+    assert_eq!(
+        refusal("state.reddis", "v1").await,
+        "couldn't find state store state.reddis/v1. Did you mean state.redis?"
+    );
+    assert_eq!(
+        refusal("secretstore.kubernetes", "v1").await,
+        "incorrect type secretstore.kubernetes: it has to start with one of state., secretstores., \
+         pubsub., bindings., configuration., lock., crypto., conversation., middleware.http., workflow."
+    );
+    assert_eq!(
+        refusal("state.something-else", "").await,
+        "couldn't find state store state.something-else/"
+    );
+}
+
+#[tokio::test]
+async fn a_type_behind_a_feature_names_the_feature() {
+    assert!(matches!(
+        create("state.redis", "v1").await.unwrap_err(),
+        CreateError::CompiledOut {
+            feature: "redis",
+            ..
+        }
+    ));
+    assert_eq!(
+        refusal("secretstores.kubernetes", "").await,
+        "secretstores.kubernetes is not built into this sidecar: it was built without the feature \
+         \"kubernetes\""
+    );
+}
+
+#[tokio::test]
+async fn a_type_that_only_upstream_has_says_so() {
+    for type_name in ["state.postgresql", "pubsub.kafka", "middleware.http.bearer"] {
+        let error = create(type_name, "v1").await.unwrap_err();
+        assert!(matches!(error, CreateError::NotBuiltYet(_)), "{error}");
+        assert!(error.to_string().contains(type_name), "{error}");
+    }
+}

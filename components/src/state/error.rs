@@ -1,0 +1,30 @@
+//! Why a state operation failed.
+
+/// Failures of a state store, named for what a caller can do about them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// The key changed since its etag was read (or exists, for a first-write without one): read again.
+    #[error("possible etag mismatch. error from state store: {0}")]
+    EtagMismatch(String),
+    /// The etag can never be one of this store's: do not retry.
+    #[error("invalid etag value: {0}")]
+    EtagInvalid(String),
+    /// The request itself is wrong: do not retry.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// The store cannot be reached or did not answer in time: a retry may succeed, and a write may have
+    /// happened.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The store answered with an error of its own, or holds something that is not ours to read.
+    #[error("{0}")]
+    Store(String),
+}
+
+impl StateError {
+    /// Whether the same request can succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
