@@ -34,11 +34,14 @@
 
 pub mod api_server;
 pub mod ca;
+pub mod cluster;
 mod control_plane;
 pub mod eventually;
 pub mod http;
+pub mod images;
 pub mod kube;
 pub mod network;
+pub mod node;
 mod pki;
 pub mod ports;
 pub mod process;
@@ -48,5 +51,6 @@ pub mod services;
 pub mod state_dir;
 
 pub use api_server::ApiServer;
+pub use cluster::Cluster;
 pub use eventually::unexpected;
 pub use kube::Kube;

@@ -45,6 +45,28 @@ impl StateDir {
         Err(io::Error::other("each new directory was swept away"))
     }
 
+    /// Makes an existing directory one that is removed on drop, and marks it as in use.
+    ///
+    /// # Errors
+    /// If it is in use already, or not there.
+    pub fn adopt(path: &Path) -> io::Result<Self> {
+        let lock = File::create(path.join(LOCK))?;
+        lock.try_lock()?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The path of a new directory that nobody uses yet, to be adopted soon.
+    ///
+    /// # Errors
+    /// If the temporary directory cannot be written.
+    pub fn vacant(kind: &str) -> io::Result<PathBuf> {
+        let dir = tempfile::Builder::new().prefix(&prefix(kind)).tempdir()?;
+        Ok(dir.keep())
+    }
+
     /// The directories of `kind` whose users are gone. Each is locked while the value lives, so that one sweeper has it.
     pub fn stale(kind: &str) -> Vec<Self> {
         let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
