@@ -1,0 +1,265 @@
+use base64::{Engine, engine::general_purpose::STANDARD};
+use prometheus::Registry;
+use serde_json::{Value, from_slice, json};
+
+use super::{Admission, Now};
+use crate::{injection::testing::cluster, metrics::Metrics, requester::Requesters};
+
+struct Fixture {
+    admission: Admission,
+    registry: Registry,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let requesters = Requesters::new("ci:deployer").unwrap();
+        let admission = Admission::new(requesters, cluster(), metrics);
+        Self {
+            admission,
+            registry,
+        }
+    }
+
+    fn answer(&self, body: &[u8]) -> Value {
+        let now = Now {
+            trust_anchors: "PEM".to_owned(),
+            mtls: true,
+        };
+        from_slice(&self.admission.answer(body, &now).unwrap()).unwrap()
+    }
+
+    fn review(&self, review: &Value) -> Value {
+        self.answer(review.to_string().as_bytes())
+    }
+
+    /// Value of a counter with these labels.
+    fn count(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| {
+            family.name() == format!("dapr_injector_sidecar_injection_{name}_total")
+        });
+        let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+        metrics
+            .iter()
+            .filter(|metric| {
+                let found = |(name, value): &(&str, &str)| {
+                    metric
+                        .get_label()
+                        .iter()
+                        .any(|label| label.name() == *name && label.value() == *value)
+                };
+                labels.iter().all(found)
+            })
+            .map(|metric| metric.get_counter().get_value())
+            .sum()
+    }
+}
+
+fn review(object: &Value) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "namespace": "shop",
+            "operation": "CREATE",
+            "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
+            "object": object,
+        },
+    })
+}
+
+fn pod(annotations: &Value) -> Value {
+    json!({
+        "metadata": {"generateName": "checkout-", "annotations": annotations},
+        "spec": {"containers": [{"name": "app", "image": "app"}]},
+    })
+}
+
+#[test]
+fn an_annotated_pod_is_patched() {
+    let fixture = Fixture::new();
+    let pod = pod(&json!({"dapr.io/enabled": "true", "dapr.io/app-id": "checkout"}));
+    let answer = fixture.review(&review(&pod));
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(answer["kind"], "AdmissionReview");
+    assert!(answer.get("request").is_none());
+    let response = &answer["response"];
+    assert_eq!(response["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+    assert_eq!(response["allowed"], true);
+    assert_eq!(response["patchType"], "JSONPatch");
+    assert!(response.get("status").is_none() && response.get("warnings").is_none());
+    let patch = STANDARD
+        .decode(response["patch"].as_str().unwrap())
+        .unwrap();
+    let operations: Vec<Value> = from_slice(&patch).unwrap();
+    assert!(operations.iter().any(|operation| {
+        operation["path"] == "/spec/containers/-" && operation["value"]["name"] == "daprd"
+    }));
+    assert_eq!(fixture.count("succeeded", &[("app_id", "checkout")]), 1.0);
+}
+
+#[test]
+fn pods_that_do_not_ask_are_left_alone_in_silence() {
+    let fixture = Fixture::new();
+    for annotations in [json!(null), json!({}), json!({"dapr.io/enabled": "False"})] {
+        let answer = fixture.review(&review(&pod(&annotations)));
+        assert_eq!(
+            answer["response"],
+            json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": true})
+        );
+    }
+    assert_eq!(fixture.count("failed", &[]), 0.0);
+    assert_eq!(fixture.count("succeeded", &[]), 0.0);
+}
+
+#[test]
+fn a_misspelled_wish_is_told() {
+    let answer = Fixture::new().review(&review(&pod(&json!({"dapr.io/enabled": "ture"}))));
+    assert_eq!(answer["response"]["allowed"], true);
+    let warning = answer["response"]["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("\"ture\" is neither true nor false"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn every_word_for_yes_asks() {
+    let fixture = Fixture::new();
+    for word in ["true", "TRUE", "yes", "1", "on"] {
+        let pod = pod(&json!({"dapr.io/enabled": word, "dapr.io/app-id": "a"}));
+        let answer = fixture.review(&review(&pod));
+        assert_eq!(answer["response"]["patchType"], "JSONPatch", "{word}");
+    }
+}
+
+#[test]
+fn an_unauthorised_requester_gets_the_pod_without_sidecar_and_is_told() {
+    let fixture = Fixture::new();
+    let mut review = review(&pod(
+        &json!({"dapr.io/enabled": "true", "dapr.io/app-id": "a"}),
+    ));
+    review["request"]["userInfo"] = json!({"username": "alice", "groups": ["dev"]});
+    let response = &fixture.review(&review)["response"];
+    assert_eq!(response["allowed"], true);
+    assert!(response.get("patch").is_none());
+    let warning = response["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("alice is not allowed"), "{warning}");
+    assert!(warning.len() <= 256);
+    let labels = [("app_id", "a"), ("reason", "pod_patch")];
+    assert_eq!(fixture.count("failed", &labels), 1.0);
+}
+
+#[test]
+fn listed_accounts_and_administrators_are_authorised() {
+    let fixture = Fixture::new();
+    for user in [
+        json!({"username": "system:serviceaccount:ci:deployer"}),
+        json!({"username": "root", "groups": ["system:masters"]}),
+    ] {
+        let mut review = review(&pod(
+            &json!({"dapr.io/enabled": "true", "dapr.io/app-id": "a"}),
+        ));
+        review["request"]["userInfo"] = user;
+        assert_eq!(
+            fixture.review(&review)["response"]["patchType"],
+            "JSONPatch"
+        );
+    }
+}
+
+#[test]
+fn a_pod_without_app_id_is_refused_with_the_reason() {
+    let fixture = Fixture::new();
+    let response = &fixture.review(&review(&pod(&json!({"dapr.io/enabled": "true"}))))["response"];
+    assert_eq!(response["allowed"], false);
+    assert_eq!(response["status"]["metadata"], json!({}));
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("value for the dapr.io/app-id annotation is empty"),
+        "{message}"
+    );
+    assert!(response["warnings"][0].as_str().unwrap().contains("app-id"));
+    assert_eq!(fixture.count("failed", &[("reason", "patch")]), 1.0);
+}
+
+#[test]
+fn bad_numbers_are_admitted_with_a_warning() {
+    let annotations = json!({
+        "dapr.io/enabled": "true", "dapr.io/app-id": "a", "dapr.io/app-port": "eighty",
+    });
+    let response = &Fixture::new().review(&review(&pod(&annotations)))["response"];
+    assert_eq!(response["allowed"], true);
+    assert_eq!(
+        response["warnings"],
+        json!(["dapr.io/app-port: \"eighty\" is not a number it can take; ignored"])
+    );
+}
+
+#[test]
+fn other_kinds_are_allowed_and_counted() {
+    let fixture = Fixture::new();
+    let mut review = review(&json!({}));
+    review["request"]["kind"]["kind"] = json!("Deployment");
+    let response = &fixture.review(&review)["response"];
+    assert_eq!(response["allowed"], true);
+    assert_eq!(fixture.count("failed", &[("reason", "pod_patch")]), 1.0);
+}
+
+#[test]
+fn what_is_no_review_is_refused_with_the_reason() {
+    let fixture = Fixture::new();
+    let answer = fixture.answer(b"{\"request\": 7}");
+    assert_eq!(answer["response"]["uid"], "");
+    assert_eq!(answer["response"]["allowed"], false);
+    let message = answer["response"]["status"]["message"].as_str().unwrap();
+    assert!(message.contains("invalid type"), "{message}");
+    assert!(answer.get("kind").is_none());
+}
+
+#[test]
+fn a_review_without_request_is_refused() {
+    let answer = Fixture::new().review(&json!({
+        "apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview", "request": null,
+    }));
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1beta1");
+    assert_eq!(answer["response"]["allowed"], false);
+    assert_eq!(
+        answer["response"]["status"]["message"],
+        "the review holds no request"
+    );
+}
+
+#[test]
+fn an_undecodable_pod_is_refused_with_the_reason() {
+    let fixture = Fixture::new();
+    for object in [
+        json!(null),
+        json!("pod"),
+        json!({"spec": {"containers": 1}}),
+    ] {
+        let response = &fixture.review(&review(&object))["response"];
+        assert_eq!(response["allowed"], false, "{object}");
+        let message = response["status"]["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("could not unmarshal raw object: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn long_warnings_are_cut_to_one_line_that_the_api_server_keeps() {
+    let value = format!("1\n{}", "x".repeat(400));
+    let annotations = json!({
+        "dapr.io/enabled": "true", "dapr.io/app-id": "a", "dapr.io/log-level": value,
+    });
+    let response = &Fixture::new().review(&review(&pod(&annotations)))["response"];
+    let warning = response["warnings"][0].as_str().unwrap();
+    assert_eq!(warning.chars().count(), 256);
+    assert!(!warning.contains('\n'));
+}

@@ -1,0 +1,54 @@
+//! CPU and memory of the sidecar.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity as Text,
+};
+use trilby_sidecar_args::{Quantity, annotation};
+
+use super::annotations::Annotations;
+
+const CPU: &str = "cpu";
+const MEMORY: &str = "memory";
+
+/// What the annotations ask for. One that cannot be read voids all of them, with a warning: half of a set of limits
+/// may be worse than none.
+pub(super) fn read(annotations: &mut Annotations<'_>) -> ResourceRequirements {
+    let requests = [
+        (CPU, annotation::SIDECAR_CPU_REQUEST),
+        (MEMORY, annotation::SIDECAR_MEMORY_REQUEST),
+    ];
+    let limits = [
+        (CPU, annotation::SIDECAR_CPU_LIMIT),
+        (MEMORY, annotation::SIDECAR_MEMORY_LIMIT),
+    ];
+    let (Some(requests), Some(limits)) = (set(annotations, requests), set(annotations, limits))
+    else {
+        return ResourceRequirements::default();
+    };
+    ResourceRequirements {
+        requests: (!requests.is_empty()).then_some(requests),
+        limits: (!limits.is_empty()).then_some(limits),
+        ..ResourceRequirements::default()
+    }
+}
+
+fn set(
+    annotations: &mut Annotations<'_>,
+    keys: [(&str, &str); 2],
+) -> Option<BTreeMap<String, Text>> {
+    let mut set = BTreeMap::new();
+    for (resource, key) in keys {
+        let Some(text) = annotations.filled(key) else {
+            continue;
+        };
+        if let Err(reason) = text.parse::<Quantity>() {
+            let reason = format_args!("{reason}; no request or limit is set on the sidecar");
+            annotations.warn(key, reason);
+            return None;
+        }
+        set.insert(resource.to_owned(), Text(text.to_owned()));
+    }
+    Some(set)
+}

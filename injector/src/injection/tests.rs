@@ -1,0 +1,485 @@
+use std::{env, fs, path::Path};
+
+use k8s_openapi::api::core::v1::{Container, Pod, Toleration};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::{Just, Strategy, any, prop_oneof, proptest},
+    sample::select,
+};
+use serde_json::{Map, Value, from_value, json, to_value};
+
+use super::{Actors, Cluster, Injection, Live, Refusal, ServiceAddress, inject, testing};
+
+mod golden;
+mod properties;
+
+const LIVE: Live<'static> = Live {
+    namespace: "shop",
+    trust_anchors: "PEM",
+    mtls: true,
+};
+
+fn decoded(pod: &Value) -> Pod {
+    from_value(pod.clone()).unwrap()
+}
+
+fn injected(pod: &Value, cluster: &Cluster) -> Injection {
+    inject(&decoded(pod), cluster, LIVE).unwrap()
+}
+
+fn patched(pod: &Value, injection: &Injection) -> Value {
+    let patch: json_patch::Patch = from_value(to_value(&injection.operations).unwrap()).unwrap();
+    let mut pod = pod.clone();
+    json_patch::patch(&mut pod, &patch).unwrap();
+    pod
+}
+
+/// A pod with one container and these annotations beside those that every injected pod needs.
+fn pod(annotations: &Value) -> Value {
+    let mut all = json!({"dapr.io/enabled": "true", "dapr.io/app-id": "checkout"});
+    let all_map = all.as_object_mut().unwrap();
+    all_map.extend(annotations.as_object().cloned().unwrap_or_default());
+    json!({
+        "metadata": {"annotations": all},
+        "spec": {"containers": [{"name": "app", "image": "app"}]},
+    })
+}
+
+fn sidecar_of(pod: &Value) -> Container {
+    let pod = decoded(pod);
+    let spec = pod.spec.unwrap();
+    let init = spec.init_containers.unwrap_or_default();
+    spec.containers
+        .into_iter()
+        .chain(init)
+        .find(|container| container.name == "daprd")
+        .expect("the pod has a sidecar")
+}
+
+fn sidecar_in(annotations: &Value, cluster: &Cluster) -> Container {
+    let pod = pod(annotations);
+    sidecar_of(&patched(&pod, &injected(&pod, cluster)))
+}
+
+fn sidecar(annotations: &Value) -> Container {
+    sidecar_in(annotations, &testing::cluster())
+}
+
+fn args(annotations: &Value) -> String {
+    sidecar(annotations).args.unwrap().join(" ")
+}
+
+fn warnings(annotations: &Value) -> Vec<String> {
+    injected(&pod(annotations), &testing::cluster()).warnings
+}
+
+fn refusal(annotations: &Value) -> Refusal {
+    inject(&decoded(&pod(annotations)), &testing::cluster(), LIVE).unwrap_err()
+}
+
+fn env_of(container: &Container) -> Vec<String> {
+    let env = container.env.as_deref().unwrap_or_default();
+    env.iter()
+        .map(|variable| {
+            let value = variable.value.clone().unwrap_or_default();
+            format!("{}={value}", variable.name)
+        })
+        .collect()
+}
+
+#[test]
+fn a_pod_with_a_sidecar_is_left_alone() {
+    for spec in [
+        json!({"containers": [{"name": "daprd"}]}),
+        json!({"containers": [{"name": "app"}], "initContainers": [{"name": "daprd"}]}),
+    ] {
+        let mut pod = pod(&json!({}));
+        pod["spec"] = spec;
+        assert!(injected(&pod, &testing::cluster()).operations.is_empty());
+    }
+}
+
+#[test]
+fn the_pods_name_stands_in_for_the_app_id() {
+    let mut pod = pod(&json!({}));
+    pod["metadata"]["name"] = json!("solo");
+    let annotations = pod["metadata"]["annotations"].as_object_mut().unwrap();
+    annotations.remove("dapr.io/app-id");
+    let patched = patched(&pod, &injected(&pod, &testing::cluster()));
+    assert_eq!(patched["metadata"]["labels"]["dapr.io/app-id"], "solo");
+}
+
+#[test]
+fn placement_follows_the_installation_unless_annotated() {
+    let cluster = testing::cluster();
+    let with = |actors: Actors, annotations: Value| {
+        let cluster = Cluster {
+            actors,
+            ..cluster.clone()
+        };
+        sidecar_in(&annotations, &cluster).args.unwrap().join(" ")
+    };
+    let placement = || Actors::Placement(ServiceAddress::new("p", 1));
+    let other = || Actors::Service {
+        name: "other".to_owned(),
+        address: ServiceAddress::new("o", 2),
+    };
+    let blank = json!({"dapr.io/placement-host-address": "\"\""});
+    let own = json!({"dapr.io/placement-host-address": "'mine:1,yours:2'"});
+
+    let args = with(placement(), json!({}));
+    assert!(
+        args.contains("--placement-host-address p.dapr-system.svc.cluster.local:1 "),
+        "{args}"
+    );
+    assert!(
+        with(other(), json!({}))
+            .contains("--actors-service other:o.dapr-system.svc.cluster.local:2")
+    );
+    assert!(with(Actors::Off, own).contains("--placement-host-address mine:1,yours:2"));
+    for args in [with(Actors::Off, json!({})), with(placement(), blank)] {
+        assert!(!args.contains("--placement-host-address") && !args.contains("--actors-service"));
+    }
+}
+
+#[test]
+fn the_scheduler_is_told_when_it_is_there_or_annotated() {
+    let cluster = Cluster {
+        scheduler: true,
+        ..testing::cluster()
+    };
+    let told = sidecar_in(&json!({}), &cluster).args.unwrap().join(" ");
+    let address = "dapr-scheduler-server-a.dapr-system.svc.cluster.local:443";
+    assert!(
+        told.ends_with(&format!("--scheduler-host-address {address}")),
+        "{told}"
+    );
+    let off = sidecar_in(&json!({"dapr.io/scheduler-host-address": "\"\""}), &cluster)
+        .args
+        .unwrap();
+    assert_eq!(off[off.len() - 2..], ["--scheduler-host-address", ""]);
+    assert!(!args(&json!({})).contains("--scheduler-host-address"));
+}
+
+#[test]
+fn mtls_is_a_switch() {
+    let pod = pod(&json!({}));
+    for (mtls, count) in [(true, 1), (false, 0)] {
+        let live = Live { mtls, ..LIVE };
+        let injection = inject(&decoded(&pod), &testing::cluster(), live).unwrap();
+        let args = sidecar_of(&patched(&pod, &injection)).args.unwrap();
+        assert_eq!(
+            args.iter().filter(|arg| *arg == "--enable-mtls").count(),
+            count
+        );
+    }
+}
+
+#[test]
+fn metrics_off_is_said_to_the_sidecar() {
+    let args = args(&json!({"dapr.io/enable-metrics": "no"}));
+    assert!(args.contains("--enable-metrics=false"));
+    assert!(!args.contains("--metrics-port"));
+}
+
+#[test]
+fn numbers_that_cannot_be_read_keep_their_default_and_warn() {
+    let bad = json!({
+        "dapr.io/app-port": "80a",
+        "dapr.io/grpc-port": "",
+        "dapr.io/app-max-concurrency": "many",
+        "dapr.io/sidecar-liveness-probe-threshold": "99999999999",
+    });
+    let container = sidecar(&bad);
+    let args = container.args.unwrap().join(" ");
+    assert!(args.contains("--dapr-grpc-port 50001"));
+    assert!(!args.contains("--app-port") && !args.contains("--app-max-concurrency"));
+    assert_eq!(container.liveness_probe.unwrap().failure_threshold, Some(5));
+    assert_eq!(
+        warnings(&bad),
+        [
+            "dapr.io/app-port: \"80a\" is not a number it can take; ignored",
+            "dapr.io/app-max-concurrency: \"many\" is not a number it can take; ignored",
+            "dapr.io/grpc-port: \"\" is not a number it can take; ignored",
+            "dapr.io/sidecar-liveness-probe-threshold: \"99999999999\" is not a number it can take; ignored",
+        ]
+    );
+}
+
+#[test]
+fn an_app_port_beyond_all_ports_is_ignored_with_a_warning() {
+    let port = |value: &str| json!({"dapr.io/app-port": value});
+    assert!(args(&port("8080")).contains("--app-port 8080"));
+    assert!(!args(&port("-1")).contains("--app-port"));
+    assert!(warnings(&port("0")).is_empty());
+    let warning = "dapr.io/app-port: 70000 is not a port (1 to 65535); ignored";
+    assert_eq!(warnings(&port("70000")), [warning]);
+}
+
+#[test]
+fn ports_that_no_container_can_have_are_refused() {
+    for key in [
+        "dapr.io/grpc-port",
+        "dapr.io/internal-grpc-port",
+        "dapr.io/metrics-port",
+    ] {
+        let refusal = refusal(&json!({key: "70000"})).to_string();
+        let wanted =
+            format!("invalid value for the {key} annotation: 70000 is not a port (1 to 65535)");
+        assert_eq!(refusal, wanted);
+    }
+}
+
+#[test]
+fn an_empty_image_is_refused() {
+    let refusal = refusal(&json!({"dapr.io/sidecar-image": ""}));
+    assert_eq!(
+        refusal.to_string(),
+        "value for the dapr.io/sidecar-image annotation is empty"
+    );
+}
+
+#[test]
+fn values_that_the_sidecar_would_refuse_are_passed_on_with_a_warning() {
+    let bad = json!({
+        "dapr.io/log-level": "loud",
+        "dapr.io/app-protocol": "ftp",
+        "dapr.io/max-body-size": "4Q",
+        "dapr.io/block-shutdown-duration": "5",
+        "dapr.io/disable-init-endpoints": "config,nothing",
+    });
+    let args = args(&bad);
+    for part in [
+        "--log-level loud",
+        "--app-protocol ftp",
+        "--max-body-size 4Q",
+        "--dapr-block-shutdown-duration 5",
+        "--disable-init-endpoints config,nothing",
+    ] {
+        assert!(args.contains(part), "{part} is not in {args}");
+    }
+    let warnings = warnings(&bad);
+    assert_eq!(warnings.len(), 5, "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .all(|warning| warning.ends_with("; passed on to the sidecar"))
+    );
+}
+
+#[test]
+fn an_unknown_protocol_is_not_told_to_the_app() {
+    let pod = pod(&json!({"dapr.io/app-protocol": "ftp"}));
+    let patched = decoded(&patched(&pod, &injected(&pod, &testing::cluster())));
+    let app = &patched.spec.unwrap().containers[0];
+    assert_eq!(env_of(app), ["DAPR_HTTP_PORT=3500", "DAPR_GRPC_PORT=50001"]);
+}
+
+#[test]
+fn ssl_upgrades_the_protocol_told_to_the_app() {
+    let pod = pod(&json!({"dapr.io/app-protocol": "GRPC", "dapr.io/app-ssl": "true"}));
+    let patched = decoded(&patched(&pod, &injected(&pod, &testing::cluster())));
+    let app = &patched.spec.unwrap().containers[0];
+    assert_eq!(env_of(app)[2], "APP_PROTOCOL=grpcs");
+}
+
+#[test]
+fn one_unreadable_quantity_voids_all_of_them() {
+    let good = json!({"dapr.io/sidecar-cpu-limit": "1", "dapr.io/sidecar-memory-request": "64Mi"});
+    let resources = sidecar(&good).resources.unwrap();
+    assert_eq!(resources.limits.unwrap()["cpu"].0, "1");
+    assert_eq!(resources.requests.unwrap()["memory"].0, "64Mi");
+
+    let mut bad = good;
+    bad["dapr.io/sidecar-memory-limit"] = json!("much");
+    let resources = sidecar(&bad).resources.unwrap();
+    assert_eq!((resources.limits, resources.requests), (None, None));
+    assert!(
+        warnings(&bad)[0].starts_with("dapr.io/sidecar-memory-limit: invalid quantity \"much\"")
+    );
+}
+
+#[test]
+fn declared_variables_follow_the_sidecars_own_and_are_listed() {
+    let container = sidecar(&json!({
+        "dapr.io/env": "A=1,2,B=x y,nonsense",
+        "dapr.io/env-from-secret": "C=s:k, D=s, E=a:b:c",
+    }));
+    let env = container.env.clone().unwrap();
+    let own = env_of(&container);
+    assert_eq!(
+        own[5..],
+        [
+            "A=1,2",
+            "B=x y,nonsense",
+            "C=",
+            "D=",
+            "DAPR_ENV_KEYS=A B C D E"
+        ]
+    );
+    let key = |index: usize| {
+        let secret = env[index]
+            .value_from
+            .clone()
+            .unwrap()
+            .secret_key_ref
+            .unwrap();
+        (secret.name, secret.key)
+    };
+    assert_eq!(key(7), ("s".to_owned(), "k".to_owned()));
+    assert_eq!(key(8), ("s".to_owned(), "s".to_owned()));
+}
+
+#[test]
+fn certificates_to_install_make_an_administrator() {
+    let mut cluster = testing::cluster();
+    cluster.sidecar.run_as_user = Some(1000);
+    cluster.sidecar.run_as_group = Some(1000);
+    let container = sidecar_in(&json!({"dapr.io/env": "SSL_CERT_DIR=/certs"}), &cluster);
+    let context = container.security_context.unwrap();
+    let windows = context.windows_options.unwrap();
+    assert_eq!(
+        windows.run_as_user_name.as_deref(),
+        Some("ContainerAdministrator")
+    );
+    assert_eq!(
+        (context.run_as_non_root, context.read_only_root_filesystem),
+        (Some(false), Some(false))
+    );
+    assert_eq!((context.run_as_user, context.run_as_group), (None, None));
+}
+
+#[test]
+fn images_without_usable_entry_point_get_a_command() {
+    let toleration = json!({
+        "key": "aws", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 5,
+    });
+    let mut cluster = testing::cluster();
+    cluster.sidecar.ignore_entrypoint_tolerations =
+        vec![from_value::<Toleration>(toleration.clone()).unwrap()];
+    let mut pod = pod(&json!({}));
+    pod["spec"]["tolerations"] = json!([toleration]);
+    let container = sidecar_of(&patched(&pod, &injected(&pod, &cluster)));
+    assert_eq!(container.command.unwrap(), ["/daprd"]);
+    assert_eq!(container.args.unwrap()[0], "--dapr-http-port");
+
+    pod["spec"]["tolerations"][0]["tolerationSeconds"] = json!(6);
+    let container = sidecar_of(&patched(&pod, &injected(&pod, &cluster)));
+    assert_eq!(container.command, None);
+    assert_eq!(container.args.unwrap()[0], "/daprd");
+}
+
+#[test]
+fn the_annotation_decides_about_a_native_sidecar_in_both_directions() {
+    let mut cluster = testing::cluster();
+    assert_eq!(sidecar_in(&json!({}), &cluster).restart_policy, None);
+    let on = json!({"dapr.io/enable-native-sidecar": "true"});
+    assert_eq!(
+        sidecar_in(&on, &cluster).restart_policy.as_deref(),
+        Some("Always")
+    );
+    cluster.sidecar.native = true;
+    assert_eq!(
+        sidecar_in(&json!({}), &cluster).restart_policy.as_deref(),
+        Some("Always")
+    );
+    let off = json!({"dapr.io/enable-native-sidecar": "false"});
+    assert_eq!(sidecar_in(&off, &cluster).restart_policy, None);
+}
+
+#[test]
+fn volumes_to_mount_must_be_in_the_pod() {
+    let annotations = json!({
+        "dapr.io/volume-mounts": "config:/etc/config, gone:/x, broken",
+        "dapr.io/volume-mounts-rw": "data:/data",
+    });
+    let mut pod = pod(&annotations);
+    pod["spec"]["volumes"] = json!([{"name": "config"}, {"name": "data"}]);
+    let injection = injected(&pod, &testing::cluster());
+    let mounts = sidecar_of(&patched(&pod, &injection))
+        .volume_mounts
+        .unwrap();
+    let mounts: Vec<_> = mounts
+        .iter()
+        .map(|mount| {
+            (
+                mount.name.as_str(),
+                mount.mount_path.as_str(),
+                mount.read_only,
+            )
+        })
+        .collect();
+    assert_eq!(
+        mounts,
+        [
+            ("config", "/etc/config", Some(true)),
+            ("data", "/data", None),
+            (
+                "dapr-identity-token",
+                "/var/run/secrets/dapr.io/sentrytoken",
+                Some(true)
+            ),
+        ]
+    );
+    assert_eq!(
+        injection.warnings,
+        [
+            "dapr.io/volume-mounts: the pod has no volume \"gone\"; ignored",
+            "dapr.io/volume-mounts: \"broken\" is not <volume>:<path>; ignored",
+        ]
+    );
+}
+
+#[test]
+fn without_a_token_of_ones_own_sidecars_get_none() {
+    let cluster = Cluster {
+        token_volume: false,
+        ..testing::cluster()
+    };
+    let pod = pod(&json!({}));
+    let patched = patched(&pod, &injected(&pod, &cluster));
+    assert_eq!(patched["spec"].get("volumes"), None);
+    assert_eq!(sidecar_of(&patched).volume_mounts, None);
+}
+
+#[test]
+fn component_containers_share_a_socket_folder_instead_of_the_apps_variables() {
+    let mut pod = pod(&json!({"dapr.io/pluggable-components": "store,absent"}));
+    pod["spec"]["containers"] = json!([{"name": "app"}, {"name": "store"}]);
+    let injection = injected(&pod, &testing::cluster());
+    let patched = patched(&pod, &injection);
+    let volumes = patched["spec"]["volumes"].as_array().unwrap();
+    let names: Vec<_> = volumes
+        .iter()
+        .map(|volume| volume["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["dapr-identity-token", "dapr-components-unix-domain-socket"]
+    );
+    let store = &decoded(&patched).spec.unwrap().containers[1];
+    assert_eq!(
+        env_of(store),
+        ["DAPR_COMPONENT_SOCKETS_FOLDER=/tmp/dapr-components-sockets"]
+    );
+    assert!(
+        env_of(&sidecar_of(&patched))
+            .contains(&"DAPR_COMPONENT_SOCKETS_FOLDER=/tmp/dapr-components-sockets".to_owned())
+    );
+    assert_eq!(
+        injection.warnings,
+        ["dapr.io/pluggable-components: the pod has no container \"absent\"; ignored",]
+    );
+}
+
+#[test]
+fn components_that_bring_their_container_are_named_as_missing() {
+    let warnings = warnings(&json!({"dapr.io/inject-pluggable-components": "true"}));
+    assert_eq!(
+        warnings,
+        [
+            "dapr.io/inject-pluggable-components: not built yet: containers declared on Components are not added",
+        ]
+    );
+}
