@@ -1,0 +1,108 @@
+use http_body_util::BodyExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::{
+    ServeConfig, serve,
+    testing::{listen, routes},
+};
+
+async fn echo(channel: &mut Channel, body: &str) -> Result<String, Status> {
+    let request = Request::post("/echo")
+        .body(Body::new(http_body_util::Full::from(body.to_owned())))
+        .unwrap();
+    let response = channel.call(request).await?;
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    Ok(String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[test]
+fn targets_are_read_and_printed() {
+    for text in ["dapr-sentry.ns.svc:443", "127.0.0.1:1", "[::1]:50001"] {
+        assert_eq!(Target::parse(text).unwrap().to_string(), text);
+    }
+    assert_eq!(Target::parse("[::1]:1").unwrap().host, "::1");
+    for text in ["", "host", ":1", "host:", "host:x", "host:70000", "::1:80"] {
+        assert!(Target::parse(text).is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_named_with_the_reason() {
+    let (listener, target) = listen().await;
+    drop(listener);
+    let mut channel = channel(target.clone(), None, ChannelConfig::default()).unwrap();
+    let status = echo(&mut channel, "").await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    let start = format!("connection to {target} failed: Connection refused");
+    assert!(status.message().starts_with(&start), "{status}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up_in_time() {
+    // Accepted by the kernel, but nobody speaks: the HTTP/2 preface is sent, the TLS hello unanswered.
+    let (_listener, target) = listen().await;
+    let (_publisher, identity) = trilby_identity::channel(trilby_identity::TrustBundle::empty());
+    let tls = identity.client_tls(trilby_identity::Expect::Any);
+    let config = ChannelConfig {
+        connect_timeout: Duration::from_millis(50),
+        ..ChannelConfig::default()
+    };
+    let mut channel = channel(target, Some(tls), config).unwrap();
+    let status = echo(&mut channel, "").await.unwrap_err();
+    assert!(
+        status.message().ends_with("timed out after 50ms"),
+        "{status}"
+    );
+}
+
+#[tokio::test]
+async fn the_connection_is_made_again_after_the_server_restarted() {
+    let (listener, target) = listen().await;
+    let address = listener.local_addr().unwrap();
+    let mut channel = channel(target, None, ChannelConfig::default()).unwrap();
+    let mut listener = Some(listener);
+    for round in ["one", "two", "three"] {
+        let socket = match listener.take() {
+            Some(listener) => listener,
+            None => tokio::net::TcpListener::bind(address).await.unwrap(),
+        };
+        let cancel = CancellationToken::new();
+        let options = (ServeConfig::new("test"), cancel.clone());
+        let server = tokio::spawn(serve(socket, None, routes(), options));
+        assert_eq!(echo(&mut channel, round).await.unwrap(), round);
+        cancel.cancel();
+        tokio::time::timeout(Duration::from_secs(10), server)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn callers_that_come_together_share_one_failed_attempt() {
+    let (listener, target) = listen().await;
+    let (_publisher, identity) = trilby_identity::channel(trilby_identity::TrustBundle::empty());
+    let tls = identity.client_tls(trilby_identity::Expect::Any);
+    let config = ChannelConfig {
+        connect_timeout: Duration::from_millis(100),
+        ..ChannelConfig::default()
+    };
+    let channel = channel(target, Some(tls), config).unwrap();
+    let calls = (0..20).map(|_| {
+        let mut channel = channel.clone();
+        async move { echo(&mut channel, "").await.unwrap_err() }
+    });
+    let all = futures_util::future::join_all(calls);
+    tokio::time::timeout(Duration::from_secs(5), all)
+        .await
+        .unwrap();
+    let mut attempts = 0;
+    while tokio::time::timeout(Duration::from_millis(10), listener.accept())
+        .await
+        .is_ok()
+    {
+        attempts += 1;
+    }
+    assert_eq!(attempts, 1);
+}
