@@ -3,7 +3,9 @@
 //! | what a test needs | where |
 //! |---|---|
 //! | a Kubernetes API, no nodes, no root, 4 s | [`ApiServer::start`], [`ApiServer::shared`] |
+//! | a Kubernetes that runs pods, 8 s, root | [`Cluster::start`], with [`images`] |
 //! | our programs as processes | [`services`]: `Sentry`, `Operator`, `Injector`, `Placement`, `Daprd` |
+//! | our control plane around a running sentry, with real tokens | [`mesh::Mesh`] |
 //! | a Redis | [`servers::redis::Redis`] |
 //! | what `kubectl` and `helm` do | [`Kube`], to which both Kubernetes deref |
 //! | to wait | [`eventually()`](eventually::eventually), [`assert_eventually!`] |
@@ -40,6 +42,7 @@ pub mod eventually;
 pub mod http;
 pub mod images;
 pub mod kube;
+pub mod mesh;
 pub mod network;
 pub mod node;
 mod pki;
