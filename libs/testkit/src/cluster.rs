@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 
 use anyhow::{Context as _, Result};
-use tokio::sync::OnceCell;
 
 use crate::eventually::eventually;
 use crate::http::Client;
 use crate::images::Image;
 use crate::kube::Kube;
-use crate::node::{Lifetime, Node, NodeDir, sweep};
+use crate::node::{Lifetime, Node, NodeDir, check_requirements, down, sweep};
 use crate::state_dir::StateDir;
 
 const KIND: &str = "node";
@@ -23,7 +22,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one for the caller alone, in about 8 s.
+    /// Starts one, in about 8 s. Tests that share one keep it in a `OnceCell` of their own, and make a namespace each.
     ///
     /// # Panics
     /// If the machine lacks something (the message says what, and how to get it) or the cluster does not come up.
@@ -41,22 +40,18 @@ impl Cluster {
             .unwrap_or_else(|error| panic!("the cluster did not start: {error:#}"))
     }
 
-    /// The one that all tests of this process share; the first caller starts it. Each test makes a namespace of its
-    /// own.
-    ///
-    /// # Panics
-    /// As [`Cluster::start`].
-    pub async fn shared() -> &'static Self {
-        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-        SHARED.get_or_init(Self::start).await
-    }
-
     async fn try_start(images: &[Image]) -> Result<Self> {
+        check_requirements()?;
         sweep(KIND)?;
         let dir = NodeDir::at(StateDir::vacant(KIND)?)?;
         let say = |step: &str| eprintln!("cluster: {step}");
-        let node = Node::start(dir, Lifetime::OfStarter, images, &say).await?;
-        Ok(Self { node })
+        match Node::start(dir.clone(), Lifetime::OfStarter, images, &say).await {
+            Ok(node) => Ok(Self { node }),
+            Err(error) => {
+                down(&dir)?;
+                Err(error)
+            }
+        }
     }
 
     /// The node.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use trilby_testkit::images::{self, Image};
 use trilby_testkit::network::Network;
@@ -28,8 +29,11 @@ enum Command {
         #[command(flatten)]
         state: State,
         /// If it does not start, keep what there is of it, to look at the logs.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "attached")]
         keep: bool,
+        /// Stay until interrupted; the node ends with this program, however that ends.
+        #[arg(long)]
+        attached: bool,
     },
     /// Ends the node and removes every trace of it.
     Down(State),
@@ -126,7 +130,12 @@ fn run(command: Command) -> Result<()> {
         Command::Init { dir } => node::init(&NodeDir::at(dir)?),
         Command::Enter { dir } => match node::enter(&NodeDir::at(dir)?)? {},
         Command::Supervise { dir, until_eof } => supervise(dir, until_eof),
-        Command::Up { state, keep } => block_on(up(state.dir()?, keep)),
+        Command::Up {
+            state,
+            attached: true,
+            ..
+        } => block_on(up_attached(state.dir()?)),
+        Command::Up { state, keep, .. } => block_on(up(state.dir()?, keep)),
         Command::Down(state) => node::down(&state.dir()?),
         Command::Status(state) => block_on(status(&state.dir()?)),
         Command::Check => node::check_requirements(),
@@ -164,26 +173,61 @@ async fn up(dir: NodeDir, keep: bool) -> Result<()> {
         eprintln!("node: already running in {}", dir.path().display());
         return Ok(());
     }
-    node::down(&dir).context("removing an earlier node")?;
-    std::fs::create_dir_all(dir.path()).with_context(|| dir.path().display().to_string())?;
-    let started = Instant::now();
-    let say = |step: &str| eprintln!("node: {step} ({:.1} s)", started.elapsed().as_secs_f32());
-    let outcome = tokio::select! {
-        outcome = Node::start(dir.clone(), Lifetime::UntilDown, &[], &say) => outcome.map(drop),
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
-    };
-    match outcome {
-        Ok(()) => say("ready"),
+    match start(&dir, Lifetime::UntilDown).await {
+        Ok(_) => Ok(()),
         Err(error) if keep => {
             eprintln!("node: kept in {}; `down` removes it", dir.path().display());
-            return Err(error);
+            Err(error)
         }
         Err(error) => {
             node::down(&dir).context("removing what was started")?;
-            return Err(error);
+            Err(error)
         }
     }
-    Ok(())
+}
+
+async fn up_attached(dir: NodeDir) -> Result<()> {
+    match start(&dir, Lifetime::OfStarter).await {
+        Ok(node) => {
+            interrupted().await?;
+            eprintln!("node: ending");
+            drop(node);
+            Ok(())
+        }
+        Err(error) => {
+            node::down(&dir).context("removing what was started")?;
+            Err(error)
+        }
+    }
+}
+
+/// Starts a node, saying how far it is, unless interrupted.
+async fn start(dir: &NodeDir, lifetime: Lifetime) -> Result<Node> {
+    node::check_requirements()?;
+    node::down(dir).context("removing an earlier node")?;
+    std::fs::create_dir_all(dir.path()).with_context(|| dir.path().display().to_string())?;
+    let started = Instant::now();
+    let say = |step: &str| eprintln!("node: {step} ({:.1} s)", started.elapsed().as_secs_f32());
+    tokio::select! {
+        outcome = Node::start(dir.clone(), lifetime, &[], &say) => {
+            let node = outcome?;
+            say("ready");
+            Ok(node)
+        }
+        outcome = interrupted() => {
+            outcome?;
+            bail!("interrupted")
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = tokio::signal::ctrl_c() => Ok(outcome?),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 async fn status(dir: &NodeDir) -> Result<()> {

@@ -108,7 +108,8 @@ async fn stopped(lifetime: Lifetime) -> Result<()> {
 async fn starter_gone() -> Result<()> {
     let input = std::io::stdin().as_fd().try_clone_to_owned()?;
     let mut input = Receiver::from_owned_fd(input).context("standard input is no pipe")?;
-    input.read(&mut [0]).await?;
+    // Not a byte, or one: both are the end.
+    let _count = input.read(&mut [0]).await?;
     Ok(())
 }
 
