@@ -25,6 +25,7 @@ mod sentry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ use crate::state_dir::StateDir;
 #[derive(Debug)]
 pub struct Service<P> {
     program: &'static str,
+    binary: Option<PathBuf>,
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     health_url: String,
@@ -61,6 +63,7 @@ impl<P> Service<P> {
         let (health, metrics) = (Port::free(), Port::free());
         let service = Self {
             program,
+            binary: None,
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             health_url: format!("http://{}/healthz", health.address()),
@@ -87,6 +90,13 @@ impl<P> Service<P> {
             .arg("--metrics-listen-address", "127.0.0.1")
             // In a container they refuse to run as root; a test may well be root.
             .env("DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK", "true")
+    }
+
+    /// Runs this file instead of our own build, for instance another implementation in a benchmark.
+    #[must_use]
+    pub fn binary(mut self, path: PathBuf) -> Self {
+        self.binary = Some(path);
+        self
     }
 
     /// Adds a flag with a value; a later one wins over an earlier one of the same name.
@@ -117,7 +127,7 @@ impl<P> Service<P> {
     ///
     /// # Panics
     /// If it cannot be written.
-    pub fn file(&self, name: &str, content: &str) -> std::path::PathBuf {
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.dir.join(name);
         std::fs::write(&path, content)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -139,8 +149,11 @@ impl<P> Service<P> {
     /// If it is not built or already runs.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "{} already runs", self.program);
-        let program = programs::product(self.program).unwrap_or_else(|error| panic!("{error:#}"));
-        let mut command = Command::new(program);
+        let program = self
+            .binary
+            .clone()
+            .map_or_else(|| programs::product(self.program), Ok);
+        let mut command = Command::new(program.unwrap_or_else(|error| panic!("{error:#}")));
         command
             .args(&self.arguments)
             .current_dir(self.dir.path())
