@@ -148,6 +148,8 @@ fn root_schema<K: JsonSchema>() -> JSONSchemaProps {
         json!({ "type": "string", "description": "Group and version of this resource." });
     root["properties"]["kind"] =
         json!({ "type": "string", "description": "Kind of this resource." });
+    // The API server knows this one itself and refuses the CRD if it says any more, a description included.
+    root["properties"]["metadata"] = json!({ "type": "object" });
     serde_json::from_value(root).expect("the generator writes valid schemas")
 }
 
