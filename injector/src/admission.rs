@@ -109,7 +109,7 @@ impl Admission {
         let app_id = injection::app_id(pod);
         self.metrics.failed(app_id, Failure::NotEligible);
         warn!(
-            app_id,
+            app = app_id,
             user, "not on the list of accounts allowed to have sidecars injected"
         );
         Decision::allow(vec![format!(
@@ -122,10 +122,10 @@ impl Admission {
         let app_id = injection::app_id(pod);
         let namespace = &request.namespace;
         for warning in &injection.warnings {
-            warn!(app_id, namespace, "{warning}");
+            warn!(app = app_id, namespace, "{warning}");
         }
         if !injection.operations.is_empty() {
-            info!(app_id, namespace, "injected a sidecar");
+            info!(app = app_id, namespace, "injected a sidecar");
             self.metrics.succeeded(app_id);
         }
         Decision {
@@ -135,7 +135,7 @@ impl Admission {
     }
 
     fn deny(&self, app_id: &str, reason: String) -> Decision {
-        warn!(app_id, reason, "refused a pod");
+        warn!(app = app_id, reason, "refused a pod");
         self.metrics.failed(app_id, Failure::Patch);
         Decision {
             warnings: vec![format!("dapr: {reason}")],

@@ -1,9 +1,23 @@
 //! Admission webhook that puts a sidecar into annotated pods.
+//!
+//! ```text
+//! API server ──review──▶ server ──▶ admission ──▶ injection (pure) ──▶ patch
+//!                                      ▲ trust anchors (identity), mTLS (system configuration)
+//! API server ◀──caBundle── webhook (keeper) ◀── trust anchors
+//! ```
+//!
+//! - The decision about a pod is a pure function; nothing is asked of anybody while a review waits.
+//! - A pod is never refused because the injector is unwell: what fails is retried, and readiness says why.
+//!
+//! Deliberately absent: containers that Components declare (`dapr.io/inject-pluggable-components`), which a pod's
+//! author is told; and the list of all service accounts, since a requester's name already says who it is.
 
 mod admission;
+mod app;
 mod args;
 mod complaint;
 mod glob;
+mod identity;
 pub mod injection;
 mod metrics;
 mod requester;
@@ -11,8 +25,11 @@ mod review;
 mod server;
 mod settings;
 mod system_configuration;
+mod unprivileged;
 mod webhook;
 
+pub use app::{Bound, Config, build};
 pub use args::Args;
 pub use requester::{AccountError, Requesters};
 pub use settings::{Settings, SettingsError};
+pub use unprivileged::refuse_root;

@@ -5,6 +5,7 @@ use std::{fmt::Display, fs, io, path::PathBuf, str::FromStr};
 use k8s_openapi::api::core::v1::Toleration;
 use tracing::warn;
 use trilby_go_syntax::truthy;
+use trilby_sentry_client::{Mode, TokenSource};
 use trilby_sidecar_args::{env as contract, mount};
 
 use crate::{
@@ -27,6 +28,10 @@ pub struct Settings {
     pub sentry_address: String,
     /// File with the trust anchors.
     pub trust_anchors_file: PathBuf,
+    /// What proves to sentry who the injector is.
+    pub token: TokenSource,
+    /// App id of the injector's own identity.
+    pub app_id: String,
     /// Who may have sidecars injected.
     pub requesters: Requesters,
     /// Where actors are placed.
@@ -76,15 +81,21 @@ impl Environment<'_> {
         let actors = self.actors();
         let reminders = self.reminders();
         let sidecar = self.sidecar();
+        let token = self.token();
         Some(Settings {
             namespace: namespace?,
             requesters: requesters?,
             actors: actors?,
             reminders,
             sidecar: sidecar?,
+            token: token?,
+            app_id: self.or("SENTRY_LOCAL_IDENTITY", "dapr-injector"),
             trust_domain: self.or("DAPR_CONTROL_PLANE_TRUST_DOMAIN", "cluster.local"),
             cluster_domain: self.cluster_domain(),
-            sentry_address: self.text("DAPR_SENTRY_ADDRESS"),
+            sentry_address: match self.text("DAPR_SENTRY_ADDRESS") {
+                address if !address.is_empty() => address,
+                _ => format!("dapr-sentry.{}.svc:443", self.text("NAMESPACE")),
+            },
             trust_anchors_file: self
                 .or("DAPR_TRUST_ANCHORS_FILE", "/var/run/dapr.io/tls/ca.crt")
                 .into(),
@@ -139,6 +150,12 @@ impl Environment<'_> {
         let list = [self.text(allowed), prefixes].join(",");
         Requesters::new(&list)
             .map_err(|reason| self.problem(allowed, reason))
+            .ok()
+    }
+
+    fn token(&mut self) -> Option<TokenSource> {
+        TokenSource::discover(Mode::Kubernetes, self.variable)
+            .map_err(|reason| self.problems.push(reason.to_string()))
             .ok()
     }
 
