@@ -1,1 +1,25 @@
-//! Redis for every building block it can serve.
+//! Redis for every building block it can serve; today that is state.
+//!
+//! [`config`] is what all of them share: where the server is and how to log in. [`link`] is one
+//! multiplexed connection that comes back by itself. Deliberately absent: retries above the connection
+//! (they wrap the traits), clusters, sentinels and tokens of identity providers, each of which is refused
+//! by name.
+
+mod config;
+mod link;
+mod state;
+
+use std::sync::Arc;
+
+use trilby_components::{registry::Backend, state::StateStore};
+
+pub use state::RedisState;
+
+/// Every block that Redis serves.
+#[must_use]
+pub fn backends() -> Vec<Backend> {
+    vec![Backend::state("redis", async |_, metadata| {
+        let store = RedisState::connect(&metadata).await?;
+        Ok(Arc::new(store) as Arc<dyn StateStore>)
+    })]
+}

@@ -1,0 +1,163 @@
+//! `secretstores.kubernetes`: the Secrets of a namespace, as far as the pod's service account may read them.
+//!
+//! The client is made by the first request: most sidecars never ask for a secret, and a client is a good
+//! part of an idle sidecar's memory.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Secret as Object;
+use kube::{
+    Api, Client, Config,
+    api::ListParams,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+use trilby_components::{
+    RequestMetadata,
+    metadata::{Metadata, Schema},
+    registry::{ComponentContext, InitError},
+    secret::{Secret, SecretError, SecretStore},
+};
+
+/// Request metadata that names another namespace.
+const NAMESPACE: &str = "namespace";
+/// Secrets that one page of a list holds.
+const PAGE_SIZE: u32 = 500;
+
+/// Metadata of the store.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Settings {
+    /// The namespace to read when neither the request nor the sidecar has one.
+    default_namespace: Option<String>,
+    /// A kubeconfig file. Default: the pod's service account, else the user's own kubeconfig.
+    kubeconfig_path: Option<PathBuf>,
+}
+
+impl Schema for Settings {}
+
+/// The Secrets of a namespace.
+pub struct KubernetesSecrets {
+    /// Read when the request names none; `None` when nothing names one.
+    namespace: Option<String>,
+    kubeconfig: Option<PathBuf>,
+    client: OnceCell<Client>,
+}
+
+impl KubernetesSecrets {
+    /// Reads its settings; talks to nobody.
+    ///
+    /// # Errors
+    /// When the metadata does not decode.
+    pub fn new(context: &ComponentContext, metadata: &Metadata) -> Result<Self, InitError> {
+        let settings: Settings = metadata.decode()?;
+        let own = Some(context.namespace.clone()).filter(|namespace| !namespace.is_empty());
+        Ok(Self {
+            namespace: own.or(settings.default_namespace),
+            kubeconfig: settings.kubeconfig_path,
+            client: OnceCell::new(),
+        })
+    }
+
+    async fn secrets(&self, metadata: &RequestMetadata) -> Result<Api<Object>, SecretError> {
+        let asked = metadata.get(NAMESPACE).filter(|asked| !asked.is_empty());
+        let namespace = asked.or(self.namespace.as_ref()).ok_or_else(|| {
+            SecretError::InvalidRequest(
+                "namespace is missing on metadata and NAMESPACE env variable".into(),
+            )
+        })?;
+        let client = self.client.get_or_try_init(|| self.connect()).await?;
+        Ok(Api::namespaced(client.clone(), namespace))
+    }
+
+    async fn connect(&self) -> Result<Client, SecretError> {
+        let unavailable = |error: &dyn std::error::Error| {
+            SecretError::Unavailable(format!("no access to Kubernetes: {}", chain(error)))
+        };
+        let config = match &self.kubeconfig {
+            None => Config::infer().await.map_err(|error| unavailable(&error))?,
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| unavailable(&error))?;
+                Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                    .await
+                    .map_err(|error| unavailable(&error))?
+            }
+        };
+        Client::try_from(config).map_err(|error| unavailable(&error))
+    }
+}
+
+/// The error and its causes, outermost first.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn secret_error(error: &kube::Error) -> SecretError {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            SecretError::NotFound(status.message.clone())
+        }
+        kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
+            SecretError::Forbidden(status.message.clone())
+        }
+        kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
+            SecretError::InvalidRequest(status.message.clone())
+        }
+        other => SecretError::Unavailable(chain(other)),
+    }
+}
+
+/// The values of a Secret. Bytes that are not UTF-8 become replacement characters: the API returns text.
+fn values(object: Object) -> Secret {
+    object
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()))
+        .collect()
+}
+
+#[async_trait]
+impl SecretStore for KubernetesSecrets {
+    async fn get(&self, name: &str, metadata: &RequestMetadata) -> Result<Secret, SecretError> {
+        let secrets = self.secrets(metadata).await?;
+        let object = secrets.get(name).await;
+        Ok(values(object.map_err(|error| secret_error(&error))?))
+    }
+
+    async fn bulk_get(
+        &self,
+        metadata: &RequestMetadata,
+    ) -> Result<BTreeMap<String, Secret>, SecretError> {
+        let secrets = self.secrets(metadata).await?;
+        let mut found = BTreeMap::new();
+        let mut page = ListParams::default().limit(PAGE_SIZE);
+        loop {
+            let list = secrets.list(&page).await;
+            let list = list.map_err(|error| secret_error(&error))?;
+            let next = list.metadata.continue_.filter(|token| !token.is_empty());
+            found.extend(list.items.into_iter().map(|object| {
+                let name = object.metadata.name.clone().unwrap_or_default();
+                (name, values(object))
+            }));
+            match next {
+                Some(token) => page.continue_token = Some(token),
+                None => return Ok(found),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

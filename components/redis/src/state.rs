@@ -1,0 +1,247 @@
+//! `state.redis`, in upstream's layout: a hash at the key with `data`, `version` (counts writes from 1, and
+//! is the etag) and, once written first-write, `first-write`. A plain string is read as a value without
+//! etag.
+//!
+//! Every write, single or transactional, is one script: it judges all etags, then applies everything with
+//! its expiry, so a failure leaves nothing behind.
+
+mod script;
+mod settings;
+
+use std::time::Duration;
+
+use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use tracing::warn;
+use trilby_components::{
+    RequestMetadata,
+    metadata::Metadata,
+    registry::InitError,
+    state::{
+        Consistency, DeleteRequest, Feature, GetRequest, Item, Operation, SetRequest, StateError,
+        StateStore, Transactional, Ttl,
+    },
+};
+
+use crate::{
+    config::Config,
+    link::{Link, Repeat},
+};
+use script::{Refusal, Writes};
+use settings::Settings;
+
+/// How long a strongly consistent write waits for the replicas, in milliseconds. Upstream's number.
+const REPLICATION_TIMEOUT: u32 = 1_000;
+
+/// State in one Redis server.
+pub struct RedisState {
+    link: Link,
+    /// Replicas that were connected when the store started: whom a strongly consistent write waits for.
+    replicas: u32,
+    /// For writes that bring none.
+    default_ttl: Option<Ttl>,
+}
+
+impl RedisState {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// [`InitError::Unavailable`] when the server is away or refuses the login, else what is wrong with the
+    /// metadata.
+    pub async fn connect(metadata: &Metadata) -> Result<Self, InitError> {
+        let (config, rest) = Config::split(metadata)?;
+        let settings: Settings = rest.decode()?;
+        settings.refuse_what_is_not_there_yet()?;
+        let link = Link::new(config);
+        let replicas = link.once(greet).await.map_err(|error| {
+            let address = link.address();
+            InitError::Unavailable(format!(
+                "redis store: error connecting to redis at {address}: {error}"
+            ))
+        })?;
+        Ok(Self {
+            link,
+            replicas,
+            default_ttl: settings.ttl_in_seconds.map(Ttl::from_seconds),
+        })
+    }
+
+    async fn apply(
+        &self,
+        operations: &[Operation],
+        consistency: Consistency,
+    ) -> Result<(), StateError> {
+        let writes = Writes::new(operations, self.default_ttl)?;
+        let replicas = match consistency {
+            Consistency::Strong => self.replicas,
+            Consistency::Unspecified | Consistency::Eventual => 0,
+        };
+        let command = |connection| write(&writes, replicas, connection);
+        match self.link.run(writes.repeat(), command).await? {
+            None => Ok(()),
+            Some(refusal) => Err(StateError::EtagMismatch(refusal.explain(operations))),
+        }
+    }
+}
+
+/// Checks that the server talks to us, and counts its replicas. Neither right that this needs is one that
+/// the store itself needs, so a user without them is welcome.
+async fn greet(mut connection: MultiplexedConnection) -> RedisResult<u32> {
+    let pong: RedisResult<()> = ::redis::cmd("PING").query_async(&mut connection).await;
+    allow_forbidden(pong)?;
+    let mut info = ::redis::cmd("INFO");
+    let info: RedisResult<String> = info.arg("replication").query_async(&mut connection).await;
+    Ok(connected_replicas(
+        &allow_forbidden(info)?.unwrap_or_default(),
+    ))
+}
+
+fn allow_forbidden<T>(result: RedisResult<T>) -> RedisResult<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn connected_replicas(info: &str) -> u32 {
+    info.lines()
+        .find_map(|line| line.trim().strip_prefix("connected_slaves:"))
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0)
+}
+
+async fn write(
+    writes: &Writes<'_>,
+    replicas: u32,
+    mut connection: MultiplexedConnection,
+) -> RedisResult<Option<Refusal>> {
+    let refusal = writes.invoke(&mut connection).await?;
+    if refusal.is_none() && replicas > 0 {
+        wait_for(replicas, &mut connection).await?;
+    }
+    Ok(refusal)
+}
+
+async fn wait_for(replicas: u32, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut wait = ::redis::cmd("WAIT");
+    wait.arg(replicas).arg(REPLICATION_TIMEOUT);
+    let reached: u32 = wait.query_async(connection).await?;
+    if reached < replicas {
+        warn!(
+            replicas,
+            reached, "a strongly consistent write did not reach every replica in time"
+        );
+    }
+    Ok(())
+}
+
+type Read = ((Option<Bytes>, Option<String>), i64);
+
+/// One exchange. The two commands are not atomic: a write in between can only make the expiry newer than
+/// the value.
+async fn read(key: &str, mut connection: MultiplexedConnection) -> RedisResult<Option<Item>> {
+    let mut pipe = ::redis::pipe();
+    pipe.cmd("HMGET").arg(key).arg("data").arg("version");
+    pipe.cmd("PTTL").arg(key);
+    let ((data, version), ttl): Read = match pipe.query_async(&mut connection).await {
+        Err(error) if is_wrong_type(&error) => return read_string(key, connection).await,
+        other => other?,
+    };
+    match (data, version) {
+        (Some(value), Some(version)) => Ok(Some(item(value, Some(version), ttl))),
+        (None, None) => Ok(None),
+        _ => Err((
+            ErrorKind::UnexpectedReturnType,
+            "not a value of this store",
+            format!("the hash at {key:?} lacks one of the fields data and version"),
+        )
+            .into()),
+    }
+}
+
+/// A value that was written without Dapr, or by a very old one.
+async fn read_string(
+    key: &str,
+    mut connection: MultiplexedConnection,
+) -> RedisResult<Option<Item>> {
+    let mut pipe = ::redis::pipe();
+    pipe.cmd("GET").arg(key).cmd("PTTL").arg(key);
+    let (value, ttl): (Option<Bytes>, i64) = pipe.query_async(&mut connection).await?;
+    Ok(value.map(|value| item(value, None, ttl)))
+}
+
+fn is_wrong_type(error: &RedisError) -> bool {
+    let errors = error.clone().into_server_errors();
+    errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "WRONGTYPE"))
+}
+
+/// `ttl` is in milliseconds; negative for none.
+fn item(value: Bytes, etag: Option<String>, ttl: i64) -> Item {
+    let left = u64::try_from(ttl).map(Duration::from_millis);
+    Item {
+        value,
+        etag,
+        expires_at: left
+            .ok()
+            .and_then(|left| Timestamp::now().checked_add(left).ok()),
+    }
+}
+
+#[async_trait]
+impl StateStore for RedisState {
+    fn features(&self) -> &[Feature] {
+        &[Feature::Etag, Feature::Ttl]
+    }
+
+    async fn get(&self, request: GetRequest) -> Result<Option<Item>, StateError> {
+        let command = |connection| read(&request.key, connection);
+        self.link.run(Repeat::Safe, command).await
+    }
+
+    async fn set(&self, request: SetRequest) -> Result<(), StateError> {
+        let consistency = request.options.consistency;
+        self.apply(&[Operation::Upsert(request)], consistency).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<(), StateError> {
+        let consistency = request.options.consistency;
+        self.apply(&[Operation::Delete(request)], consistency).await
+    }
+
+    fn transactional(&self) -> Option<&dyn Transactional> {
+        Some(self)
+    }
+
+    async fn close(&self) {
+        self.link.close();
+    }
+}
+
+#[async_trait]
+impl Transactional for RedisState {
+    async fn transact(
+        &self,
+        operations: Vec<Operation>,
+        _metadata: &RequestMetadata,
+    ) -> Result<(), StateError> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        self.apply(&operations, Consistency::Unspecified).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connected_replicas;
+
+    #[test]
+    fn replicas_are_counted_from_the_servers_own_report() {
+        let report = "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n";
+        assert_eq!(connected_replicas(report), 2);
+        assert_eq!(connected_replicas("role:slave\r\n"), 0);
+        assert_eq!(connected_replicas(""), 0);
+    }
+}
