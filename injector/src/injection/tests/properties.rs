@@ -1,5 +1,8 @@
 //! What holds for every pod.
 
+use clap::Parser;
+use trilby_sidecar_args::SidecarArgs;
+
 use super::*;
 
 fn name() -> impl Strategy<Value = String> {
@@ -154,6 +157,22 @@ proptest! {
     fn a_second_injection_changes_nothing(pod in pods()) {
         let once = patched(&pod, &injected(&pod, &testing::cluster()));
         assert!(injected(&once, &testing::cluster()).operations.is_empty());
+    }
+
+    #[test]
+    fn the_sidecar_reads_what_it_is_given_unless_a_warning_says_otherwise(pod in pods()) {
+        let injection = injected(&pod, &testing::cluster());
+        let args = sidecar_of(&patched(&pod, &injection)).args.unwrap();
+        // Behind a debugger the binary's own arguments follow a separator.
+        let binary = match args[0].as_str() {
+            "/dlv" => args.iter().position(|arg| arg == "--").unwrap(),
+            _ => 0,
+        };
+        let read = SidecarArgs::try_parse_from(&args[binary..]);
+        match read {
+            Ok(read) => assert_eq!(read.app.app_id, "checkout"),
+            Err(error) => assert!(!injection.warnings.is_empty(), "{error}"),
+        }
     }
 
     #[test]
