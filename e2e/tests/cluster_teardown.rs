@@ -76,7 +76,7 @@ fn is_gone(dir: &Path, record: &Record) -> bool {
 
 /// `testkit-node up --attached`: a process that starts a node and can be killed.
 async fn attached(dir: &Path) -> Process {
-    let mut command = Command::new(programs::product("testkit-node").expect("built"));
+    let mut command = Command::new(programs::node().expect("built"));
     command.args(["up", "--attached", "--state-dir"]).arg(dir);
     let log = Log::at(dir.with_extension("log"));
     let process = Process::spawn("testkit-node", command, log).expect("it can be started");

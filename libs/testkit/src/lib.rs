@@ -28,6 +28,20 @@
 //! # }
 //! ```
 //!
+//! ```no_run
+//! # use trilby_testkit::{Cluster, images};
+//! # async fn test() -> anyhow::Result<()> {
+//! let cluster = Cluster::with_images(&[images::redis()?, images::product("sentry", "e2e.local/sentry:1")?]).await;
+//! cluster.helm_install("dapr-system", ("dapr", "charts/dapr"), &["--set", "global.registry=e2e.local"]).await;
+//! cluster.wait_ready("dapr-system", "deployment/dapr-sentry").await;
+//! let sentry = cluster.service_address("dapr-system", "dapr-sentry", 8080).await;
+//! cluster.http().get(&format!("http://{sentry}/healthz")).await?.success()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The program `testkit-node` is the same cluster from the command line: `up`, `down`, `status`, `kubectl`, `helm`.
+//!
 //! What a test starts dies with it: processes on drop, and with the test's process however that ends; directories on
 //! drop, or at the next start. A requirement that is missing fails the test and says how to get it.
 //!

@@ -14,20 +14,35 @@ const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/tools.sh");
 /// Where Debian keeps what an ordinary user's PATH may lack.
 const SYSTEM_DIRS: &[&str] = &["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
 
-/// One of ours: `sentry`, `operator`, `injector`, `placement`, `daprd`, `testkit-node`.
+/// One of our services: `sentry`, `operator`, `injector`, `placement`, `daprd`.
 ///
 /// # Errors
 /// If it is not built.
 pub fn product(name: &str) -> Result<PathBuf> {
-    let dir = match std::env::var_os(PRODUCT_DIR) {
-        Some(dir) => PathBuf::from(dir),
-        None => build_dir()?,
-    };
+    let named = std::env::var_os(PRODUCT_DIR).map(PathBuf::from);
+    built(name, named.map_or_else(build_dir, Ok)?).with_context(|| {
+        format!("{name} is to be tested (its directory may be named in {PRODUCT_DIR})")
+    })
+}
+
+/// The harness's own program that runs nodes: always of the running build.
+///
+/// # Errors
+/// If it is not built.
+pub fn node() -> Result<PathBuf> {
+    built("testkit-node", build_dir()?)
+}
+
+fn built(name: &str, dir: PathBuf) -> Result<PathBuf> {
     existing(dir.join(name)).with_context(|| {
-        let release = dir.ends_with("release");
-        let profile = if release { " --release" } else { "" };
+        let profile = dir.file_name().map(|name| name.to_string_lossy());
+        let profile = match profile.as_deref() {
+            Some("release") => " --release".to_owned(),
+            Some("ci") => " --profile ci".to_owned(),
+            _ => String::new(),
+        };
         format!(
-            "the program {name} is not in {}: run `cargo build{profile} --bin {name}`, or name its directory in {PRODUCT_DIR}",
+            "the program {name} is not in {}: run `cargo build{profile} --bin {name}`",
             dir.display()
         )
     })

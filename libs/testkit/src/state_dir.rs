@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,6 +86,11 @@ impl StateDir {
     }
 
     fn take_over(path: PathBuf) -> Option<Self> {
+        // Anybody may make a directory of such a name; what is in it is believed only if this user made it.
+        let owner = fs::symlink_metadata(&path).ok()?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return None;
+        }
         let lock = match File::open(path.join(LOCK)) {
             Ok(lock) => lock,
             Err(_) if is_abandoned(&path) => File::create(path.join(LOCK)).ok()?,

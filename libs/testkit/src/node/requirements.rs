@@ -61,16 +61,13 @@ pub fn check() -> Result<()> {
             .iter()
             .filter_map(|name| missing(programs::system(name))),
     );
+    // One build makes all of them: one line is enough.
     problems.extend(
         KUBERNETES_PROGRAMS
             .iter()
-            .filter_map(|name| missing(programs::kubernetes(name))),
+            .find_map(|name| missing(programs::kubernetes(name))),
     );
-    problems.extend(
-        programs::product("testkit-node")
-            .err()
-            .map(|error| format!("{error:#}")),
-    );
+    problems.extend(programs::node().err().map(|error| format!("{error:#}")));
     problems.extend(
         cgroup::hierarchies()
             .err()

@@ -173,7 +173,7 @@ impl Supervisor {
         let log = Log::at(dir.log("supervisor")).open()?;
         let mut command = Command::new(programs::system("setsid")?);
         command
-            .arg(programs::product("testkit-node")?)
+            .arg(programs::node()?)
             .arg("supervise")
             .arg(dir.path())
             .stdout(log.try_clone()?)
