@@ -1,1 +1,34 @@
-//! Watches Dapr's custom resources and streams them to sidecars.
+//! Serves Dapr's resources to sidecars, and keeps the Services that sidecars are found by.
+//!
+//! ```text
+//! API server ──watch──▶ store (pure fold) ──▶ views, one per namespace ──▶ api: List*, Get*, streams
+//!                  secrets, on demand ──┘
+//!            ──watch──▶ services (leader only): plan (pure) ──▶ execute
+//! ```
+//!
+//! - A resource is rendered once, by one serialiser, and its bytes are shared by every reply and every stream.
+//! - A stream holds no queue of its own: it compares the view it last sent with the current one, so that changes
+//!   coalesce by object and a slow sidecar costs itself only.
+//! - Secrets are read only when a resource refers to them, kept only as far as it does, and read again regularly;
+//!   a missing one leaves its own resource without a value and touches nothing else.
+//!
+//! Deliberately absent: what a sidecar does with a resource.
+
+mod api;
+mod app;
+mod args;
+mod cluster;
+mod leader;
+mod metrics;
+mod pods;
+mod resource;
+mod services;
+mod settings;
+mod store;
+mod view;
+mod watch;
+
+pub use app::{Bound, Config, build};
+pub use args::Args;
+pub use leader::Election;
+pub use services::Reconcile;

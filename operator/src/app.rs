@@ -1,0 +1,232 @@
+//! Wiring.
+
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use trilby_bootstrap::{Latch, Process, net};
+use trilby_grpc::{ServeConfig, serve};
+use trilby_identity::{Anchors, ClientAuth, Identity, KeyType};
+use trilby_proto::operator::v1::operator_server::OperatorServer;
+use trilby_sentry_client::{ControlPlane, Health, Hooks, Mode, TokenSource};
+
+use crate::{
+    api::Api,
+    cluster::{self, Scope},
+    leader::{Election, Elector},
+    metrics::Metrics,
+    pods::Assignments,
+    resource::Kind,
+    services::{Reconcile, Reconciler},
+    settings::{self, Settings},
+    store::{Feed, Store},
+    view::Views,
+};
+
+/// The operator's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The control plane's namespace.
+    pub namespace: String,
+    /// Name of the Configuration with the control plane's settings.
+    pub system_configuration: String,
+    /// The only namespace that is watched; `None`: all.
+    pub watch_namespace: Option<String>,
+    /// Who does the leader's work.
+    pub election: Election,
+    /// Which workloads get a Service.
+    pub services: Reconcile,
+    /// PEM file with the trust anchors; followed.
+    pub trust_anchors_file: PathBuf,
+    /// Port of the gRPC API; 0: any.
+    pub port: u16,
+    /// Address the gRPC API listens on; empty: all.
+    pub listen_address: String,
+    /// Kubeconfig file; `None`: found by the usual rules.
+    pub kubeconfig: Option<PathBuf>,
+    /// The app id to be identified by.
+    pub app_id: String,
+}
+
+/// An operator with an identity and an open socket, and nothing running but the renewal of the identity.
+pub struct Bound {
+    process: Process,
+    config: Config,
+    client: Client,
+    settings: Settings,
+    identity: Identity,
+    listener: TcpListener,
+    address: SocketAddr,
+    metrics: Metrics,
+    cache: Latch,
+    pods: Latch,
+    api: Latch,
+}
+
+/// Waits for the control plane's settings and for an identity, for as long as it takes; then opens the socket.
+///
+/// # Errors
+/// Settings that cannot work, or a socket that cannot be opened.
+pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
+    let readiness = process.readiness();
+    let (configured, secured) = (
+        readiness.latch("operator-configuration"),
+        readiness.latch("security-provider"),
+    );
+    let (cache, pods, api) = (
+        readiness.latch("operator-cache"),
+        readiness.latch("operator-pods"),
+        readiness.latch("operator-api-server"),
+    );
+    let metrics = Metrics::register(process.metrics())?;
+    let client = cluster::client(config.kubeconfig.as_deref()).await?;
+    let settings = settings::wait_for(
+        &client,
+        &config.namespace,
+        &config.system_configuration,
+        &configured,
+    )
+    .await?;
+    configured.ready();
+    let identity = identify(&config, &settings, process, secured)?;
+    wait_for_identity(&identity).await;
+    let listener = net::listen_async(&config.listen_address, config.port).context("gRPC API")?;
+    let address = listener.local_addr()?;
+    Ok(Bound {
+        process: process.clone(),
+        config,
+        client,
+        settings,
+        identity,
+        listener,
+        address,
+        metrics,
+        cache,
+        pods,
+        api,
+    })
+}
+
+/// Starts to obtain an identity; `latch` follows how that fares.
+fn identify(
+    config: &Config,
+    settings: &Settings,
+    process: &Process,
+    latch: Latch,
+) -> anyhow::Result<Identity> {
+    let request = trilby_sentry_client::Config {
+        sentry_address: settings.sentry_address.clone(),
+        control_plane: ControlPlane::new(settings.trust_domain.clone(), &config.namespace)?,
+        app_id: config.app_id.clone(),
+        namespace: config.namespace.clone(),
+        token: TokenSource::discover(Mode::Kubernetes, |name| std::env::var(name).ok())?,
+        // Some managed clusters refuse webhooks whose certificate has another kind of key.
+        key_type: KeyType::Rsa2048,
+        jwt_audiences: Vec::new(),
+        anchors: Anchors::File(config.trust_anchors_file.clone()),
+    };
+    let hooks = Hooks {
+        metrics: process.metrics().clone(),
+        cancel: process.shutdown(),
+        health: Arc::new(move |health| match health {
+            Health::Ready => latch.ready(),
+            Health::NotReady(reason) => latch.unready(reason),
+        }),
+    };
+    let (identity, renewal) = trilby_sentry_client::start(request, hooks)?;
+    process.spawn("identity", async move {
+        renewal.await;
+        Ok(())
+    });
+    Ok(identity)
+}
+
+async fn wait_for_identity(identity: &Identity) {
+    // The sender lives in the renewal task, which lives as long as the process.
+    drop(identity.svid().wait_for(Option::is_some).await);
+}
+
+impl Bound {
+    /// Where sidecars connect.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts everything as tasks of the process.
+    pub fn start(self) {
+        let scope = match self.config.watch_namespace.clone() {
+            Some(namespace) => Scope::Namespace(namespace),
+            None => Scope::All,
+        };
+        let views: HashMap<Kind, Views> = Kind::ALL.map(|kind| (kind, Views::default())).into();
+        let (assignments, synced) = (Assignments::default(), CancellationToken::new());
+        self.start_services(scope.clone());
+        self.process.spawn("pods", {
+            let (client, latch) = (self.client.clone(), self.pods.clone());
+            let shutdown = self.process.shutdown();
+            assignments
+                .clone()
+                .run(client, scope.clone(), latch, shutdown)
+        });
+        let feed = Feed {
+            client: self.client.clone(),
+            scope,
+            store: Store::new(|kind| views[&kind].clone(), self.metrics.clone()),
+            latch: self.cache.clone(),
+            synced: synced.clone(),
+        };
+        self.process
+            .spawn("cache", feed.run(self.process.shutdown()));
+        self.serve(views, assignments, synced);
+    }
+
+    fn start_services(&self, scope: Scope) {
+        if self.config.services == Reconcile::Off {
+            return;
+        }
+        let reconciler = Reconciler {
+            client: self.client.clone(),
+            scope,
+            app_tls: self.settings.app_tls,
+            metrics: self.metrics.clone(),
+        };
+        let shutdown = self.process.shutdown();
+        match self.config.election {
+            Election::Disabled => self.process.spawn("services", reconciler.run(shutdown)),
+            Election::Lease => {
+                let elector = Elector::new(self.client.clone(), &self.config.namespace);
+                let work = move |term| reconciler.clone().run(term);
+                self.process.spawn("services", elector.run(shutdown, work));
+            }
+        }
+    }
+
+    /// Serves once the cache holds what there is: a sidecar never sees half of its components.
+    fn serve(
+        self,
+        views: HashMap<Kind, Views>,
+        assignments: Assignments,
+        synced: CancellationToken,
+    ) {
+        let shutdown = self.process.shutdown();
+        let api = Api::new(views, assignments, self.metrics, shutdown.clone());
+        let routes = tonic::service::Routes::new(OperatorServer::new(api)).prepare();
+        let tls = self.identity.server_tls(ClientAuth::Required);
+        let (listener, address, latch) = (self.listener, self.address, self.api);
+        self.process.spawn("api", async move {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = synced.cancelled() => {}
+            }
+            info!(%address, "serving sidecars");
+            latch.ready();
+            let config = ServeConfig::new("operator");
+            serve(listener, Some(tls), routes, (config, shutdown)).await;
+            Ok(())
+        });
+    }
+}

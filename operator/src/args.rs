@@ -1,0 +1,252 @@
+//! The operator's flags and environment.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use tracing::warn;
+use trilby_bootstrap::{
+    ServiceConfig,
+    args::{HealthArgs, LogArgs, MetricsArgs, go_bool},
+};
+use trilby_go_syntax::{GoDuration, truthy};
+
+use crate::{app::Config, leader::Election, services::Reconcile};
+
+/// Command-line flags, with upstream's names and defaults.
+#[derive(Parser, Clone, Debug)]
+#[command(
+    name = "operator",
+    about = "Trilby's operator: serves Dapr's resources to sidecars"
+)]
+pub struct Args {
+    /// Name of the Configuration with the control plane's settings, in the control plane's namespace
+    #[arg(long, default_value = trilby_crds::SYSTEM_CONFIGURATION)]
+    config: String,
+    /// Interval of the watchdog: off, `once`, or a duration of at least 1s
+    #[arg(long, default_value = "0", value_parser = watch_interval)]
+    watch_interval: String,
+    /// Pods the watchdog deletes per minute; 0 or less: any number
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
+    max_pod_restarts_per_minute: i32,
+    /// Do the leader's work without being elected
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", value_parser = go_bool)]
+    disable_leader_election: bool,
+    /// Do not manage the `<app-id>-dapr` Services
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", value_parser = go_bool)]
+    disable_service_reconciler: bool,
+    /// Only watch this namespace; empty: all
+    #[arg(long, default_value = "")]
+    watch_namespace: String,
+    /// Manage Services of Argo Rollouts as well
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", value_parser = go_bool)]
+    enable_argo_rollout_service_reconciler: bool,
+    /// Let the watchdog label pods that have a sidecar
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", value_parser = go_bool)]
+    watchdog_can_patch_pod_labels: bool,
+    /// PEM file with the trust anchors
+    #[arg(long, default_value = "/var/run/secrets/dapr.io/tls/ca.crt")]
+    trust_anchors_file: PathBuf,
+    /// Port of the gRPC API
+    #[arg(long, default_value_t = 6500)]
+    port: u16,
+    /// Address the gRPC API listens on; empty: all
+    #[arg(long, default_value = "")]
+    listen_address: String,
+    /// Port of the conversion webhook
+    #[arg(long, default_value_t = 19443)]
+    webhook_server_port: u16,
+    /// Address the conversion webhook listens on; empty: all
+    #[arg(long, default_value = "")]
+    webhook_server_listen_address: String,
+    /// How often caches are compared with the API server; 0: whenever a watch ends
+    #[arg(long, default_value = "0")]
+    cache_sync_period: GoDuration,
+    /// Path of a kubeconfig; empty: `KUBECONFIG`, the cluster it runs in, `~/.kube/config`
+    #[arg(long, default_value = "")]
+    kubeconfig: String,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    health: HealthArgs,
+    #[command(flatten)]
+    metrics: MetricsArgs,
+}
+
+impl Args {
+    /// What the process around the service is like.
+    #[must_use]
+    pub fn service(&self) -> ServiceConfig {
+        ServiceConfig {
+            log: self.log.clone(),
+            health: Some(self.health.clone()),
+            metrics: Some(self.metrics.clone()),
+            ..ServiceConfig::new("operator", self)
+        }
+    }
+
+    /// The service's settings from these flags and this process's environment. Warns of flags without effect.
+    ///
+    /// # Errors
+    /// `NAMESPACE` is missing, or the process runs as root.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        refuse_root()?;
+        for (flag, why) in self.without_effect() {
+            warn!(flag, "{why}");
+        }
+        let namespace = env("NAMESPACE")
+            .context("environment variable NAMESPACE is required: the control plane's namespace")?;
+        let watch_namespace = self.watch_namespace.trim();
+        Ok(Config {
+            namespace,
+            system_configuration: self.config.clone(),
+            watch_namespace: (!watch_namespace.is_empty()).then(|| watch_namespace.to_owned()),
+            election: match self.disable_leader_election {
+                true => Election::Disabled,
+                false => Election::Lease,
+            },
+            services: match self.disable_service_reconciler {
+                true => Reconcile::Off,
+                false => Reconcile::Workloads,
+            },
+            trust_anchors_file: self.trust_anchors_file.clone(),
+            port: self.port,
+            listen_address: self.listen_address.clone(),
+            kubeconfig: (!self.kubeconfig.is_empty()).then(|| PathBuf::from(&self.kubeconfig)),
+            app_id: env("SENTRY_LOCAL_IDENTITY").unwrap_or_else(|| "dapr-operator".to_owned()),
+        })
+    }
+
+    /// Flags that were given and change nothing, each with the reason.
+    fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
+        [
+            (
+                !is_off(&self.watch_interval),
+                "--watch-interval",
+                "flag without effect: the watchdog is not built yet, no pod will be deleted",
+            ),
+            (
+                self.watchdog_can_patch_pod_labels,
+                "--watchdog-can-patch-pod-labels",
+                "flag without effect: the watchdog is not built yet, no pod will be labelled",
+            ),
+            (
+                self.enable_argo_rollout_service_reconciler,
+                "--enable-argo-rollout-service-reconciler",
+                "flag without effect: Services of Argo Rollouts are not managed yet",
+            ),
+            (
+                self.webhook_server_port != 19443 || !self.webhook_server_listen_address.is_empty(),
+                "--webhook-server-port",
+                "flag without effect: the conversion of Subscriptions is not built yet, nothing listens there",
+            ),
+            (
+                !self.cache_sync_period.0.is_zero(),
+                "--cache-sync-period",
+                "flag without effect: caches follow the API server and need no periodic comparison",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(given, flag, why)| given.then_some((flag, why)))
+        .collect()
+    }
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The control plane has no need of root; as upstream, it insists on that unless told otherwise.
+fn refuse_root() -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    const SKIP: &str = "DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK";
+    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    anyhow::ensure!(
+        !root || env(SKIP).is_some_and(|value| truthy(&value)),
+        "refusing to run as root (set {SKIP}=true to allow it)"
+    );
+    Ok(())
+}
+
+fn is_off(interval: &str) -> bool {
+    ["0", "false", "f", "no", "off"]
+        .iter()
+        .any(|word| interval.eq_ignore_ascii_case(word))
+}
+
+fn watch_interval(text: &str) -> Result<String, String> {
+    if is_off(text) || text.eq_ignore_ascii_case("once") {
+        return Ok(text.to_owned());
+    }
+    match text.parse::<GoDuration>() {
+        Ok(interval) if interval.0 >= Duration::from_secs(1) => Ok(text.to_owned()),
+        Ok(_) => Err("must be at least 1s".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+    use trilby_bootstrap::args::parse_from;
+
+    fn args(flags: &[&str]) -> Result<Args, clap::Error> {
+        parse_from(["operator"].iter().chain(flags))
+    }
+
+    fn without_effect(flags: &[&str]) -> Vec<&'static str> {
+        let args = args(flags).expect("parses");
+        args.without_effect()
+            .into_iter()
+            .map(|(flag, _)| flag)
+            .collect()
+    }
+
+    #[test]
+    fn the_charts_flags_are_accepted_without_a_warning() {
+        assert!(
+            without_effect(&[
+                "--watch-interval",
+                "0",
+                "--max-pod-restarts-per-minute",
+                "20",
+                "--log-level",
+                "info",
+                "--trust-anchors-file",
+                "/var/run/secrets/dapr.io/tls/ca.crt",
+                "--enable-metrics",
+                "--metrics-port",
+                "9090",
+            ])
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_flag_whose_part_is_not_built_is_named() {
+        assert_eq!(
+            without_effect(&[
+                "-watch-interval=once",
+                "-watchdog-can-patch-pod-labels",
+                "-enable-argo-rollout-service-reconciler",
+                "-cache-sync-period=10h",
+            ]),
+            [
+                "--watch-interval",
+                "--watchdog-can-patch-pod-labels",
+                "--enable-argo-rollout-service-reconciler",
+                "--cache-sync-period",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_watch_interval_below_a_second_is_refused() {
+        let error = args(&["--watch-interval", "10ms"]).expect_err("refused");
+        assert!(error.to_string().contains("must be at least 1s"), "{error}");
+    }
+}

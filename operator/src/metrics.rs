@@ -1,0 +1,85 @@
+//! The operator's metrics.
+
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::resource::Kind;
+
+/// Handles to every metric family of the operator. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub services_created: IntCounterVec,
+    pub services_updated: IntCounterVec,
+    undecodable: IntCounterVec,
+    streams: IntGaugeVec,
+    pub unresolved_secrets: IntGauge,
+    pub leader: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str, label: &str| {
+            let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(family.clone()))?;
+            prometheus::Result::Ok(family)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            prometheus::Result::Ok(gauge)
+        };
+        let streams = IntGaugeVec::new(
+            Opts::new(
+                "dapr_operator_streams",
+                "Update streams that sidecars hold open.",
+            ),
+            &["kind"],
+        )?;
+        registry.register(Box::new(streams.clone()))?;
+        Ok(Self {
+            services_created: counter(
+                "dapr_operator_service_created_total",
+                "Services created for apps.",
+                "app_id",
+            )?,
+            services_updated: counter(
+                "dapr_operator_service_updated_total",
+                "Services of apps updated.",
+                "app_id",
+            )?,
+            undecodable: counter(
+                "dapr_operator_undecodable_objects_total",
+                "Objects skipped because they could not be decoded.",
+                "kind",
+            )?,
+            streams,
+            unresolved_secrets: gauge(
+                "dapr_operator_unresolved_secrets",
+                "Secrets that resources refer to and that could not be read.",
+            )?,
+            leader: gauge(
+                "dapr_operator_leader",
+                "1 while this replica manages the apps' Services.",
+            )?,
+        })
+    }
+
+    pub(crate) fn undecodable(&self, kind: Kind) {
+        self.undecodable.with_label_values(&[kind.name()]).inc();
+    }
+
+    /// Counts a stream until the guard is dropped.
+    pub(crate) fn stream(&self, kind: &str) -> StreamGuard {
+        let gauge = self.streams.with_label_values(&[kind]);
+        gauge.inc();
+        StreamGuard(gauge)
+    }
+}
+
+/// One open stream.
+pub(crate) struct StreamGuard(IntGauge);
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

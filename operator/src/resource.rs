@@ -1,0 +1,164 @@
+//! Resources as sidecars receive them: JSON of one custom resource, secrets filled in.
+//!
+//! The text that the API server sent is kept as it is and goes out as it came, to the byte, for every value that a
+//! user wrote. Only what upstream adds is added: zero values that its types always carry, and the values of secrets.
+
+mod component;
+mod configuration;
+mod document;
+mod object;
+mod pair;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use bytes::Bytes;
+
+pub(crate) use document::Document;
+
+#[cfg(test)]
+mod tests;
+
+/// The kinds that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Component,
+    Configuration,
+}
+
+/// Names one object of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+/// One value in one Secret of the resource's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SecretRef {
+    pub secret: Arc<str>,
+    pub key: Box<str>,
+}
+
+/// What is known of a referenced value.
+pub(crate) enum SecretValue<'a> {
+    Found(&'a [u8]),
+    /// The Secret exists and has no such key.
+    NoKey,
+    /// The Secret was never read: it does not exist, or cannot be read.
+    NoSecret,
+}
+
+/// Looks up values that a resource refers to.
+pub(crate) type Secrets<'a> = dyn Fn(&SecretRef) -> SecretValue<'a> + 'a;
+
+/// One decoded resource, narrowed to what decides who gets it and which secrets it needs, beside its text.
+pub(crate) struct Resource {
+    pub kind: Kind,
+    /// App ids that may see it; empty: all.
+    pub scopes: Box<[Box<str>]>,
+    /// Values it refers to, in the order in which it does.
+    pub secrets: Box<[SecretRef]>,
+    text: Box<str>,
+}
+
+/// An object that is not a resource of its kind.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct DecodeError(#[from] serde_json::Error);
+
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Component, Self::Configuration];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Component => "Component",
+            Self::Configuration => "Configuration",
+        }
+    }
+
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Component => "components",
+            Self::Configuration => "configurations",
+        }
+    }
+}
+
+impl Resource {
+    pub(crate) fn decode(kind: Kind, document: Document) -> Result<Self, DecodeError> {
+        let needs = match kind {
+            Kind::Component => component::needs(document.text())?,
+            Kind::Configuration => configuration::needs(document.text())?,
+        };
+        let resource = Self {
+            kind,
+            scopes: needs.scopes,
+            secrets: needs.secrets,
+            text: document.into_text(),
+        };
+        // What decodes also renders; found out here, where one object can be skipped.
+        resource.try_render(&|_| SecretValue::NoSecret)?;
+        Ok(resource)
+    }
+
+    /// Whether `other` is the same object in the same version.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+
+    /// The JSON that sidecars receive.
+    pub(crate) fn render(&self, secrets: &Secrets<'_>) -> Bytes {
+        self.try_render(secrets)
+            .expect("a text that rendered when it was decoded renders again")
+    }
+
+    fn try_render(&self, secrets: &Secrets<'_>) -> Result<Bytes, DecodeError> {
+        let json = match self.kind {
+            Kind::Component => component::render(&self.text, secrets)?,
+            Kind::Configuration => configuration::render(&self.text, secrets)?,
+        };
+        Ok(Bytes::from(json))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a resource's text says beside its settings.
+#[derive(Default)]
+struct Needs {
+    scopes: Box<[Box<str>]>,
+    secrets: Box<[SecretRef]>,
+}
+
+/// The part of a Secret that is referred to. Its `Debug` shows keys only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct SecretData(BTreeMap<Box<str>, Vec<u8>>);
+
+impl SecretData {
+    /// Keeps what `wanted` names of `data`.
+    pub(crate) fn keep(
+        data: impl IntoIterator<Item = (String, Vec<u8>)>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Self {
+        Self(
+            data.into_iter()
+                .filter(|(key, _)| wanted(key))
+                .map(|(key, value)| (key.into_boxed_str(), value))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
+        self.0.get(key).map(Vec::as_slice)
+    }
+}
+
+impl fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,24 @@
+//! The Service `<app-id>-dapr` of each Dapr-enabled workload: what sidecars find each other by.
+//!
+//! ```text
+//! watch of workloads, Services ──▶ reconciler ──▶ plan (pure) ──▶ create or replace
+//! ```
+//!
+//! Only workloads whose pod template is enabled are kept, and of those only what a Service needs. A Service is
+//! deleted with its workload, by the cluster.
+
+mod execute;
+mod plan;
+mod reconciler;
+mod workload;
+
+pub(crate) use reconciler::Reconciler;
+
+/// Which workloads get a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconcile {
+    /// Deployments and StatefulSets.
+    Workloads,
+    /// None.
+    Off,
+}

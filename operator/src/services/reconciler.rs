@@ -1,0 +1,274 @@
+//! Notices what changes and keeps every workload's Service as planned.
+
+use std::{
+    collections::{HashMap, HashSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Service;
+use kube::{Api, ResourceExt, runtime::watcher::Event};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::JoinMap};
+use tracing::{debug, warn};
+use trilby_grpc::Backoff;
+
+use super::{
+    execute::{Context, Failure, Task, execute},
+    plan,
+    workload::{Workload, WorkloadDocument, WorkloadKey, WorkloadKind},
+};
+use crate::{
+    cluster::Scope,
+    metrics::Metrics,
+    resource::Key,
+    settings::AppTls,
+    watch::{self, Waiting},
+};
+
+/// Services that are written at the same time.
+const CONCURRENCY: usize = 16;
+/// Pauses before a failed workload is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const MAX_RETRY: Duration = Duration::from_secs(60);
+/// Services of ours.
+const LABEL: &str = "dapr.io/enabled=true";
+
+/// What it takes to keep the Services.
+#[derive(Clone)]
+pub(crate) struct Reconciler {
+    pub client: kube::Client,
+    pub scope: Scope,
+    pub app_tls: AppTls,
+    pub metrics: Metrics,
+}
+
+impl Reconciler {
+    /// Keeps the Services until `term` ends.
+    pub(crate) async fn run(self, term: CancellationToken) -> anyhow::Result<()> {
+        self.metrics.leader.set(1);
+        let mut deployments = pin!(self.watch(WorkloadKind::Deployment));
+        let mut stateful_sets = pin!(self.watch(WorkloadKind::StatefulSet));
+        let mut services = pin!(self.watch_services());
+        let mut state = State::new(Context {
+            client: self.client.clone(),
+            app_tls: self.app_tls,
+            metrics: self.metrics.clone(),
+        });
+        loop {
+            tokio::select! {
+                () = term.cancelled() => break,
+                Some(event) = deployments.next() => state.observe(WorkloadKind::Deployment, event),
+                Some(event) = stateful_sets.next() => state.observe(WorkloadKind::StatefulSet, event),
+                Some(event) = services.next() => state.observe_service(event),
+                Some((key, outcome)) = state.tasks.join_next() => {
+                    let failed = |error: tokio::task::JoinError| Err(Failure::Failed(error.to_string()));
+                    state.settle(key, outcome.unwrap_or_else(failed));
+                }
+            }
+        }
+        self.metrics.leader.set(0);
+        Ok(())
+    }
+
+    fn watch(&self, kind: WorkloadKind) -> impl Stream<Item = Event<WorkloadDocument>> + use<> {
+        let api = watch::objects(&self.client, &self.scope, &kind.resource());
+        watch::follow(api, None, kind.plural(), Waiting::Nobody)
+    }
+
+    fn watch_services(&self) -> impl Stream<Item = Event<Service>> + use<> {
+        let api: Api<Service> = match &self.scope {
+            Scope::All => Api::all(self.client.clone()),
+            Scope::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
+        };
+        watch::follow(api, Some(LABEL), "services", Waiting::Nobody)
+    }
+}
+
+/// The enabled workloads, their Services, and what is under way.
+struct State {
+    workloads: HashMap<WorkloadKey, Workload>,
+    services: HashMap<Key, Arc<Service>>,
+    /// During a relist: what was listed so far, per kind of workload.
+    listed: HashMap<WorkloadKind, HashSet<WorkloadKey>>,
+    listed_services: Option<HashSet<Key>>,
+    failures: HashMap<WorkloadKey, (Failure, Backoff)>,
+    slots: Arc<Semaphore>,
+    context: Arc<Context>,
+    tasks: JoinMap<WorkloadKey, Result<(), Failure>>,
+}
+
+impl State {
+    fn new(context: Context) -> Self {
+        Self {
+            workloads: HashMap::new(),
+            services: HashMap::new(),
+            listed: HashMap::new(),
+            listed_services: None,
+            failures: HashMap::new(),
+            slots: Arc::new(Semaphore::new(CONCURRENCY)),
+            context: Arc::new(context),
+            tasks: JoinMap::new(),
+        }
+    }
+
+    fn observe(&mut self, kind: WorkloadKind, event: Event<WorkloadDocument>) {
+        match event {
+            Event::Init => drop(self.listed.insert(kind, HashSet::new())),
+            Event::InitApply(document) => {
+                let key = document.key(kind);
+                if let Some(listed) = self.listed.get_mut(&kind) {
+                    listed.insert(key);
+                }
+                self.apply(kind, document);
+            }
+            Event::InitDone => {
+                let listed = self.listed.remove(&kind).unwrap_or_default();
+                let gone = |key: &WorkloadKey| key.kind == kind && !listed.contains(key);
+                let gone: Vec<_> = self
+                    .workloads
+                    .keys()
+                    .filter(|key| gone(key))
+                    .cloned()
+                    .collect();
+                gone.iter().for_each(|key| self.forget(key));
+            }
+            Event::Apply(document) => self.apply(kind, document),
+            Event::Delete(document) => self.forget(&document.key(kind)),
+        }
+    }
+
+    fn apply(&mut self, kind: WorkloadKind, document: WorkloadDocument) {
+        let key = document.key(kind);
+        match document.into_enabled(kind) {
+            Some(workload) if self.workloads.get(&key) == Some(&workload) => {}
+            Some(workload) => {
+                self.workloads.insert(key.clone(), workload);
+                self.failures.remove(&key);
+                self.start(&key, Duration::ZERO);
+            }
+            None => self.forget(&key),
+        }
+    }
+
+    fn forget(&mut self, key: &WorkloadKey) {
+        self.failures.remove(key);
+        self.tasks.abort(key);
+        if let Some(workload) = self.workloads.remove(key)
+            && let Some(service) = service_key(&workload)
+        {
+            // Another workload with the same app id may be waiting for this one to go.
+            self.start_users(&service);
+        }
+    }
+
+    fn observe_service(&mut self, event: Event<Service>) {
+        match event {
+            Event::Init => self.listed_services = Some(HashSet::new()),
+            Event::InitApply(service) => {
+                let key = identify(&service);
+                if let Some(listed) = &mut self.listed_services {
+                    listed.insert(key);
+                }
+                self.apply_service(service);
+            }
+            Event::InitDone => {
+                let listed = self.listed_services.take().unwrap_or_default();
+                let gone = self.services.keys().filter(|key| !listed.contains(key));
+                let gone: Vec<_> = gone.cloned().collect();
+                gone.iter().for_each(|key| self.forget_service(key));
+            }
+            Event::Apply(service) => self.apply_service(service),
+            Event::Delete(service) => self.forget_service(&identify(&service)),
+        }
+    }
+
+    fn apply_service(&mut self, mut service: Service) {
+        service.metadata.managed_fields = None;
+        let key = identify(&service);
+        self.services.insert(key.clone(), Arc::new(service));
+        self.start_users(&key);
+    }
+
+    fn forget_service(&mut self, key: &Key) {
+        self.services.remove(key);
+        self.start_users(key);
+    }
+
+    /// Looks again at every workload that needs this Service.
+    fn start_users(&mut self, service: &Key) {
+        let users = self
+            .workloads
+            .values()
+            .filter(|workload| service_key(workload).as_ref() == Some(service))
+            .map(|workload| workload.key.clone());
+        for key in users.collect::<Vec<_>>() {
+            self.start(&key, Duration::ZERO);
+        }
+    }
+
+    /// Plans and executes after a pause; replaces what is under way for the same workload.
+    fn start(&mut self, key: &WorkloadKey, pause: Duration) {
+        let Some(workload) = self.workloads.get(key) else {
+            return;
+        };
+        let service = service_key(workload);
+        let rivals = self
+            .workloads
+            .values()
+            .filter(|other| other.key != *key && service_key(other) == service)
+            .map(|other| Arc::clone(&other.uid))
+            .collect();
+        let observed = service.and_then(|service| self.services.get(&service).cloned());
+        let task = Task {
+            workload: workload.clone(),
+            observed,
+            rivals,
+        };
+        let (slots, context) = (Arc::clone(&self.slots), Arc::clone(&self.context));
+        self.tasks.spawn(key.clone(), async move {
+            tokio::time::sleep(pause).await;
+            // The semaphore is never closed, so this only waits.
+            let _slot = slots.acquire().await;
+            execute(&context, task).await
+        });
+    }
+
+    fn settle(&mut self, key: WorkloadKey, outcome: Result<(), Failure>) {
+        let Err(failure) = outcome else {
+            if self.failures.remove(&key).is_some() {
+                debug!(workload = %key, "Service is as it should be again");
+            }
+            return;
+        };
+        let known = self.failures.remove(&key);
+        if known.as_ref().is_none_or(|(before, _)| *before != failure) {
+            warn!(workload = %key, error = %failure, "workload has no Service");
+        }
+        let mut backoff = known.map_or_else(
+            || Backoff::new(FIRST_RETRY, MAX_RETRY),
+            |(_, backoff)| backoff,
+        );
+        if let Failure::Failed(_) = failure {
+            self.start(&key, backoff.pause());
+        }
+        self.failures.insert(key, (failure, backoff));
+    }
+}
+
+fn service_key(workload: &Workload) -> Option<Key> {
+    let app_id = plan::app_id(workload).ok()?;
+    Some(Key {
+        namespace: Arc::clone(&workload.key.key.namespace),
+        name: plan::service_name(app_id).into(),
+    })
+}
+
+fn identify(service: &Service) -> Key {
+    Key {
+        namespace: service.namespace().unwrap_or_default().into(),
+        name: service.name_any().into(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Deployments and StatefulSets, narrowed to what a Service is made from.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{ApiResource, GroupVersionKind};
+use serde::Deserialize;
+use trilby_go_syntax::truthy;
+
+use crate::resource::Key;
+
+/// The kinds of workload that get a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum WorkloadKind {
+    Deployment,
+    StatefulSet,
+}
+
+/// Names one workload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WorkloadKey {
+    pub kind: WorkloadKind,
+    pub key: Key,
+}
+
+/// A Dapr-enabled workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Workload {
+    pub key: WorkloadKey,
+    pub uid: Arc<str>,
+    pub selector: BTreeMap<String, String>,
+    /// The pod template's `dapr.io/` annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A workload as it is decoded: everything else in it, its pod spec first of all, is skipped by the decoder.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WorkloadDocument {
+    metadata: ObjectMeta,
+    spec: Spec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    selector: Selector,
+    template: Template,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Selector {
+    match_labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Template {
+    metadata: TemplateMetadata,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct TemplateMetadata {
+    annotations: BTreeMap<String, String>,
+}
+
+const ENABLED: &str = "dapr.io/enabled";
+
+impl WorkloadKind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployments",
+            Self::StatefulSet => "statefulsets",
+        }
+    }
+
+    pub(super) fn resource(self) -> ApiResource {
+        let gvk = GroupVersionKind::gvk("apps", "v1", self.name());
+        ApiResource::from_gvk_with_plural(&gvk, self.plural())
+    }
+}
+
+impl WorkloadDocument {
+    pub(super) fn key(&self, kind: WorkloadKind) -> WorkloadKey {
+        WorkloadKey {
+            kind,
+            key: Key {
+                namespace: self
+                    .metadata
+                    .namespace
+                    .as_deref()
+                    .unwrap_or_default()
+                    .into(),
+                name: self.metadata.name.as_deref().unwrap_or_default().into(),
+            },
+        }
+    }
+
+    /// The workload, if it is to have a Service: Dapr-enabled and not being deleted.
+    pub(super) fn into_enabled(self, kind: WorkloadKind) -> Option<Workload> {
+        let key = self.key(kind);
+        let mut annotations = self.spec.template.metadata.annotations;
+        let enabled = annotations.get(ENABLED).is_some_and(|value| truthy(value));
+        if !enabled || self.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        annotations.retain(|name, _| name.starts_with("dapr.io/"));
+        Some(Workload {
+            key,
+            uid: self.metadata.uid?.into(),
+            selector: self.spec.selector.match_labels,
+            annotations,
+        })
+    }
+}
+
+impl kube::Resource for WorkloadDocument {
+    type DynamicType = ApiResource;
+    type Scope = kube::core::DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+impl std::fmt::Display for WorkloadKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.name(), self.key)
+    }
+}

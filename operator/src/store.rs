@@ -1,0 +1,204 @@
+//! From watch events and secrets to views. No I/O, no await, no clock.
+//!
+//! A resource is published once every secret it refers to was asked for: a sidecar is not told of a Component
+//! without its password first and with it a moment later. A secret that cannot be read keeps its last value, or has
+//! none; either way its resource is published.
+
+mod feed;
+mod secrets;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use kube::runtime::watcher::Event;
+use tracing::{debug, info, warn};
+
+pub(crate) use feed::Feed;
+pub(crate) use secrets::{Fetched, SecretId};
+
+use crate::{
+    metrics::Metrics,
+    resource::{Document, Key, Kind, Resource, SecretRef},
+    store::secrets::SecretCache,
+    view::{Published, Views},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Every resource of both kinds, and the secrets they refer to.
+pub(crate) struct Store {
+    kinds: HashMap<Kind, Index>,
+    secrets: SecretCache,
+    metrics: Metrics,
+}
+
+/// The resources of one kind.
+struct Index {
+    resources: HashMap<Key, Resource>,
+    /// During a relist: what was listed so far. What is missing in the end is gone.
+    listed: Option<HashSet<Key>>,
+    synced: bool,
+    views: Views,
+}
+
+/// Identifies a resource across kinds.
+type Id = (Kind, Key);
+
+impl Store {
+    pub(crate) fn new(views: impl Fn(Kind) -> Views, metrics: Metrics) -> Self {
+        let index = |kind| {
+            let index = Index {
+                resources: HashMap::new(),
+                listed: None,
+                synced: false,
+                views: views(kind),
+            };
+            (kind, index)
+        };
+        Self {
+            kinds: Kind::ALL.map(index).into(),
+            secrets: SecretCache::default(),
+            metrics,
+        }
+    }
+
+    /// Folds one watch event. Returns the secrets to read now.
+    pub(crate) fn observe(&mut self, kind: Kind, event: Event<Document>) -> Vec<SecretId> {
+        match event {
+            Event::Init => self.index(kind).listed = Some(HashSet::new()),
+            Event::InitApply(document) => {
+                if let Some(listed) = &mut self.index(kind).listed {
+                    listed.insert(document.key());
+                }
+                return self.apply(kind, document);
+            }
+            Event::InitDone => self.finish_relist(kind),
+            Event::Apply(document) => return self.apply(kind, document),
+            Event::Delete(document) => self.remove(kind, &document.key()),
+        }
+        Vec::new()
+    }
+
+    /// Folds the outcome of reading a secret. Returns whether it is still referred to, so worth reading again.
+    pub(crate) fn fetched(&mut self, secret: &SecretId, outcome: Fetched) -> bool {
+        let users = self.secrets.settle(secret, outcome);
+        for id in &users {
+            self.publish(id);
+        }
+        let unresolved = i64::try_from(self.secrets.unresolved()).unwrap_or(i64::MAX);
+        self.metrics.unresolved_secrets.set(unresolved);
+        !users.is_empty()
+    }
+
+    /// Whether both kinds were listed once and every secret they refer to was asked for.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.kinds.values().all(|index| index.synced) && !self.secrets.is_loading()
+    }
+
+    /// The keys of a secret that resources refer to.
+    pub(crate) fn wanted_keys(&self, secret: &SecretId) -> HashSet<Box<str>> {
+        self.secrets
+            .users(secret)
+            .filter_map(|(kind, key)| self.kinds.get(kind)?.resources.get(key))
+            .flat_map(|resource| &resource.secrets)
+            .filter(|reference| reference.secret == secret.name)
+            .map(|reference| reference.key.clone())
+            .collect()
+    }
+
+    fn apply(&mut self, kind: Kind, document: Document) -> Vec<SecretId> {
+        let key = document.key();
+        let resource = match Resource::decode(kind, document) {
+            Ok(resource) => resource,
+            Err(error) => {
+                // What was there before stays in service: it did no harm.
+                warn!(kind = kind.name(), resource = %key, %error, "skipping an object that cannot be decoded");
+                self.metrics.undecodable(kind);
+                return Vec::new();
+            }
+        };
+        let old = self.index(kind).resources.get(&key);
+        if old.is_some_and(|old| old.same(&resource)) {
+            return Vec::new();
+        }
+        debug!(kind = kind.name(), resource = %key, "resource changed");
+        let id = (kind, key.clone());
+        let secrets = resource
+            .secrets
+            .iter()
+            .map(|r| secret_id(&key, r))
+            .collect();
+        // Read again even if known: whoever changes both wants both to count.
+        let to_read = self.secrets.refer(&id, secrets);
+        self.index(kind).resources.insert(key, resource);
+        self.publish(&id);
+        to_read
+    }
+
+    fn remove(&mut self, kind: Kind, key: &Key) {
+        let index = self.index(kind);
+        if index.resources.remove(key).is_some() {
+            debug!(kind = kind.name(), resource = %key, "resource deleted");
+            index.views.publish(&key.namespace, &key.name, None);
+            self.secrets.refer(&(kind, key.clone()), HashSet::new());
+        }
+    }
+
+    fn finish_relist(&mut self, kind: Kind) {
+        let index = self.index(kind);
+        let listed = index.listed.take().unwrap_or_default();
+        let gone: Vec<Key> = index
+            .resources
+            .keys()
+            .filter(|key| !listed.contains(key))
+            .cloned()
+            .collect();
+        if !std::mem::replace(&mut index.synced, true) {
+            info!(kind = kind.name(), count = listed.len(), "resources listed");
+        }
+        for key in gone {
+            self.remove(kind, &key);
+        }
+    }
+
+    /// Publishes a resource unless it waits for a secret.
+    fn publish(&mut self, (kind, key): &Id) {
+        let Some(index) = self.kinds.get(kind) else {
+            return;
+        };
+        let Some(resource) = index.resources.get(key) else {
+            return;
+        };
+        let mut ids = resource.secrets.iter().map(|r| secret_id(key, r));
+        if ids.any(|id| self.secrets.is_loading_one(&id)) {
+            return;
+        }
+        let json = resource.render(&|reference| {
+            self.secrets
+                .value(&secret_id(key, reference), &reference.key)
+        });
+        let published = Published {
+            json,
+            scopes: resource.scopes.clone(),
+        };
+        index
+            .views
+            .publish(&key.namespace, &key.name, Some(published));
+    }
+
+    fn index(&mut self, kind: Kind) -> &mut Index {
+        self.kinds
+            .get_mut(&kind)
+            .expect("every kind has an index from the start")
+    }
+}
+
+fn secret_id(resource: &Key, reference: &SecretRef) -> SecretId {
+    SecretId {
+        namespace: Arc::clone(&resource.namespace),
+        name: Arc::clone(&reference.secret),
+    }
+}
