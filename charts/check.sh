@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Checks the chart without a cluster: lint, what it renders, and what it refuses.
+#
+#   check.sh            compare with golden/
+#   check.sh --update   write golden/ anew
+#
+# golden/default.yaml is what the chart renders as it is. Beside each golden/<name>.values.yaml stands <name>.diff: what
+# those values change of it. Helm is $HELM, else the one that e2e/tools.sh builds, else the one on the PATH.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+chart=$here/dapr
+golden=$here/golden
+
+die() {
+	printf 'charts: %s\n' "$*" >&2
+	exit 1
+}
+
+update=no
+case ${1:-} in
+'') ;;
+--update) update=yes ;;
+*) die "unknown argument '$1': none, or --update" ;;
+esac
+
+find_helm() {
+	local built
+	built=$("$here/../e2e/tools.sh" --print-dir 2>/dev/null)/helm || built=
+	if [[ -n ${HELM:-} ]]; then
+		printf '%s\n' "$HELM"
+	elif [[ -x $built ]]; then
+		printf '%s\n' "$built"
+	else
+		command -v helm || die "helm is missing: run e2e/tools.sh, or set HELM"
+	fi
+}
+
+helm=$(find_helm)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# Helm shows NOTES.txt only after a real installation. In a copy of the chart it is rendered as one more object.
+cp -r "$chart" "$work/chart"
+mv "$work/chart/templates/NOTES.txt" "$work/chart/notes.txt"
+printf 'kind: Notes\ntext: |\n{{ tpl (.Files.Get "notes.txt") . | indent 2 }}\n' >"$work/chart/templates/notes.yaml"
+
+# What would be installed, and what the user is told.
+render() {
+	"$helm" template dapr "$work/chart" --namespace dapr-system "$@" | sed -e 's/[[:space:]]*$//' -e '/^$/d'
+}
+
+# $1: a rendered file; $2: its golden file.
+compare() {
+	if [[ $update == yes ]]; then
+		cp "$1" "$2"
+	elif ! diff -u "$2" "$1" >&2; then
+		printf 'charts: %s differs: look, then run charts/check.sh --update\n' "$(basename "$2")" >&2
+		failures=$((failures + 1))
+	fi
+}
+
+# $1: what the error has to say; the rest: values that cannot be right.
+refuse() {
+	local expected=$1 output
+	shift
+	if output=$(render "$@" 2>&1) || [[ $output != *"$expected"* ]]; then
+		printf 'charts: %s should be refused with "%s", but: %s\n' "$*" "$expected" "${output:0:300}" >&2
+		failures=$((failures + 1))
+	fi
+}
+
+"$helm" lint --quiet --strict "$chart"
+[[ $(sed -n 's/^appVersion: "\(.*\)"/\1/p' "$chart/Chart.yaml") == $(sed -n 's/^  tag: "\(.*\)"/\1/p' "$chart/values.yaml") ]] ||
+	die "global.tag is not the chart's appVersion"
+
+render >"$work/default.yaml"
+compare "$work/default.yaml" "$golden/default.yaml"
+for values in "$golden"/*.values.yaml; do
+	name=$(basename "$values" .values.yaml)
+	render --values "$values" >"$work/$name.yaml"
+	(cd "$work" && diff -U1 --label default --label "$name" default.yaml "$name.yaml") >"$work/$name.diff" || [[ $? == 1 ]]
+	compare "$work/$name.diff" "$golden/$name.diff"
+done
+
+injector=dapr_sidecar_injector
+refuse "sidecarRunAsUser must be 0" --set "$injector.sidecarRunAsNonRoot=false,$injector.sidecarRunAsUser=1000"
+refuse "sidecarRunAsUser must be positive" --set "$injector.sidecarRunAsUser=0"
+refuse "podAntiAffinityPolicy must be either" --set global.ha.enabled=true,global.ha.podAntiAffinityPolicy=never
+refuse "address.elsewhere" --set global.actors.serviceName=elsewhere
+
+((failures == 0)) || die "$failures of the checks failed"
+printf 'charts: ok\n'
