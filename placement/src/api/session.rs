@@ -1,0 +1,124 @@
+//! One stream of one sidecar.
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use tokio::sync::oneshot;
+use tonic::{Status, Streaming};
+use tracing::debug;
+use trilby_placement_protocol::server::StreamId;
+use trilby_proto::placement::v1::Host;
+
+use crate::{
+    hub::{self, Notice, Notices, Orders, Outbox},
+    wire::{self, Message, Origin, Sender},
+};
+
+/// Checks what a sidecar says, passes it on, and yields the orders it gets. It lives as long as the
+/// answer to the call; the hub notices when it is dropped.
+pub(crate) struct Session {
+    sender: Sender,
+    notices: Notices,
+    inbound: Streaming<Host>,
+    orders: Orders,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Nothing was said yet.
+    Silent(Outbox),
+    Joined {
+        stream: StreamId,
+        origin: Origin,
+    },
+    Over,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(sender: Sender, notices: Notices, inbound: Streaming<Host>) -> Self {
+        let (outbox, orders) = hub::outbox();
+        Self {
+            sender,
+            notices,
+            inbound,
+            orders,
+            stage: Stage::Silent(outbox),
+        }
+    }
+
+    /// The orders, to the end of the stream.
+    pub(crate) fn into_orders(self) -> impl Stream<Item = Result<Bytes, Status>> + Send {
+        stream::unfold(self, async |mut session| {
+            let order = session.next().await?;
+            if let Err(status) = &order {
+                debug!(code = ?status.code(), reason = status.message(), "stream ends");
+                session.stage = Stage::Over;
+            }
+            Some((order, session))
+        })
+    }
+
+    /// The next order, while passing on what the sidecar says; `None` once it is gone.
+    async fn next(&mut self) -> Option<Result<Bytes, Status>> {
+        if matches!(self.stage, Stage::Over) {
+            return None;
+        }
+        loop {
+            tokio::select! {
+                biased;
+                order = self.orders.next() => return Some(order),
+                message = self.inbound.message() => {
+                    // A sidecar that went away without a word needs no answer.
+                    let host = message.ok().flatten()?;
+                    if let Err(status) = self.take(host).await {
+                        return Some(Err(status));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, host: Host) -> Result<(), Status> {
+        let from = self.sender.check(&host)?;
+        match &self.stage {
+            Stage::Silent(outbox) => {
+                let outbox = outbox.clone();
+                self.join(outbox, from, host).await
+            }
+            Stage::Joined { stream, origin } => {
+                origin.check_same(&from)?;
+                self.tell(Notice::Said {
+                    stream: *stream,
+                    message: Message::from(host),
+                })
+                .await
+            }
+            Stage::Over => Ok(()),
+        }
+    }
+
+    async fn join(&mut self, outbox: Outbox, origin: Origin, host: Host) -> Result<(), Status> {
+        let (named, name) = oneshot::channel();
+        let namespace = origin.namespace.clone();
+        self.tell(Notice::Joined {
+            namespace,
+            member: wire::member(host),
+            outbox,
+            named,
+        })
+        .await?;
+        let stream = name.await.map_err(|_| shutting_down())?;
+        // From here on the hub alone holds the way to this stream: when it lets go, the stream ends.
+        self.stage = Stage::Joined { stream, origin };
+        Ok(())
+    }
+
+    async fn tell(&self, notice: Notice) -> Result<(), Status> {
+        self.notices.send(notice).await.map_err(|_| shutting_down())
+    }
+}
+
+fn shutting_down() -> Status {
+    Status::unavailable("placement server is shutting down")
+}

@@ -1,0 +1,114 @@
+//! Wiring.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+use trilby_bootstrap::{AdminReply, Latch, Process, net};
+use trilby_grpc::ServeConfig;
+
+use crate::{
+    api::PlacementApi,
+    config::Config,
+    hub::{Hub, HubConfig},
+    metrics::Metrics,
+    security::Security,
+    state::Tables,
+};
+
+/// The service with its socket open and nothing running.
+pub struct Bound {
+    listener: TcpListener,
+    security: Security,
+    hub: Hub,
+    api: PlacementApi,
+    serve: ServeConfig,
+    metrics: Metrics,
+    leadership: Latch,
+    server: Latch,
+}
+
+/// Obtains the service's identity and opens its socket.
+///
+/// # Errors
+/// The address cannot be listened on, or there is no identity to be had.
+pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
+    let leadership = process.readiness().latch("placement-raft-leadership");
+    let server = process.readiness().latch("placement-grpc-server");
+    let metrics = Metrics::register(process.metrics())?;
+    let listener =
+        net::listen_async(&config.listen_address, config.port).context("placement server")?;
+    let security = Security::start(config.tls, process).await?;
+    let tables = config.serve_state.then(Tables::default);
+    if let Some(tables) = tables.clone() {
+        process.admin_route("/placement/state", move || AdminReply::json(tables.json()));
+    }
+    let rounds = HubConfig {
+        rounds: config.rounds,
+        replication: config.replication_factor,
+    };
+    let (hub, notices) = Hub::new(rounds, metrics.clone(), tables);
+    let api = match &security {
+        Security::Plaintext => PlacementApi::anonymous(notices),
+        Security::MutualTls(_) => PlacementApi::authenticated(notices),
+    };
+    let serve = ServeConfig {
+        keepalive_interval: config.keepalive_interval,
+        keepalive_timeout: config.keepalive_timeout,
+        ..ServeConfig::new("placement")
+    };
+    Ok(Bound {
+        listener,
+        security,
+        hub,
+        api,
+        serve,
+        metrics,
+        leadership,
+        server,
+    })
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// Where sidecars find it.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn grpc_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Runs it until the process stops.
+    pub fn start(self, process: &Process) {
+        let Self {
+            listener,
+            security,
+            hub,
+            api,
+            serve,
+            metrics,
+            leadership,
+            server,
+        } = self;
+        let cancel = process.shutdown();
+        process.spawn("hub", {
+            let cancel = cancel.clone();
+            async move {
+                hub.run(cancel).await;
+                Ok(())
+            }
+        });
+        process.spawn("api", async move {
+            let routes = Routes::new(api);
+            trilby_grpc::serve(listener, security.server_tls(), routes, (serve, cancel)).await;
+            Ok(())
+        });
+        // The only replica leads.
+        metrics.leading();
+        leadership.ready();
+        server.ready();
+    }
+}

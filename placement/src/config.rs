@@ -1,0 +1,194 @@
+//! What the service is told, checked.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use tracing::warn;
+use trilby_go_syntax::{GoDuration, truthy};
+use trilby_placement_protocol::server::Settings;
+
+use crate::Args;
+
+/// What both keep-alive settings may be.
+const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+
+/// Settings of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Address to listen on; empty for all.
+    pub listen_address: String,
+    /// Port to listen on.
+    pub port: u16,
+    /// Points of each host on the hash ring.
+    pub replication_factor: u32,
+    /// How often a silent sidecar is asked whether it is there.
+    pub keepalive_interval: Duration,
+    /// How long it may take to answer.
+    pub keepalive_timeout: Duration,
+    /// How rounds are run.
+    pub rounds: Settings,
+    /// Whether the tables are served on the health port.
+    pub serve_state: bool,
+    /// Mutual TLS; `None` for plain text.
+    pub tls: Option<TlsSettings>,
+}
+
+/// Where the identity comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// `host:port` of sentry.
+    pub sentry_address: String,
+    /// Trust domain of the control plane.
+    pub trust_domain: String,
+    /// Namespace of the control plane.
+    pub namespace: String,
+    /// File with the trust anchors.
+    pub anchors_file: PathBuf,
+    /// `kubernetes` or `standalone`.
+    pub mode: String,
+}
+
+/// What is read from the process's environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `NAMESPACE`: where this process runs.
+    pub namespace: Option<String>,
+    /// `DAPR_PLACEMENT_METADATA_ENABLED`.
+    pub metadata_enabled: Option<String>,
+}
+
+/// Flags that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A keep-alive setting is out of range.
+    #[error("invalid value for {flag}: value should be between 1s and 10s, got {value}")]
+    Keepalive {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        value: GoDuration,
+    },
+    /// `--id` is not in `--initial-cluster`.
+    #[error("id {id:?} is not in initial-cluster {cluster:?}")]
+    NotInCluster {
+        /// This replica.
+        id: String,
+        /// The list as given.
+        cluster: String,
+    },
+    /// `--initial-cluster` has others beside this replica.
+    #[error(
+        "initial-cluster names {count} replicas: leader election is not built yet, run one replica"
+    )]
+    Replicas {
+        /// How many.
+        count: usize,
+    },
+    /// Rounds would end before they begin.
+    #[error("disseminate-timeout must be positive")]
+    NoTimeout,
+    /// Rings without points own nothing.
+    #[error("replicationFactor must be positive")]
+    NoReplication,
+}
+
+// === impl Environment ===
+
+impl Environment {
+    /// Reads it.
+    pub fn read() -> Self {
+        let variable = |name| std::env::var(name).ok();
+        Self {
+            namespace: variable("NAMESPACE"),
+            metadata_enabled: variable("DAPR_PLACEMENT_METADATA_ENABLED"),
+        }
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Checks the flags. Those that do nothing are warned about.
+    ///
+    /// # Errors
+    /// A flag's value cannot be used.
+    pub fn new(args: Args, environment: Environment) -> Result<Self, ConfigError> {
+        for flag in args.without_effect() {
+            warn!("flag --{flag} has no effect");
+        }
+        check_cluster(&args.id, &args.initial_cluster)?;
+        check_positive(&args)?;
+        let from_environment = || environment.metadata_enabled.as_deref().is_some_and(truthy);
+        Ok(Self {
+            replication_factor: args.replication_factor,
+            keepalive_interval: keepalive("keepalive-time", args.keepalive_time)?,
+            keepalive_timeout: keepalive("keepalive-timeout", args.keepalive_timeout)?,
+            rounds: Settings {
+                timeout: args.disseminate_timeout.0,
+                coalesce: args.disseminate_coalesce_window.0,
+            },
+            serve_state: args.metadata_enabled.unwrap_or_else(from_environment),
+            tls: args
+                .tls_enabled
+                .then(|| TlsSettings::new(&args, environment.namespace)),
+            listen_address: args.listen_address,
+            port: args.port,
+        })
+    }
+}
+
+// === impl TlsSettings ===
+
+impl TlsSettings {
+    fn new(args: &Args, namespace: Option<String>) -> Self {
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+        let sentry = || format!("dapr-sentry.{namespace}.svc:443");
+        Self {
+            sentry_address: args.sentry_address.clone().unwrap_or_else(sentry),
+            trust_domain: args.trust_domain.clone(),
+            anchors_file: PathBuf::from(&args.trust_anchors_file),
+            mode: args.mode.clone(),
+            namespace,
+        }
+    }
+}
+
+/// Entries that are not `id=address` are skipped, as upstream does.
+fn check_cluster(id: &str, cluster: &str) -> Result<(), ConfigError> {
+    let ids: Vec<&str> = cluster
+        .split(',')
+        .filter_map(|entry| entry.split_once('='))
+        .filter(|(_, address)| !address.contains('='))
+        .map(|(id, _)| id.trim())
+        .collect();
+    if !ids.contains(&id) {
+        return Err(ConfigError::NotInCluster {
+            id: id.to_owned(),
+            cluster: cluster.to_owned(),
+        });
+    }
+    if ids.len() > 1 {
+        return Err(ConfigError::Replicas { count: ids.len() });
+    }
+    Ok(())
+}
+
+fn check_positive(args: &Args) -> Result<(), ConfigError> {
+    if args.disseminate_timeout.0.is_zero() {
+        return Err(ConfigError::NoTimeout);
+    }
+    if args.replication_factor == 0 {
+        return Err(ConfigError::NoReplication);
+    }
+    Ok(())
+}
+
+fn keepalive(flag: &'static str, value: GoDuration) -> Result<Duration, ConfigError> {
+    if KEEPALIVE.contains(&value.0) {
+        Ok(value.0)
+    } else {
+        Err(ConfigError::Keepalive { flag, value })
+    }
+}
+
+#[cfg(test)]
+mod tests;

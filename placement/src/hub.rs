@@ -1,0 +1,293 @@
+//! The one task that owns all namespaces: it feeds their machines and carries out what they want.
+
+mod outbox;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::{Future, pending},
+    pin::Pin,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tracing::{debug, info, warn};
+use trilby_go_syntax::GoDuration;
+use trilby_placement_protocol::server::{
+    Action, CloseReason, Event, Member, Namespace, Order, Settings, StreamId,
+};
+
+use crate::{
+    metrics::Metrics,
+    state::Tables,
+    wire::{self, Message, Report},
+};
+
+pub(crate) use outbox::{Orders, Outbox, outbox};
+
+/// Messages of sidecars that wait for the hub; a session whose message finds no room waits as well.
+const QUEUE: usize = 1024;
+
+/// What sessions tell the hub.
+pub(crate) enum Notice {
+    /// A stream with its first message. The hub learns of its end by its orders being dropped.
+    Joined {
+        namespace: String,
+        member: Member<Report>,
+        outbox: Outbox,
+        named: StreamName,
+    },
+    /// A later message.
+    Said { stream: StreamId, message: Message },
+}
+
+/// Tells a session the number of its stream.
+pub(crate) type StreamName = tokio::sync::oneshot::Sender<StreamId>;
+
+/// Sessions' end of the hub.
+pub(crate) type Notices = mpsc::Sender<Notice>;
+
+/// How the hub runs its namespaces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HubConfig {
+    pub rounds: Settings,
+    pub replication: u32,
+}
+
+/// All namespaces and all streams.
+pub(crate) struct Hub {
+    config: HubConfig,
+    notices: mpsc::Receiver<Notice>,
+    namespaces: BTreeMap<String, Namespace<Report>>,
+    streams: HashMap<StreamId, Stream>,
+    closed: FuturesUnordered<Pin<Box<dyn Future<Output = StreamId> + Send>>>,
+    last_stream: u64,
+    metrics: Metrics,
+    tables: Option<Tables>,
+}
+
+struct Stream {
+    namespace: String,
+    app_id: String,
+    outbox: Outbox,
+    actor_host: bool,
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// A hub without streams. With `tables`, it keeps them up to date for the state endpoint.
+    pub(crate) fn new(
+        config: HubConfig,
+        metrics: Metrics,
+        tables: Option<Tables>,
+    ) -> (Self, Notices) {
+        let (sender, notices) = mpsc::channel(QUEUE);
+        let hub = Self {
+            config,
+            notices,
+            namespaces: BTreeMap::new(),
+            streams: HashMap::new(),
+            closed: FuturesUnordered::new(),
+            last_stream: 0,
+            metrics,
+            tables,
+        };
+        (hub, sender)
+    }
+
+    /// Runs until `cancel`, then ends all streams.
+    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        loop {
+            let deadline = self.next_deadline();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                () = sleep_until_some(deadline) => self.tick(),
+                Some(stream) = self.closed.next() => self.close(stream),
+                notice = self.notices.recv() => match notice {
+                    Some(notice) => self.take(notice),
+                    None => break,
+                },
+            }
+        }
+        for stream in self.streams.values() {
+            stream
+                .outbox
+                .end(Status::unavailable("placement server is shutting down"));
+        }
+    }
+
+    fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Joined {
+                namespace,
+                member,
+                outbox,
+                named,
+            } => {
+                let stream = self.open(&namespace, &member, outbox);
+                if named.send(stream).is_err() {
+                    debug!(namespace, "a stream ended while it joined");
+                }
+                self.step(&namespace, Event::Joined { stream, member });
+            }
+            Notice::Said { stream, message } => {
+                let Some(Stream { namespace, .. }) = self.streams.get(&stream) else {
+                    return;
+                };
+                let event = match message {
+                    Message::Report(member) => Event::Reported { stream, member },
+                    Message::Heartbeat(member) => Event::Heartbeat { stream, member },
+                    Message::Ack(ack) => Event::Acked { stream, ack },
+                };
+                self.step(&namespace.clone(), event);
+            }
+        }
+    }
+
+    fn open(&mut self, namespace: &str, member: &Member<Report>, outbox: Outbox) -> StreamId {
+        self.last_stream += 1;
+        let id = StreamId(self.last_stream);
+        self.closed.push({
+            let closed = outbox.closed();
+            Box::pin(async move {
+                closed.await;
+                id
+            })
+        });
+        let stream = Stream {
+            namespace: namespace.to_owned(),
+            app_id: member.payload.id.clone(),
+            outbox,
+            actor_host: member.is_actor_host(),
+        };
+        info!(
+            namespace,
+            app_id = stream.app_id,
+            host = &*member.name,
+            types = member.entities().len(),
+            "sidecar connected"
+        );
+        self.metrics.connected(namespace, stream.actor_host);
+        self.streams.insert(id, stream);
+        id
+    }
+
+    fn close(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.remove(&id) else {
+            return;
+        };
+        info!(
+            namespace = stream.namespace,
+            app_id = stream.app_id,
+            "sidecar disconnected"
+        );
+        self.metrics
+            .disconnected(&stream.namespace, stream.actor_host);
+        self.step(&stream.namespace, Event::Closed { stream: id });
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now().into_std();
+        let due = |namespace: &Namespace<Report>| {
+            namespace.deadline().is_some_and(|deadline| deadline <= now)
+        };
+        let names: Vec<String> = self
+            .namespaces
+            .iter()
+            .filter(|(_, it)| due(it))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            self.step(&name, Event::Tick);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let earliest = self
+            .namespaces
+            .values()
+            .filter_map(Namespace::deadline)
+            .min()?;
+        Some(Instant::from_std(earliest))
+    }
+
+    fn step(&mut self, name: &str, event: Event<Report>) {
+        let rounds = self.config.rounds;
+        let namespace = self
+            .namespaces
+            .entry(name.to_owned())
+            .or_insert_with(|| Namespace::new(rounds));
+        let before = namespace.version();
+        let actions = namespace.step(event, Instant::now().into_std());
+        if namespace.version() != before {
+            self.metrics.round_began(name);
+            debug!(
+                namespace = name,
+                version = namespace.version(),
+                "round begins"
+            );
+        }
+        if let Some(tables) = &self.tables {
+            tables.publish(name, namespace);
+        }
+        if namespace.is_empty() {
+            self.namespaces.remove(name);
+        }
+        for action in actions {
+            self.act(name, action);
+        }
+    }
+
+    fn act(&mut self, name: &str, action: Action<Report>) {
+        match action {
+            Action::Send { to, order } => self.send(&to, &order),
+            Action::Close { stream, reason } => {
+                let CloseReason::Timeout { after, version } = reason;
+                self.metrics.timed_out(name);
+                let Some(stream) = self.streams.get(&stream) else {
+                    return;
+                };
+                let text = format!(
+                    "dissemination timeout after {} for version {version}",
+                    GoDuration(after)
+                );
+                warn!(
+                    namespace = name,
+                    app_id = stream.app_id,
+                    reason = text,
+                    "sidecar disconnected by us"
+                );
+                stream.outbox.end(Status::deadline_exceeded(text));
+            }
+        }
+    }
+
+    fn send(&self, to: &[StreamId], order: &Order<Report>) {
+        let encoded = wire::encode(order, self.config.replication);
+        for stream in to.iter().filter_map(|id| self.streams.get(id)) {
+            if !stream.outbox.send(encoded.clone()) {
+                warn!(
+                    namespace = stream.namespace,
+                    app_id = stream.app_id,
+                    "sidecar does not read its orders"
+                );
+            }
+        }
+    }
+}
+
+async fn sleep_until_some(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What can be observed from outside.
+
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// The service's metrics. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    runtimes: IntGaugeVec,
+    actor_runtimes: IntGaugeVec,
+    leader: [IntGauge; 2],
+    rounds: IntCounterVec,
+    timeouts: IntCounterVec,
+}
+
+/// Every series of a namespace has this label. Namespaces are as many as the cluster has.
+const LABELS: &[&str] = &["host_namespace"];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Registers all families.
+    ///
+    /// # Errors
+    /// One is registered already.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| {
+            let family = IntGaugeVec::new(Opts::new(name, help), LABELS)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let counter = |name: &str, help: &str| {
+            let family = IntCounterVec::new(Opts::new(name, help), LABELS)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let single = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        Ok(Self {
+            runtimes: gauge(
+                "dapr_placement_runtimes_total",
+                "Sidecars that are connected",
+            )?,
+            actor_runtimes: gauge(
+                "dapr_placement_actor_runtimes_total",
+                "Connected sidecars that hosted actors when they connected",
+            )?,
+            leader: [
+                single("dapr_placement_leader_status", "Whether this replica leads")?,
+                single(
+                    "dapr_placement_raft_leader_status",
+                    "Whether this replica leads",
+                )?,
+            ],
+            rounds: counter(
+                "dapr_placement_rounds_total",
+                "Rounds of dissemination that began",
+            )?,
+            timeouts: counter(
+                "dapr_placement_round_timeouts_total",
+                "Sidecars disconnected because they held up a round",
+            )?,
+        })
+    }
+
+    /// This replica leads from now on.
+    pub(crate) fn leading(&self) {
+        self.leader.iter().for_each(|gauge| gauge.set(1));
+    }
+
+    pub(crate) fn connected(&self, namespace: &str, actor_host: bool) {
+        self.runtimes.with_label_values(&[namespace]).inc();
+        let hosts = self.actor_runtimes.with_label_values(&[namespace]);
+        hosts.add(i64::from(actor_host));
+    }
+
+    pub(crate) fn disconnected(&self, namespace: &str, actor_host: bool) {
+        self.runtimes.with_label_values(&[namespace]).dec();
+        self.actor_runtimes
+            .with_label_values(&[namespace])
+            .sub(i64::from(actor_host));
+    }
+
+    pub(crate) fn round_began(&self, namespace: &str) {
+        self.rounds.with_label_values(&[namespace]).inc();
+    }
+
+    pub(crate) fn timed_out(&self, namespace: &str) {
+        self.timeouts.with_label_values(&[namespace]).inc();
+    }
+}

@@ -1,0 +1,200 @@
+//! Messages of sidecars, checked against who they come from, and orders as bytes.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use prost::Message as _;
+use tonic::Status;
+use trilby_identity::SpiffeId;
+use trilby_placement_protocol::{
+    Phase,
+    server::{Ack, Member, Order, Table},
+};
+use trilby_proto::placement::v1::{
+    Host, HostOperation, PlacementOrder, PlacementTable, PlacementTables,
+};
+
+/// What a sidecar reported, as it stands in tables.
+pub(crate) type Report = Host;
+
+/// Whose messages arrive on a stream.
+#[derive(Debug, Clone)]
+pub(crate) enum Sender {
+    /// Without TLS anybody.
+    Anybody,
+    /// Whoever the certificate names.
+    Identified(SpiffeId),
+}
+
+/// A message that passed the checks.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Report(Member<Report>),
+    Ack(Ack),
+    /// Without an operation, from sidecars older than the three phases.
+    Heartbeat(Member<Report>),
+}
+
+/// App and namespace of a stream: those of its first message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub namespace: String,
+    pub app_id: String,
+}
+
+/// The first segments of actor types that belong to sidecars, followed by namespace and app.
+const INTERNAL: [&str; 2] = ["dapr", "internal"];
+
+// === impl Sender ===
+
+impl Sender {
+    /// Checks one message and says who it is from.
+    ///
+    /// # Errors
+    /// The status with which the stream ends.
+    pub(crate) fn check(&self, host: &Host) -> Result<Origin, Status> {
+        if host.operation() == HostOperation::Unknown && host.version.is_some() {
+            let text = "both operation and version must be set or both must be unset";
+            return Err(Status::invalid_argument(text));
+        }
+        if host.id.is_empty() || host.namespace.is_empty() {
+            return Err(Status::invalid_argument(
+                "host ID and namespace must be provided",
+            ));
+        }
+        self.check_identity(host)?;
+        for entity in &host.entities {
+            check_entity(entity, host)?;
+        }
+        Ok(Origin {
+            namespace: host.namespace.clone(),
+            app_id: host.id.clone(),
+        })
+    }
+
+    /// The trust domain is not compared: an app may have one of its own.
+    fn check_identity(&self, host: &Host) -> Result<(), Status> {
+        let Self::Identified(peer) = self else {
+            return Ok(());
+        };
+        let (app, namespace) = (peer.app_id(), peer.namespace());
+        if host.id != app {
+            let id = &host.id;
+            let text =
+                format!("provided app ID {id} doesn't match the one in the SPIFFE ID ({app})");
+            return Err(Status::permission_denied(text));
+        }
+        if host.namespace != namespace {
+            let claimed = &host.namespace;
+            return Err(Status::permission_denied(format!(
+                "provided client namespace {claimed} doesn't match the one in the SPIFFE ID ({namespace})"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn check_entity(entity: &str, host: &Host) -> Result<(), Status> {
+    let segments: Vec<&str> = entity.split('.').collect();
+    if !segments.starts_with(&INTERNAL) {
+        return Ok(());
+    }
+    // Either may hold dots itself, so the type is compared as text, too.
+    let own = segments.len() >= 4 && segments[2] == host.namespace && segments[3] == host.id;
+    let dotted = format!("dapr.internal.{}.{}.", host.namespace, host.id);
+    if own || entity.starts_with(&dotted) {
+        return Ok(());
+    }
+    let (id, namespace) = (&host.id, &host.namespace);
+    Err(Status::permission_denied(format!(
+        "entity {entity} is not allowed for app ID {id} in namespace {namespace}"
+    )))
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Refuses a message that claims to be from elsewhere than the first one.
+    ///
+    /// # Errors
+    /// The status with which the stream ends.
+    pub(crate) fn check_same(&self, other: &Self) -> Result<(), Status> {
+        if self == other {
+            return Ok(());
+        }
+        Err(Status::permission_denied(format!(
+            "host ID and namespace of a stream must not change: they were {} in {}, now {} in {}",
+            self.app_id, self.namespace, other.app_id, other.namespace
+        )))
+    }
+}
+
+// === impl Message ===
+
+impl From<Host> for Message {
+    fn from(host: Host) -> Self {
+        let ack = |phase| {
+            Self::Ack(Ack {
+                phase,
+                version: host.version,
+            })
+        };
+        match host.operation() {
+            HostOperation::Lock => ack(Phase::Lock),
+            HostOperation::Update => ack(Phase::Update),
+            HostOperation::Unlock => ack(Phase::Unlock),
+            HostOperation::Report => Self::Report(member(host)),
+            HostOperation::Unknown => Self::Heartbeat(member(host)),
+        }
+    }
+}
+
+/// The sidecar as it describes itself.
+pub(crate) fn member(host: Host) -> Member<Report> {
+    let entities: Vec<Arc<str>> = host
+        .entities
+        .iter()
+        .map(|entity| entity.as_str().into())
+        .collect();
+    Member::new(&host.name.clone(), entities, host)
+}
+
+/// An order as it goes on the wire: encoded once, sent to many.
+pub(crate) fn encode(order: &Order<Report>, replication: u32) -> Bytes {
+    let tables = match order {
+        Order::Update { table } => Some(tables(table, replication)),
+        Order::Lock { .. } | Order::Unlock { .. } => None,
+    };
+    let order = PlacementOrder {
+        tables,
+        operation: order.phase().as_str().to_owned(),
+        version: order.version(),
+    };
+    order.encode_to_vec().into()
+}
+
+#[expect(deprecated, reason = "old sidecars read these fields")]
+fn tables(table: &Table<Report>, replication: u32) -> PlacementTables {
+    let entries = table.by_entity().into_iter().map(|(entity, hosts)| {
+        let load_map: HashMap<String, Host> = hosts
+            .into_iter()
+            .map(|host| (host.name.to_string(), host.payload.clone()))
+            .collect();
+        (
+            entity.to_string(),
+            PlacementTable {
+                load_map,
+                ..PlacementTable::default()
+            },
+        )
+    });
+    PlacementTables {
+        entries: entries.collect(),
+        version: table.version.to_string(),
+        replication_factor: i64::from(replication),
+        ..PlacementTables::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;
