@@ -1,0 +1,355 @@
+//! The stream to placement: moves messages between it and the client machine, and does what that says.
+
+use std::{pin::Pin, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use futures_util::StreamExt as _;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+use tracing::{debug, info, warn};
+use trilby_components::state::StateStore;
+use trilby_grpc::{Backoff, Channel};
+use trilby_placement_protocol::Phase;
+use trilby_placement_protocol::client::{Action, Client, Event, HostEntry, HostRef, Tables};
+use trilby_proto::placement::v1::placement_client::PlacementClient;
+use trilby_proto::placement::v1::{Host, HostOperation, PlacementOrder, PlacementTables};
+
+use crate::HostedActors;
+use crate::router::deactivate_moved;
+use crate::runtime::Runtime;
+
+/// What sidecars of this generation report; placement ignores it.
+const API_LEVEL: u32 = 20;
+
+/// Pauses between attempts, with jitter; short, because calls wait for the first table.
+const RECONNECT_FIRST: Duration = Duration::from_millis(500);
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// Messages to placement that may wait to be sent: a report and the acknowledgements of one round.
+const OUTBOX: usize = 16;
+
+/// How long everything active may take to be deactivated when the sidecar stops.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Keeps the stream open until `shutdown`.
+pub(crate) async fn run(
+    runtime: Arc<Runtime>,
+    channels: Vec<Channel>,
+    shutdown: CancellationToken,
+) {
+    let connection = Connection {
+        client: Client::new(runtime.settings.disseminate_timeout),
+        runtime: Arc::clone(&runtime),
+        settling: None,
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = connection.keep(channels) => {}
+        () = runtime.host.deactivate_idle() => {}
+    }
+    runtime.closed.cancel();
+    runtime.connected.store(false, Relaxed);
+    let closing = async {
+        drain_all(&runtime).await;
+        runtime.host.deactivate_where(|_| true).await;
+    };
+    if tokio::time::timeout(CLOSE_WITHIN, closing).await.is_err() {
+        warn!("not every actor was deactivated within {CLOSE_WITHIN:?}");
+    }
+}
+
+struct Connection {
+    runtime: Arc<Runtime>,
+    client: Client,
+    /// The round whose consequences are being carried out.
+    settling: Option<Settling>,
+}
+
+type Settling = Pin<Box<dyn Future<Output = u64> + Send>>;
+
+/// Both directions of an open stream, and what makes a new report necessary.
+struct Stream {
+    orders: Streaming<PlacementOrder>,
+    outbox: mpsc::Sender<Host>,
+    hosted: watch::Receiver<Option<Arc<HostedActors>>>,
+    store: watch::Receiver<Option<Arc<dyn StateStore>>>,
+}
+
+/// What woke the connection.
+enum Wake {
+    Order(Option<Result<PlacementOrder, Status>>),
+    Settled(u64),
+    Hosting,
+    Deadline,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    async fn keep(mut self, channels: Vec<Channel>) {
+        let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MAX);
+        for channel in channels.iter().cycle() {
+            let reason = self.attempt(channel.clone(), &mut backoff).await;
+            self.lose().await;
+            warn!(placement = %channel.target(), %reason, "no stream to placement");
+            tokio::time::sleep(backoff.pause()).await;
+        }
+    }
+
+    /// Opens one stream, serves it to its end and says why it ended.
+    async fn attempt(&mut self, channel: Channel, backoff: &mut Backoff) -> String {
+        let (outbox, messages) = mpsc::channel(OUTBOX);
+        // From before the report, so that no later change is missed.
+        let hosted = self.runtime.hosted.subscribe();
+        let store = self.runtime.store.clone();
+        self.client
+            .step(Event::Hosting(self.runtime.entities()), now());
+        // The report goes first: placement may answer the call itself only with its first order.
+        if let Err(reason) = self.step(Event::Connected, &outbox).await {
+            return reason;
+        }
+        let within = self.runtime.settings.disseminate_timeout;
+        let orders = match tokio::time::timeout(within, open(channel, messages)).await {
+            Ok(Ok(orders)) => orders,
+            Ok(Err(status)) => return words(&status),
+            Err(_) => return format!("no answer within {within:?}"),
+        };
+        info!("the stream to placement is open");
+        self.runtime.connected.store(true, Relaxed);
+        let stream = Stream {
+            orders,
+            outbox,
+            hosted,
+            store,
+        };
+        self.serve(stream, backoff).await
+    }
+
+    async fn serve(&mut self, mut stream: Stream, backoff: &mut Backoff) -> String {
+        loop {
+            let deadline = self.client.deadline();
+            let wake = tokio::select! {
+                order = stream.orders.next() => Wake::Order(order),
+                version = settled(&mut self.settling) => Wake::Settled(version),
+                Ok(()) = stream.hosted.changed() => Wake::Hosting,
+                Ok(()) = stream.store.changed() => Wake::Hosting,
+                () = until(deadline) => Wake::Deadline,
+            };
+            let outcome = match self.event(wake) {
+                Ok(event) => self.step(event, &stream.outbox).await,
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = outcome {
+                return reason;
+            }
+            if self.client.routing().version().is_some() {
+                backoff.reset();
+            }
+        }
+    }
+
+    fn event(&mut self, wake: Wake) -> Result<Event, String> {
+        match wake {
+            Wake::Order(Some(Ok(order))) => event_of(order),
+            Wake::Order(Some(Err(status))) => Err(words(&status)),
+            Wake::Order(None) => Err("placement closed it".to_owned()),
+            Wake::Settled(version) => {
+                self.settling = None;
+                Ok(Event::Settled { version })
+            }
+            Wake::Hosting => Ok(Event::Hosting(self.runtime.entities())),
+            Wake::Deadline => Ok(Event::Tick),
+        }
+    }
+
+    async fn step(&mut self, event: Event, outbox: &mpsc::Sender<Host>) -> Result<(), String> {
+        for action in self.client.step(event, now()) {
+            match action {
+                Action::Report { entities } => self.send(outbox, self.report(entities)).await?,
+                Action::Acknowledge { phase, version } => {
+                    self.send(outbox, self.acknowledgement(phase, version))
+                        .await?;
+                }
+                Action::Publish(routing) => self.runtime.publish(routing),
+                Action::Settle { version, moved } => {
+                    self.settling = Some(settle(Arc::clone(&self.runtime), version, moved));
+                }
+                Action::Ready => self.runtime.ready.store(true, Relaxed),
+                Action::HaltAll => halt_all(&self.runtime).await,
+                Action::Ignored { phase, version } => {
+                    warn!(%phase, version, "an order of placement does not fit and is ignored");
+                }
+                Action::Close(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Without its stream this sidecar must assume that others take its actors over.
+    async fn lose(&mut self) {
+        self.settling = None;
+        self.runtime.connected.store(false, Relaxed);
+        self.runtime.ready.store(false, Relaxed);
+        for action in self.client.step(Event::Lost, now()) {
+            match action {
+                Action::Publish(routing) => self.runtime.publish(routing),
+                Action::HaltAll => halt_all(&self.runtime).await,
+                other => debug!(?other, "nothing can be sent without a stream"),
+            }
+        }
+    }
+
+    async fn send(&self, outbox: &mpsc::Sender<Host>, message: Host) -> Result<(), String> {
+        outbox
+            .send(message)
+            .await
+            .map_err(|_| "placement reads no more".to_owned())
+    }
+
+    fn report(&self, entities: Vec<Arc<str>>) -> Host {
+        let settings = &self.runtime.settings;
+        Host {
+            name: settings.host_address.clone(),
+            entities: entities.iter().map(ToString::to_string).collect(),
+            id: settings.app_id.clone(),
+            namespace: settings.namespace.clone(),
+            operation: HostOperation::Report.into(),
+            #[allow(deprecated, reason = "placement of earlier versions reads it")]
+            api_level: API_LEVEL,
+            ..Host::default()
+        }
+    }
+
+    fn acknowledgement(&self, phase: Phase, version: u64) -> Host {
+        let operation = match phase {
+            Phase::Lock => HostOperation::Lock,
+            Phase::Update => HostOperation::Update,
+            Phase::Unlock => HostOperation::Unlock,
+        };
+        Host {
+            id: self.runtime.settings.app_id.clone(),
+            namespace: self.runtime.settings.namespace.clone(),
+            operation: operation.into(),
+            version: Some(version),
+            ..Host::default()
+        }
+    }
+}
+
+async fn open(
+    channel: Channel,
+    messages: mpsc::Receiver<Host>,
+) -> Result<Streaming<PlacementOrder>, Status> {
+    let mut client = PlacementClient::new(channel);
+    let response = client
+        .report_dapr_status(ReceiverStream::new(messages))
+        .await?;
+    Ok(response.into_inner())
+}
+
+fn words(status: &Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}
+
+/// Brings what is under way on an older table to an end and lets go of what lives elsewhere now.
+fn settle(runtime: Arc<Runtime>, version: u64, moved: Vec<Arc<str>>) -> Settling {
+    Box::pin(async move {
+        drain(&runtime, &moved).await;
+        deactivate_moved(&runtime, &moved).await;
+        version
+    })
+}
+
+async fn halt_all(runtime: &Runtime) {
+    drain_all(runtime).await;
+    runtime.host.deactivate_where(|_| true).await;
+}
+
+async fn drain_all(runtime: &Runtime) {
+    drain(runtime, &runtime.claims.types()).await;
+}
+
+async fn drain(runtime: &Runtime, types: &[Arc<str>]) {
+    let hosted = runtime.hosted.borrow().clone();
+    let grace = |actor_type: &str| {
+        let settings = hosted.as_ref().and_then(|hosted| hosted.get(actor_type));
+        settings.map_or(crate::DEFAULT_DRAIN_TIMEOUT, |settings| {
+            settings.drain_timeout
+        })
+    };
+    let drains = types
+        .iter()
+        .map(|actor_type| runtime.claims.drain(actor_type, grace(actor_type)));
+    futures_util::future::join_all(drains).await;
+}
+
+async fn settled(settling: &mut Option<Settling>) -> u64 {
+    match settling {
+        Some(settling) => settling.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(Instant::from_std(deadline)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn event_of(order: PlacementOrder) -> Result<Event, String> {
+    let version = version_of(&order)?;
+    match order.operation.as_str() {
+        "lock" => Ok(Event::Lock { version }),
+        "update" => {
+            let tables = order.tables.ok_or("an update without tables")?;
+            Ok(Event::Update {
+                version,
+                tables: tables_of(tables)?,
+            })
+        }
+        "unlock" => Ok(Event::Unlock { version }),
+        other => Err(format!("unknown operation: {other}")),
+    }
+}
+
+/// Placement of earlier versions names the round in the table only.
+fn version_of(order: &PlacementOrder) -> Result<u64, String> {
+    #[allow(deprecated, reason = "placement of earlier versions fills it")]
+    let text = order
+        .tables
+        .as_ref()
+        .map_or("", |tables| tables.version.as_str());
+    if order.version != 0 || text.is_empty() {
+        return Ok(order.version);
+    }
+    text.parse()
+        .map_err(|_| format!("the table's version {text:?} is no number"))
+}
+
+fn tables_of(tables: PlacementTables) -> Result<Tables, String> {
+    let factor = tables.replication_factor;
+    let replication =
+        u32::try_from(factor).map_err(|_| format!("replication factor {factor} is impossible"))?;
+    let entries = tables.entries.into_iter().map(|(actor_type, table)| {
+        let hosts = table.load_map.into_iter().map(|(key, host)| HostEntry {
+            key: key.into(),
+            host: HostRef {
+                address: host.name.into(),
+                app_id: host.id.into(),
+                port: host.port,
+            },
+        });
+        (actor_type.into(), hosts.collect())
+    });
+    Ok(Tables {
+        replication,
+        entries: entries.collect(),
+    })
+}
