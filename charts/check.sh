@@ -81,7 +81,7 @@ for values in "$golden"/*.values.yaml; do
 	name=$(basename "$values" .values.yaml)
 	render --values "$values" >"$work/$name.yaml"
 	# Without line numbers: they change whenever anything above does.
-	(cd "$work" && diff -U1 --label default --label "$name" default.yaml "$name.yaml" || [[ $? == 1 ]]) |
+	{ diff -U1 --label default --label "$name" "$work/default.yaml" "$work/$name.yaml" || [[ $? == 1 ]]; } |
 		sed 's/^@@ .*/@@/' >"$work/$name.diff"
 	compare "$work/$name.diff" "$golden/$name.diff"
 done
