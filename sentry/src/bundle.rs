@@ -1,0 +1,236 @@
+//! The authority's own documents: trust anchors, issuer chain, issuer key. Made here, read here.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use trilby_identity::{BundleError, SpiffeId, TrustBundle, TrustDomain, pem};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// How long a generated root and issuer live, as upstream's.
+const LIFETIME: Duration = Duration::from_hours(365 * 24);
+
+/// The documents as they are stored, byte for byte. `Debug` shows sizes only: one is a private key.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Documents {
+    /// Trust anchors, PEM.
+    pub(crate) ca: Vec<u8>,
+    /// Issuer certificate and what lies between it and an anchor, PEM.
+    pub(crate) issuer: Vec<u8>,
+    /// The issuer's private key, PEM.
+    pub(crate) key: Vec<u8>,
+}
+
+/// Documents that fit together: an authority that can sign.
+pub(crate) struct Bundle {
+    pub(crate) anchors: TrustBundle,
+    /// What goes out with every leaf: issuer first, nothing self-signed.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The certificate that signs.
+    pub(crate) issuer: CertificateDer<'static>,
+    pub(crate) key: KeyPair,
+    /// When the first certificate of the chain ends: no leaf outlives it.
+    pub(crate) not_after: SystemTime,
+}
+
+/// Why documents make no authority.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DocumentError {
+    #[error("ca.crt: {0}")]
+    Anchors(#[from] BundleError),
+    #[error("ca.crt: certificate number {0} is not self-signed")]
+    AnchorNotSelfSigned(usize),
+    #[error("issuer.crt: {0}")]
+    Issuer(String),
+    #[error("issuer.crt: certificate number {0} is not signed by the one after it")]
+    ChainBroken(usize),
+    #[error("issuer.crt: the first certificate may not sign certificates")]
+    NotAnAuthority,
+    #[error("issuer.key: {0}")]
+    Key(String),
+    #[error("issuer.key is not the key of issuer.crt")]
+    ForeignKey,
+    #[error("issuer.crt: not valid since {0} seconds after 1970")]
+    Expired(u64),
+}
+
+// === impl Documents ===
+
+impl Documents {
+    /// A new self-signed root, whose key is thrown away once it has signed a new issuer.
+    pub(crate) fn generate(
+        sentry: &SpiffeId,
+        trust_domain: &TrustDomain,
+        (now, clock_skew): (SystemTime, Duration),
+    ) -> Result<Self, rcgen::Error> {
+        let validity = (now - clock_skew, now + LIFETIME);
+        let root = authority(
+            trust_domain.as_str(),
+            &[
+                KeyUsagePurpose::DigitalSignature,
+                KeyUsagePurpose::KeyCertSign,
+            ],
+            validity,
+        );
+        let root = CertifiedIssuer::self_signed(root, ed25519()?)?;
+        let issuer = authority(
+            sentry.as_str(),
+            &[
+                KeyUsagePurpose::DigitalSignature,
+                KeyUsagePurpose::KeyCertSign,
+                KeyUsagePurpose::CrlSign,
+            ],
+            validity,
+        );
+        let key = ed25519()?;
+        let issuer = issuer.signed_by(&key, &root)?;
+        Ok(Self {
+            ca: pem::encode("CERTIFICATE", root.der()).into_bytes(),
+            issuer: pem::encode("CERTIFICATE", issuer.der()).into_bytes(),
+            key: pem::encode("PRIVATE KEY", key.serialized_der()).into_bytes(),
+        })
+    }
+}
+
+impl fmt::Debug for Documents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ca, issuer) = (self.ca.len(), self.issuer.len());
+        write!(f, "Documents(ca: {ca} bytes, issuer: {issuer} bytes)")
+    }
+}
+
+fn ed25519() -> Result<KeyPair, rcgen::Error> {
+    KeyPair::generate_for(&rcgen::PKCS_ED25519)
+}
+
+fn authority(
+    organization: &str,
+    usages: &[KeyUsagePurpose],
+    (not_before, not_after): (SystemTime, SystemTime),
+) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, organization);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = usages.to_vec();
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = not_before.into();
+    params.not_after = not_after.into();
+    params
+}
+
+// === impl Bundle ===
+
+impl Bundle {
+    /// Checks that the documents are an authority at `now`. Whether a peer accepts what it signs is
+    /// for [`crate::issuer::Issuer`] to prove.
+    pub(crate) fn read(documents: &Documents, now: SystemTime) -> Result<Self, DocumentError> {
+        let anchors = anchors(&documents.ca)?;
+        let chain = issuer_chain(&documents.issuer)?;
+        let key = issuer_key(&documents.key)?;
+        let issuer = chain[0].clone();
+        let parsed = parse(&issuer).map_err(DocumentError::Issuer)?;
+        if parsed.public_key().subject_public_key.data != key.public_key_raw() {
+            return Err(DocumentError::ForeignKey);
+        }
+        let not_after = chain_end(&chain)?;
+        if not_after <= now {
+            return Err(DocumentError::Expired(unix_seconds(not_after)));
+        }
+        let chain = chain
+            .into_iter()
+            .filter(|certificate| !is_self_signed(certificate))
+            .collect();
+        Ok(Self {
+            anchors,
+            chain,
+            issuer,
+            key,
+            not_after,
+        })
+    }
+}
+
+fn anchors(ca: &[u8]) -> Result<TrustBundle, DocumentError> {
+    let anchors = TrustBundle::from_pem(ca)?;
+    let certificates =
+        pem::certificates(ca).map_err(|error| DocumentError::Anchors(BundleError::Pem(error)))?;
+    match certificates.iter().position(|c| !is_self_signed(c)) {
+        Some(index) => Err(DocumentError::AnchorNotSelfSigned(index + 1)),
+        None => Ok(anchors),
+    }
+}
+
+/// The issuer's certificates, in order, each signed by the next. Never empty.
+fn issuer_chain(issuer: &[u8]) -> Result<Vec<CertificateDer<'static>>, DocumentError> {
+    let chain = pem::certificates(issuer).map_err(DocumentError::Issuer)?;
+    let parsed = chain
+        .iter()
+        .map(|certificate| parse(certificate))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(DocumentError::Issuer)?;
+    let first = parsed
+        .first()
+        .ok_or_else(|| DocumentError::Issuer("contains no certificate".to_owned()))?;
+    if !may_sign(first) {
+        return Err(DocumentError::NotAnAuthority);
+    }
+    for (index, pair) in parsed.windows(2).enumerate() {
+        if pair[0]
+            .verify_signature(Some(pair[1].public_key()))
+            .is_err()
+        {
+            return Err(DocumentError::ChainBroken(index + 1));
+        }
+    }
+    Ok(chain)
+}
+
+fn issuer_key(key: &[u8]) -> Result<KeyPair, DocumentError> {
+    let der = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| DocumentError::Key(error.to_string()))?;
+    KeyPair::try_from(&der).map_err(|error| DocumentError::Key(error.to_string()))
+}
+
+fn chain_end(chain: &[CertificateDer<'_>]) -> Result<SystemTime, DocumentError> {
+    let ends = chain
+        .iter()
+        .map(|certificate| parse(certificate).map(|parsed| parsed.validity().not_after.timestamp()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(DocumentError::Issuer)?;
+    let end = ends.into_iter().min().unwrap_or_default();
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or_default()))
+}
+
+fn may_sign(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage().ok().flatten();
+    certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
+}
+
+fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
+    parse(certificate).is_ok_and(|parsed| parsed.verify_signature(None).is_ok())
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String> {
+    X509Certificate::from_der(certificate)
+        .map(|(_, parsed)| parsed)
+        .map_err(|error| error.to_string())
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+#[cfg(test)]
+mod tests;

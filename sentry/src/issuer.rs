@@ -1,0 +1,201 @@
+//! Signs leaf certificates.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rcgen::{
+    CertificateParams, CustomExtension, DistinguishedName, ExtendedKeyUsagePurpose, IsCa,
+    Issuer as Signer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use trilby_identity::{SpiffeId, Svid, SvidError, TrustBundle, VerificationError, pem};
+
+use crate::bundle::{Bundle, DocumentError, Documents};
+
+/// Where the images of a pod stand in its certificate.
+const IMAGES_OID: &[u64] = &[1, 3, 6, 1, 4, 1, 57683, 100, 1];
+
+/// How long certificates hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Validity {
+    /// Life of a leaf, from the moment it is signed.
+    pub(crate) ttl: Duration,
+    /// How long before that moment it is valid already, for peers whose clock is behind.
+    pub(crate) clock_skew: Duration,
+}
+
+/// What a leaf says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    pub(crate) id: SpiffeId,
+    pub(crate) dns_names: Vec<String>,
+    /// JSON about the images that the pod runs, when known.
+    pub(crate) images: Option<Vec<u8>>,
+}
+
+/// A signed leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Signed {
+    /// Leaf, then issuer chain, PEM.
+    pub(crate) chain_pem: String,
+    /// The leaf's serial number, hexadecimal.
+    pub(crate) serial: String,
+    pub(crate) not_after: SystemTime,
+}
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignError {
+    #[error("the issuer certificate has expired")]
+    IssuerExpired,
+    #[error(transparent)]
+    Encoding(#[from] rcgen::Error),
+}
+
+/// Why documents make no issuer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IssuerError {
+    #[error(transparent)]
+    Documents(#[from] DocumentError),
+    #[error("no certificate can be signed: {0}")]
+    Sign(#[from] SignError),
+    #[error("signed certificates would be unusable: {0}")]
+    Svid(#[from] SvidError),
+    #[error("signed certificates would not be trusted: {0}")]
+    Untrusted(#[from] VerificationError),
+}
+
+/// An authority that has proved that its certificates are accepted by whoever trusts its anchors.
+pub(crate) struct Issuer {
+    documents: Documents,
+    anchors: TrustBundle,
+    chain_pem: String,
+    signer: Signer<'static, KeyPair>,
+    not_after: SystemTime,
+    validity: Validity,
+}
+
+impl Issuer {
+    /// Reads the documents, signs a leaf for `sentry` itself as a trial, and verifies that.
+    pub(crate) fn new(
+        documents: Documents,
+        sentry: &SpiffeId,
+        (now, validity): (SystemTime, Validity),
+    ) -> Result<Arc<Self>, IssuerError> {
+        let bundle = Bundle::read(&documents, now)?;
+        let signer =
+            Signer::from_ca_cert_der(&bundle.issuer, bundle.key).map_err(SignError::from)?;
+        let issuer = Self {
+            documents,
+            anchors: bundle.anchors,
+            chain_pem: pem::encode_certificates(&bundle.chain),
+            signer,
+            not_after: bundle.not_after,
+            validity,
+        };
+        issuer.prove(sentry, now)?;
+        Ok(Arc::new(issuer))
+    }
+
+    /// The documents it was made from.
+    pub(crate) fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// What it distributes.
+    pub(crate) fn anchors(&self) -> &TrustBundle {
+        &self.anchors
+    }
+
+    /// When it can sign no more.
+    pub(crate) fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+
+    /// Certifies `key`. The leaf never outlives the issuer.
+    pub(crate) fn sign(
+        &self,
+        leaf: &Leaf,
+        key: &SubjectPublicKeyInfo,
+        now: SystemTime,
+    ) -> Result<Signed, SignError> {
+        if self.not_after <= now {
+            return Err(SignError::IssuerExpired);
+        }
+        let not_after = (now + self.validity.ttl).min(self.not_after);
+        let serial: [u8; 16] = rand::random();
+        let mut params = leaf_params(leaf)?;
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
+        params.not_before = (now - self.validity.clock_skew).into();
+        params.not_after = not_after.into();
+        let certificate = params.signed_by(key, &self.signer)?;
+        Ok(Signed {
+            chain_pem: pem::encode("CERTIFICATE", certificate.der()) + &self.chain_pem,
+            serial: serial.iter().map(|byte| format!("{byte:02x}")).collect(),
+            not_after,
+        })
+    }
+
+    fn prove(&self, sentry: &SpiffeId, now: SystemTime) -> Result<(), IssuerError> {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(SignError::from)?;
+        let public =
+            SubjectPublicKeyInfo::from_pem(&key.public_key_pem()).map_err(SignError::from)?;
+        let leaf = Leaf {
+            id: sentry.clone(),
+            dns_names: Vec::new(),
+            images: None,
+        };
+        let signed = self.sign(&leaf, &public, now)?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let svid = Svid::from_pem(signed.chain_pem.as_bytes(), key)?;
+        Ok(svid.verify(&self.anchors, now)?)
+    }
+}
+
+fn leaf_params(leaf: &Leaf) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.is_ca = IsCa::NoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    params
+        .subject_alt_names
+        .push(SanType::URI(leaf.id.as_str().try_into()?));
+    for name in &leaf.dns_names {
+        params
+            .subject_alt_names
+            .push(SanType::DnsName(name.as_str().try_into()?));
+    }
+    if let Some(images) = &leaf.images {
+        let extension = CustomExtension::from_oid_content(IMAGES_OID, octet_string(images));
+        params.custom_extensions.push(extension);
+    }
+    Ok(params)
+}
+
+/// DER: tag, length in its shortest form, content.
+fn octet_string(content: &[u8]) -> Vec<u8> {
+    const OCTET_STRING: u8 = 4;
+    let length = content.len().to_be_bytes();
+    let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+    let mut der = vec![OCTET_STRING];
+    match u8::try_from(content.len()) {
+        Ok(short) if short < 0x80 => der.push(short),
+        _ => {
+            let count = u8::try_from(significant.len()).expect("a length has at most 8 bytes");
+            der.push(0x80 | count);
+            der.extend_from_slice(significant);
+        }
+    }
+    der.extend_from_slice(content);
+    der
+}
+
+#[cfg(test)]
+mod tests;
