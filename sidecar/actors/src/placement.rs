@@ -167,10 +167,9 @@ impl Connection {
     async fn step(&mut self, event: Event, outbox: &mpsc::Sender<Host>) -> Result<(), String> {
         for action in self.client.step(event, now()) {
             match action {
-                Action::Report { entities } => self.send(outbox, self.report(entities)).await?,
+                Action::Report { entities } => send(outbox, self.report(entities)).await?,
                 Action::Acknowledge { phase, version } => {
-                    self.send(outbox, self.acknowledgement(phase, version))
-                        .await?;
+                    send(outbox, self.acknowledgement(phase, version)).await?;
                 }
                 Action::Publish(routing) => self.runtime.publish(routing),
                 Action::Settle { version, moved } => {
@@ -199,13 +198,6 @@ impl Connection {
                 other => debug!(?other, "nothing can be sent without a stream"),
             }
         }
-    }
-
-    async fn send(&self, outbox: &mpsc::Sender<Host>, message: Host) -> Result<(), String> {
-        outbox
-            .send(message)
-            .await
-            .map_err(|_| "placement reads no more".to_owned())
     }
 
     fn report(&self, entities: Vec<Arc<str>>) -> Host {
@@ -247,6 +239,11 @@ async fn open(
         .report_dapr_status(ReceiverStream::new(messages))
         .await?;
     Ok(response.into_inner())
+}
+
+async fn send(outbox: &mpsc::Sender<Host>, message: Host) -> Result<(), String> {
+    let closed = |_| "placement reads no more".to_owned();
+    outbox.send(message).await.map_err(closed)
 }
 
 fn words(status: &Status) -> String {
