@@ -95,9 +95,9 @@ unit: ## every test: beside the code, of processes, of the cluster
 	@$(CARGO) test --workspace --locked --no-fail-fast
 
 .PHONY: charts
-charts: ## the Helm chart
-	$(call step,helm lint)
-	@"$$(e2e/tools.sh --print-dir)/helm" lint --strict charts/dapr
+charts: tools ## the Helm chart: lint, golden rendering
+	$(call step,Helm chart)
+	@charts/check.sh
 
 .PHONY: docs
 docs: ## API documentation builds without a warning
