@@ -1,1 +1,35 @@
-//! Loads the sidecar's resources and swaps them while running.
+//! The sidecar's resources: from the operator's stream, or from disk, to live components that are swapped
+//! while the sidecar runs.
+//!
+//! ```text
+//! source::{operator, disk} ─events─▶ updater (pure: what to start, swap, retire) ─actions─▶ runtime
+//!                                                                                   │ initialise: secrets, templates, registry
+//!                                                                                   ▼
+//!                                            Resources: one immutable view, swapped whole after each change
+//! ```
+//!
+//! Rules that hold throughout:
+//! - A new instance is initialised before it takes over; the old one is closed when its last request is done.
+//! - What cannot be used (undecodable, denied, failing) stops at itself, is named with its reason in the log
+//!   and in [`ComponentInfo::error`], and leaves the instance that serves alone.
+//! - What may succeed later is tried again with growing pauses.
+//!
+//! Deliberately absent: the APIs that use components, vendors, and what a Configuration means beyond
+//! `components.deny` and the feature `HotReload`.
+
+mod config;
+mod configuration;
+mod initialise;
+mod instance;
+mod manifest;
+mod properties;
+mod resources;
+mod runtime;
+mod source;
+mod updater;
+mod view;
+
+pub use config::{Config, Environment, Source};
+pub use instance::{SecretComponent, StateComponent};
+pub use resources::{LoadError, Resources};
+pub use view::{ComponentInfo, Lookup};

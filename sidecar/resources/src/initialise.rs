@@ -1,0 +1,158 @@
+//! From a manifest to a component that serves.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use trilby_components::{
+    registry::{Block, ComponentContext, CreateError, Registry},
+    secret::SecretStore,
+};
+
+use crate::{
+    config::Environment,
+    instance::{Remains, Running, StateSettings},
+    manifest::Manifest,
+    properties::{Keeper, Resolver},
+};
+
+/// Why a component does not serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) reason: String,
+    /// Whether the same attempt can succeed later.
+    pub(crate) passing: bool,
+}
+
+impl Failure {
+    /// It stays until someone changes the component.
+    pub(crate) fn lasting(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            passing: false,
+        }
+    }
+
+    /// It may pass.
+    pub(crate) fn passing(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            passing: true,
+        }
+    }
+}
+
+/// Everything that initialising takes, beside the manifest.
+pub(crate) struct Initialiser {
+    pub(crate) registry: Registry,
+    pub(crate) app_id: String,
+    /// Never empty.
+    pub(crate) namespace: String,
+    pub(crate) environment: Environment,
+    /// Whether the operator is the source.
+    pub(crate) kubernetes: bool,
+}
+
+impl Initialiser {
+    /// Resolves secrets and creates the component, within the manifest's limit. `secrets` is the store that
+    /// the manifest names.
+    ///
+    /// # Cancel safety
+    /// Dropping the future abandons the component; nothing of it stays.
+    pub(crate) async fn initialise(
+        &self,
+        manifest: &Manifest,
+        secrets: Option<Arc<dyn SecretStore>>,
+    ) -> Result<(Running, Remains), Failure> {
+        let outcome = timeout(manifest.init_timeout, self.create(manifest, secrets)).await;
+        let failure = match outcome {
+            Ok(Ok(running)) => return Ok(running),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::passing(format!(
+                "[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: it took longer than \
+                 {:?} (spec.initTimeout)",
+                manifest.log_name(),
+                manifest.init_timeout
+            )),
+        };
+        Err(failure)
+    }
+
+    async fn create(
+        &self,
+        manifest: &Manifest,
+        secrets: Option<Arc<dyn SecretStore>>,
+    ) -> Result<(Running, Remains), Failure> {
+        // A type that is not there is said before any secret is asked for.
+        self.registry
+            .find(&manifest.type_name, &manifest.version)
+            .map_err(|error| creation_failure(manifest, &error))?;
+        let prepared = self.metadata(manifest, secrets.as_deref()).await;
+        let (settings, metadata) = prepared.map_err(|failure| in_words(manifest, failure))?;
+        let context = ComponentContext {
+            name: manifest.name.clone(),
+            app_id: self.app_id.clone(),
+            namespace: self.namespace.clone(),
+        };
+        let (type_name, version) = (&manifest.type_name, &manifest.version);
+        let instance = self
+            .registry
+            .create(type_name, version, context, metadata)
+            .await
+            .map_err(|error| creation_failure(manifest, &error))?;
+        Ok(Running::new(&manifest.name, instance, settings))
+    }
+
+    async fn metadata(
+        &self,
+        manifest: &Manifest,
+        secrets: Option<&dyn SecretStore>,
+    ) -> Result<(StateSettings, trilby_components::metadata::Metadata), Failure> {
+        let resolver = Resolver {
+            app_id: &self.app_id,
+            namespace: &self.namespace,
+            environment: &self.environment,
+            keeper: self.keeper(manifest),
+            store: secrets,
+        };
+        let metadata = resolver.resolve(manifest).await?;
+        let type_name = manifest.type_name.to_lowercase();
+        match Block::of(&type_name) {
+            Some((Block::State, _)) => StateSettings::split(&metadata),
+            _ => Ok((StateSettings::default(), metadata)),
+        }
+    }
+
+    pub(crate) fn keeper<'a>(&self, manifest: &'a Manifest) -> Keeper<'a> {
+        manifest.keeper(self.kubernetes)
+    }
+}
+
+fn creation_failure(manifest: &Manifest, error: &CreateError) -> Failure {
+    let failure = Failure {
+        reason: error.to_string(),
+        passing: error.is_transient(),
+    };
+    if error.is_init() {
+        return in_words(manifest, failure);
+    }
+    Failure {
+        reason: format!(
+            "[CREATE_COMPONENT_FAILURE]: creation error occurred for {}: {}",
+            manifest.log_name(),
+            failure.reason
+        ),
+        ..failure
+    }
+}
+
+/// In upstream's words, which name the component.
+fn in_words(manifest: &Manifest, failure: Failure) -> Failure {
+    Failure {
+        reason: format!(
+            "[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: {}",
+            manifest.log_name(),
+            failure.reason
+        ),
+        ..failure
+    }
+}

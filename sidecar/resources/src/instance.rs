@@ -1,0 +1,245 @@
+//! Live components, and how one ends: when its last user lets go.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use trilby_components::{
+    RequestMetadata,
+    metadata::{Metadata, Schema},
+    registry::Instance,
+    secret::{Secret, SecretError, SecretStore},
+    state::{
+        BulkItem, DeleteRequest, Feature, GetRequest, Item, SetRequest, StateError, StateStore,
+        Transactional,
+    },
+};
+
+use crate::initialise::Failure;
+
+/// How long a replaced component waits for requests that use it, before it is closed under them.
+const DRAIN: Duration = Duration::from_secs(30);
+/// How long closing may take.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Metadata of any state store that the sidecar uses itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StateSettings {
+    /// How keys are told apart from other applications': `appid`, `name`, `namespace`, `none` or a prefix.
+    key_prefix: Option<String>,
+    /// Whether actors keep their state here.
+    #[serde(default)]
+    actor_state_store: bool,
+    // Not there yet; a store that silently left them out would store in plain text, or lose messages.
+    primary_encryption_key: Option<String>,
+    secondary_encryption_key: Option<String>,
+    outbox_publish_pubsub: Option<String>,
+    outbox_publish_topic: Option<String>,
+    outbox_pubsub: Option<String>,
+    outbox_discard_when_missing_state: Option<String>,
+}
+
+impl Schema for StateSettings {}
+
+impl StateSettings {
+    /// Takes the sidecar's own settings out of a state store's metadata.
+    pub(crate) fn split(metadata: &Metadata) -> Result<(Self, Metadata), Failure> {
+        let (settings, rest) = metadata
+            .split::<Self>()
+            .map_err(|error| Failure::lasting(error.to_string()))?;
+        for (name, value) in [
+            ("primaryEncryptionKey", &settings.primary_encryption_key),
+            ("secondaryEncryptionKey", &settings.secondary_encryption_key),
+            ("outboxPublishPubsub", &settings.outbox_publish_pubsub),
+            ("outboxPublishTopic", &settings.outbox_publish_topic),
+            ("outboxPubsub", &settings.outbox_pubsub),
+            (
+                "outboxDiscardWhenMissingState",
+                &settings.outbox_discard_when_missing_state,
+            ),
+        ] {
+            if value.is_some() {
+                return Err(Failure::lasting(format!(
+                    "metadata property {name}: not there yet in this sidecar"
+                )));
+            }
+        }
+        Ok((settings, rest))
+    }
+}
+
+/// A state store and the sidecar's settings for it. It is itself a store, and is closed after its last
+/// clone is gone.
+pub struct StateComponent {
+    /// The component's name.
+    pub name: String,
+    /// The store.
+    pub store: Arc<dyn StateStore>,
+    /// Its `keyPrefix` as written; empty for the default.
+    pub key_prefix: String,
+    pub(crate) holds_actors: bool,
+    _in_use: DropGuard,
+}
+
+/// A secret store. It is closed after its last clone is gone.
+pub struct SecretComponent {
+    /// The component's name.
+    pub name: String,
+    store: Arc<dyn SecretStore>,
+    _in_use: DropGuard,
+}
+
+/// A component that serves.
+#[derive(Clone)]
+pub(crate) enum Running {
+    State(Arc<StateComponent>),
+    Secret(Arc<SecretComponent>),
+}
+
+/// What is left of a component for closing it.
+pub(crate) struct Remains {
+    name: String,
+    instance: Instance,
+    released: CancellationToken,
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Puts an instance into service, with what will close it.
+    pub(crate) fn new(name: &str, instance: Instance, settings: StateSettings) -> (Self, Remains) {
+        let released = CancellationToken::new();
+        let in_use = released.clone().drop_guard();
+        let running = match &instance {
+            Instance::State(store) => Self::State(Arc::new(StateComponent {
+                name: name.to_owned(),
+                store: Arc::clone(store),
+                key_prefix: settings.key_prefix.unwrap_or_default(),
+                holds_actors: settings.actor_state_store,
+                _in_use: in_use,
+            })),
+            Instance::Secret(store) => Self::Secret(Arc::new(SecretComponent {
+                name: name.to_owned(),
+                store: Arc::clone(store),
+                _in_use: in_use,
+            })),
+        };
+        let remains = Remains {
+            name: name.to_owned(),
+            instance,
+            released,
+        };
+        (running, remains)
+    }
+
+    pub(crate) fn capabilities(&self) -> Vec<&'static str> {
+        match self {
+            Self::State(component) => component.store.capabilities(),
+            Self::Secret(component) => component.store.capabilities(),
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(component) => component.fmt(f),
+            Self::Secret(component) => component.fmt(f),
+        }
+    }
+}
+
+// === impl Remains ===
+
+impl Remains {
+    /// Waits for the requests that use the component, then closes it.
+    pub(crate) async fn close(self) {
+        if timeout(DRAIN, self.released.cancelled()).await.is_err() {
+            tracing::warn!(
+                component = self.name,
+                "requests still use a component that was replaced, it is closed under them"
+            );
+        }
+        if timeout(CLOSE, self.instance.close()).await.is_err() {
+            tracing::warn!(component = self.name, "closing a component took too long");
+        }
+    }
+}
+
+impl fmt::Debug for Remains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remains({})", self.name)
+    }
+}
+
+// === impl StateComponent ===
+
+impl fmt::Debug for StateComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StateComponent({})", self.name)
+    }
+}
+
+#[async_trait]
+impl StateStore for StateComponent {
+    fn features(&self) -> &[Feature] {
+        self.store.features()
+    }
+
+    async fn get(&self, request: GetRequest) -> Result<Option<Item>, StateError> {
+        self.store.get(request).await
+    }
+
+    async fn set(&self, request: SetRequest) -> Result<(), StateError> {
+        self.store.set(request).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<(), StateError> {
+        self.store.delete(request).await
+    }
+
+    async fn bulk_get(&self, requests: Vec<GetRequest>, parallelism: usize) -> Vec<BulkItem> {
+        self.store.bulk_get(requests, parallelism).await
+    }
+
+    async fn bulk_set(&self, requests: Vec<SetRequest>) -> Vec<Result<(), StateError>> {
+        self.store.bulk_set(requests).await
+    }
+
+    async fn bulk_delete(&self, requests: Vec<DeleteRequest>) -> Vec<Result<(), StateError>> {
+        self.store.bulk_delete(requests).await
+    }
+
+    fn transactional(&self) -> Option<&dyn Transactional> {
+        self.store.transactional()
+    }
+}
+
+// === impl SecretComponent ===
+
+impl fmt::Debug for SecretComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretComponent({})", self.name)
+    }
+}
+
+#[async_trait]
+impl SecretStore for SecretComponent {
+    async fn get(&self, name: &str, metadata: &RequestMetadata) -> Result<Secret, SecretError> {
+        self.store.get(name, metadata).await
+    }
+
+    async fn bulk_get(
+        &self,
+        metadata: &RequestMetadata,
+    ) -> Result<BTreeMap<String, Secret>, SecretError> {
+        self.store.bulk_get(metadata).await
+    }
+
+    fn capabilities(&self) -> Vec<&'static str> {
+        self.store.capabilities()
+    }
+}

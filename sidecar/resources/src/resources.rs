@@ -1,0 +1,118 @@
+//! The handle that the rest of the sidecar holds.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use trilby_components::{secret::SecretStore, state::StateStore};
+use trilby_crds::ConfigurationSpec;
+
+use crate::{
+    config::Config,
+    instance::StateComponent,
+    runtime::Runtime,
+    view::{ComponentInfo, Lookup, View},
+};
+
+/// Why the first load failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The Configuration cannot be had.
+    #[error("error loading configuration: {0}")]
+    Configuration(String),
+    /// A file or directory cannot be used.
+    #[error("error loading resources: {0}")]
+    Disk(String),
+    /// The operator did not answer in time.
+    #[error(
+        "error loading components: nothing usable within {limit:?}, the last answer was: {last}"
+    )]
+    Components {
+        /// How long it was tried.
+        limit: Duration,
+        /// Why the last attempt failed.
+        last: String,
+    },
+    /// The process ends.
+    #[error("loading resources was cancelled")]
+    Cancelled,
+}
+
+/// Components and Configuration of this sidecar, as they are now. Cheap to clone.
+#[derive(Clone)]
+pub struct Resources {
+    shared: Arc<Shared>,
+}
+
+/// What the runtime publishes.
+pub(crate) struct Shared {
+    pub(crate) view: ArcSwap<View>,
+    pub(crate) actor_state: watch::Sender<Option<Arc<dyn StateStore>>>,
+    pub(crate) configuration: watch::Receiver<Arc<ConfigurationSpec>>,
+}
+
+impl fmt::Debug for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.shared.view.load().infos().map(|info| &info.name))
+            .finish()
+    }
+}
+
+impl Resources {
+    /// Loads the Configuration and all components, and returns when each of them serves, has failed once,
+    /// or waits for another. The future then follows changes until `cancel`; it has to run for failed
+    /// components to be tried again.
+    ///
+    /// A component that fails does not fail the load: see [`ComponentInfo::error`].
+    ///
+    /// # Errors
+    /// When the source itself cannot be read, or the process ends first.
+    pub async fn start(
+        config: Config,
+        cancel: CancellationToken,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), LoadError> {
+        let mut runtime = Runtime::new(config, cancel).await?;
+        runtime.load().await?;
+        let resources = Self {
+            shared: runtime.shared(),
+        };
+        Ok((resources, runtime.run()))
+    }
+
+    /// The state store of that name.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn state_store(&self, name: &str) -> Result<Arc<StateComponent>, Lookup> {
+        self.shared.view.load().state_store(name)
+    }
+
+    /// The secret store of that name.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn secret_store(&self, name: &str) -> Result<Arc<dyn SecretStore>, Lookup> {
+        self.shared.view.load().secret_store(name)
+    }
+
+    /// All components in the order of their names, also those that do not serve.
+    #[must_use]
+    pub fn components(&self) -> Vec<ComponentInfo> {
+        self.shared.view.load().infos().cloned().collect()
+    }
+
+    /// The store in which actors keep their state, as it changes: a [`StateComponent`], whose
+    /// [`name`](StateComponent::name) the metadata API shows.
+    #[must_use]
+    pub fn actor_state(&self) -> watch::Receiver<Option<Arc<dyn StateStore>>> {
+        self.shared.actor_state.subscribe()
+    }
+
+    /// The Configuration, as it changes.
+    #[must_use]
+    pub fn configuration(&self) -> watch::Receiver<Arc<ConfigurationSpec>> {
+        self.shared.configuration.clone()
+    }
+}

@@ -1,0 +1,113 @@
+//! The operator as a source: lists, and streams of changes.
+//!
+//! The stream says nothing about what was there before it, so components are listed whenever it opens, and
+//! every [`Config::reconcile_interval`] besides. A list that was under way while a change arrived leaves
+//! the changed component alone: it may have been made before the change.
+
+mod components;
+mod configuration;
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tonic::{Code, Response, Status, Streaming};
+use trilby_grpc::Channel;
+use trilby_proto::operator::v1::operator_client::OperatorClient;
+
+use super::{News, Started};
+use crate::{config::Config, resources::LoadError};
+
+/// How long one call may take; upstream's number.
+const CALL: Duration = Duration::from_secs(5);
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The operator, as one sidecar sees it.
+#[derive(Clone)]
+pub(super) struct Operator {
+    client: OperatorClient<Channel>,
+    namespace: String,
+    reconcile_interval: Duration,
+    first_load: Duration,
+}
+
+impl Operator {
+    pub(super) fn new(channel: Channel, namespace: &str, config: &Config) -> Self {
+        Self {
+            client: OperatorClient::new(channel),
+            namespace: namespace.to_owned(),
+            reconcile_interval: config.reconcile_interval,
+            first_load: config.first_load,
+        }
+    }
+
+    /// Fetches the Configuration of that name, and prepares to follow everything.
+    pub(super) async fn start(
+        self,
+        configuration: Option<&str>,
+        news: mpsc::Sender<News>,
+    ) -> Result<Started, LoadError> {
+        let components = components::follow(self.clone(), news);
+        let Some(name) = configuration else {
+            let (_, defaults) = watch::channel(Arc::default());
+            return Ok(Started {
+                configuration: defaults,
+                follow: Box::pin(components),
+            });
+        };
+        let first = configuration::first(&self, name).await?;
+        let (sender, receiver) = watch::channel(first);
+        let configurations = configuration::follow(self, name.to_owned(), sender);
+        Ok(Started {
+            configuration: receiver,
+            follow: Box::pin(async {
+                tokio::join!(components, configurations);
+            }),
+        })
+    }
+}
+
+/// Makes one call, within [`CALL`].
+async fn call<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
+    match timeout(CALL, answer).await {
+        Ok(answer) => answer.map(Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded(format!(
+            "the operator did not answer within {CALL:?}"
+        ))),
+    }
+}
+
+/// A stream from the call that opens it. Servers may answer that call only with their first message, so
+/// opening must not wait for it; `opened` is told when the answer is there.
+fn streaming<T: Send + 'static>(
+    answer: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
+    opened: impl FnOnce() + Send + 'static,
+) -> Messages<T> {
+    let messages = async move {
+        let messages = answer.await?.into_inner();
+        opened();
+        Ok::<_, Status>(messages)
+    };
+    stream::once(messages).try_flatten().boxed()
+}
+
+/// Whether the same call can succeed when the operator is well again.
+fn is_transient(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::ResourceExhausted
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Aborted
+    )
+}
+
+/// A status as a log line shows it.
+fn in_words(status: &Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}

@@ -1,0 +1,88 @@
+//! What the rest of the sidecar sees of its components, at one moment.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use trilby_components::{registry::Block, secret::SecretStore};
+
+use crate::{
+    instance::{Running, StateComponent},
+    updater::block_of,
+};
+
+/// One component, serving or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentInfo {
+    /// Its name.
+    pub name: String,
+    /// Such as `state.redis`; empty when it does not decode.
+    pub component_type: String,
+    /// As written; empty for the type's default.
+    pub version: String,
+    /// What the serving instance can do, in upstream's spelling; empty when none serves.
+    pub capabilities: Vec<&'static str>,
+    /// Whether an instance serves. It may be an older one than the component as it stands: then `error`
+    /// says why.
+    pub serving: bool,
+    /// Why the component as it stands does not serve.
+    pub error: Option<String>,
+}
+
+/// Why there is no component of a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lookup {
+    /// There is none of its block at all.
+    #[error("no component of this kind is configured")]
+    NotConfigured,
+    /// There are others of its block.
+    #[error("no component of this name is configured")]
+    NotFound,
+    /// It does not serve, and this is why.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// An immutable picture of all components.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// By name.
+    components: BTreeMap<String, (ComponentInfo, Option<Running>)>,
+}
+
+impl View {
+    pub(crate) fn new(components: Vec<(ComponentInfo, Option<Running>)>) -> Self {
+        let named = |(info, running): (ComponentInfo, _)| (info.name.clone(), (info, running));
+        Self {
+            components: components.into_iter().map(named).collect(),
+        }
+    }
+
+    pub(crate) fn infos(&self) -> impl Iterator<Item = &ComponentInfo> {
+        self.components.values().map(|(info, _)| info)
+    }
+
+    pub(crate) fn state_store(&self, name: &str) -> Result<Arc<StateComponent>, Lookup> {
+        match self.components.get(name) {
+            Some((_, Some(Running::State(component)))) => Ok(Arc::clone(component)),
+            other => Err(self.missing(Block::State, other.map(|(info, _)| info))),
+        }
+    }
+
+    pub(crate) fn secret_store(&self, name: &str) -> Result<Arc<dyn SecretStore>, Lookup> {
+        match self.components.get(name) {
+            Some((_, Some(Running::Secret(component)))) => Ok(Arc::clone(component) as _),
+            other => Err(self.missing(Block::SecretStore, other.map(|(info, _)| info))),
+        }
+    }
+
+    fn missing(&self, block: Block, found: Option<&ComponentInfo>) -> Lookup {
+        let is_of = |info: &ComponentInfo| block_of(&info.component_type) == Some(block);
+        match found {
+            Some(info) if !info.serving && (is_of(info) || info.component_type.is_empty()) => {
+                let why = info.error.clone();
+                Lookup::Failed(why.unwrap_or_else(|| "it is being initialised".to_owned()))
+            }
+            _ if self.infos().any(is_of) => Lookup::NotFound,
+            _ => Lookup::NotConfigured,
+        }
+    }
+}
