@@ -1,3 +1,26 @@
 //! The `daprd` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use trilby_sidecar::app::{self, Parts};
+use trilby_sidecar::config::Config;
+use trilby_sidecar::environment::Environment;
+use trilby_sidecar::{backends, process, wait};
+use trilby_sidecar_args::SidecarArgs;
+
+fn main() -> ExitCode {
+    let args: SidecarArgs = trilby_bootstrap::args::parse();
+    if args.process.wait {
+        return wait::main(args.api.dapr_http_port);
+    }
+    trilby_bootstrap::run(process::service_config(&args), |process| async move {
+        let environment = Environment::read(|name| std::env::var(name).ok())?;
+        let config = Config::new(&args, environment)?;
+        let parts = Parts {
+            registry: backends::registry(),
+            resolver: None,
+        };
+        app::build(config, parts, &process).await?.start();
+        Ok(())
+    })
+}

@@ -1,0 +1,67 @@
+//! The gRPC API, and calls to services of applications that pass through unchanged.
+
+mod actors;
+mod api_of;
+mod dapr;
+mod invoke;
+mod metadata;
+mod proxy;
+mod reflection;
+mod secrets;
+mod service;
+mod state;
+
+use std::sync::Arc;
+
+use crate::api::ApiRules;
+use crate::api::http::ApiLogging;
+use crate::api::internal::InternalApi;
+use crate::blocks::Blocks;
+use crate::metrics::GrpcServerMetrics;
+use crate::shutdown::ShutdownRequest;
+use crate::tokens::ApiToken;
+
+pub use proxy::Proxy;
+pub use service::{ApiService, InternalService};
+
+/// Everything that the gRPC API needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct GrpcApi {
+    /// The blocks behind it.
+    pub blocks: Arc<Blocks>,
+    /// Ends the process.
+    pub shutdown: ShutdownRequest,
+}
+
+/// What happens to every request before and after its method.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The token that callers must show, if any.
+    pub token: ApiToken,
+    /// Which APIs exist.
+    pub rules: Arc<ApiRules>,
+    /// Logs every call.
+    pub api_logging: ApiLogging,
+    /// Counters.
+    pub metrics: GrpcServerMetrics,
+}
+
+/// Both gRPC servers of a sidecar.
+#[derive(Debug)]
+pub struct Services {
+    /// For the application.
+    pub api: ApiService,
+    /// For other sidecars.
+    pub internal: InternalService,
+}
+
+impl Services {
+    /// Puts the servers together; `max_message` is the largest message in bytes.
+    pub fn new(api: GrpcApi, internal: InternalApi, gate: Gate, max_message: usize) -> Self {
+        let proxy = Proxy::new(Arc::clone(&api.blocks), internal.clone());
+        Self {
+            api: ApiService::new(api, proxy.clone(), gate.clone(), max_message),
+            internal: InternalService::new(internal, proxy, gate.metrics, max_message),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The gRPC servers: who may ask, and which service answers.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use http::header::USER_AGENT;
+use http::{HeaderMap, Request, Response};
+use tokio::time::Instant;
+use tonic::Status;
+use tower::Service;
+use trilby_proto::internals::v1::service_invocation_server::ServiceInvocationServer;
+use trilby_proto::runtime::v1::dapr_server::DaprServer;
+
+use super::proxy::{Edge, Proxy};
+use super::{Gate, GrpcApi, api_of, reflection};
+use crate::api::http::ApiLogging;
+use crate::api::internal::InternalApi;
+use crate::blocks::invoke::headers::API_TOKEN;
+use crate::error::{ApiError, Detail};
+use crate::metrics::GrpcServerMetrics;
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+const DAPR: &str = "/dapr.proto.runtime.v1.Dapr/";
+const SERVICE_INVOCATION: &str = "/dapr.proto.internals.v1.ServiceInvocation/";
+
+/// What metrics call everything that is not the sidecar's own.
+const PROXIED: &str = "proxied";
+
+/// The API for the application.
+#[derive(Debug, Clone)]
+pub struct ApiService {
+    dapr: DaprServer<GrpcApi>,
+    proxy: Proxy,
+    gate: Gate,
+}
+
+impl ApiService {
+    pub(super) fn new(api: GrpcApi, proxy: Proxy, gate: Gate, max_message: usize) -> Self {
+        let dapr = DaprServer::new(api)
+            .max_decoding_message_size(max_message)
+            .max_encoding_message_size(max_message);
+        Self { dapr, proxy, gate }
+    }
+
+    async fn serve(mut self, mut request: Request<Body>) -> Response<Body> {
+        let start = Instant::now();
+        let path = request.uri().path().to_owned();
+        let line = self.gate.log_line(request.headers());
+        let response = match self.gate.admit(&path, request.headers_mut()) {
+            Err(status) => status.into_http(),
+            Ok(()) if path.starts_with(DAPR) => own(self.dapr.call(request)).await,
+            Ok(()) if reflection::serves(&path) => reflection::answer(request).await,
+            Ok(()) => self.proxy.pass(request, Edge::Application).await,
+        };
+        let method = if path.starts_with(DAPR) {
+            path.as_str()
+        } else {
+            PROXIED
+        };
+        let status = status_label(&response);
+        self.gate.metrics.served(method, status, start);
+        if let Some(agent) = line {
+            log_call(&path, &agent, status, start);
+        }
+        response
+    }
+}
+
+impl Gate {
+    /// Checks the token, takes it out of the request, and refuses APIs that rules refuse.
+    fn admit(&self, path: &str, headers: &mut HeaderMap) -> Result<(), Status> {
+        let shown = headers.remove(API_TOKEN);
+        if self.token.is_required() && !self.token.accepts(shown.as_ref()) {
+            let text = match shown {
+                None => "missing api token in request metadata",
+                Some(_) => "authentication error: api token mismatch",
+            };
+            return Err(Status::unauthenticated(text));
+        }
+        if self.rules.is_empty() {
+            return Ok(());
+        }
+        match path.strip_prefix(DAPR).and_then(api_of::find) {
+            Some((name, version)) if !self.rules.allow_grpc(name, version) => Err(refused()),
+            _ => Ok(()),
+        }
+    }
+
+    fn log_line(&self, headers: &HeaderMap) -> Option<String> {
+        if self.api_logging == ApiLogging::Off {
+            return None;
+        }
+        let agent = headers
+            .get(USER_AGENT)
+            .and_then(|value| value.to_str().ok());
+        Some(agent.unwrap_or_default().to_owned())
+    }
+}
+
+fn refused() -> Status {
+    let (http, grpc) = (
+        http::StatusCode::NOT_IMPLEMENTED,
+        tonic::Code::Unimplemented,
+    );
+    ApiError::new(
+        "ERR_API_UNIMPLEMENTED",
+        http,
+        grpc,
+        "requested endpoint is not available",
+    )
+    .with(Detail::error_info("Not Implemented", []))
+    .status()
+}
+
+fn log_call(path: &str, user_agent: &str, status: &str, start: Instant) {
+    tracing::info!(
+        target: "dapr.runtime.grpc.api-info",
+        method = path,
+        useragent = user_agent,
+        code = status,
+        duration = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "gRPC API Called"
+    );
+}
+
+/// The API for other sidecars.
+#[derive(Debug, Clone)]
+pub struct InternalService {
+    invocation: ServiceInvocationServer<InternalApi>,
+    proxy: Proxy,
+    metrics: GrpcServerMetrics,
+}
+
+impl InternalService {
+    pub(super) fn new(
+        api: InternalApi,
+        proxy: Proxy,
+        metrics: GrpcServerMetrics,
+        max_message: usize,
+    ) -> Self {
+        let invocation = ServiceInvocationServer::new(api)
+            .max_decoding_message_size(max_message)
+            .max_encoding_message_size(max_message);
+        Self {
+            invocation,
+            proxy,
+            metrics,
+        }
+    }
+
+    async fn serve(mut self, request: Request<Body>) -> Response<Body> {
+        let start = Instant::now();
+        let path = request.uri().path();
+        let known = path
+            .starts_with(SERVICE_INVOCATION)
+            .then(|| path.to_owned());
+        let response = if known.is_some() {
+            own(self.invocation.call(request)).await
+        } else if reflection::serves(path) {
+            reflection::answer(request).await
+        } else {
+            self.proxy.pass(request, Edge::Sidecar).await
+        };
+        self.metrics.served(
+            known.as_deref().unwrap_or(PROXIED),
+            status_label(&response),
+            start,
+        );
+        response
+    }
+}
+
+/// The answer of a generated server.
+async fn own(
+    answering: impl Future<Output = Result<Response<tonic::body::Body>, Infallible>>,
+) -> Response<Body> {
+    match answering.await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
+}
+
+/// The status as far as it is known when the head of a response is: failures without content.
+fn status_label(response: &Response<Body>) -> &'static str {
+    let code = response
+        .headers()
+        .get("grpc-status")
+        .map(|value| tonic::Code::from_bytes(value.as_bytes()));
+    crate::error::metric_name(code.unwrap_or(tonic::Code::Ok))
+}
+
+macro_rules! tower_service {
+    ($service:ty) => {
+        impl<B> Service<Request<B>> for $service
+        where
+            B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+            B::Error: Into<axum::BoxError>,
+        {
+            type Response = Response<Body>;
+            type Error = Infallible;
+            type Future = Answering;
+
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: Request<B>) -> Answering {
+                let service = self.clone();
+                Box::pin(async move { Ok(service.serve(request.map(Body::new)).await) })
+            }
+        }
+    };
+}
+
+tower_service!(ApiService);
+tower_service!(InternalService);

@@ -1,0 +1,65 @@
+//! The HTTP API.
+//!
+//! One table of routes ([`route`]), one place that writes responses ([`respond`]), a file per block.
+
+mod actors;
+mod cors;
+mod escape;
+mod health;
+mod invoke;
+mod metadata;
+mod respond;
+mod route;
+mod secrets;
+mod service;
+mod state;
+mod target;
+
+use std::sync::Arc;
+
+use crate::api::ApiRules;
+use crate::blocks::Blocks;
+use crate::health::HealthView;
+use crate::metrics::HttpServerMetrics;
+use crate::shutdown::ShutdownRequest;
+use crate::tokens::ApiToken;
+
+pub use cors::Cors;
+pub use service::{HttpService, PublicService};
+
+/// Everything that the HTTP API needs.
+#[derive(Debug)]
+pub struct HttpApi {
+    /// The blocks behind it.
+    pub blocks: Arc<Blocks>,
+    /// What health routes answer.
+    pub health: HealthView,
+    /// The token that callers must show, if any.
+    pub token: ApiToken,
+    /// Which APIs exist.
+    pub rules: ApiRules,
+    /// Who may call from a browser.
+    pub cors: Cors,
+    /// Ends the process.
+    pub shutdown: ShutdownRequest,
+    /// The largest body taken, in bytes.
+    pub max_body: usize,
+    /// Logs every call.
+    pub api_logging: ApiLogging,
+    /// Counters.
+    pub metrics: HttpServerMetrics,
+}
+
+/// What is logged of calls to the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiLogging {
+    /// Nothing.
+    Off,
+    /// Every call, with or without its path, with or without health probes.
+    On {
+        /// Routes instead of paths.
+        obfuscate_urls: bool,
+        /// Health probes are left out.
+        omit_health_checks: bool,
+    },
+}

@@ -1,0 +1,176 @@
+//! Metadata over HTTP.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use http::Request;
+use serde::Serialize;
+use trilby_resources::ComponentInfo;
+
+use super::HttpApi;
+use super::respond::{HttpResponse, empty, failed, json};
+use super::service::body_of;
+use crate::blocks::Blocks;
+use crate::blocks::metadata::{AppConnection, Snapshot, written};
+use crate::error::ApiError;
+
+pub(super) fn get(blocks: &Blocks) -> HttpResponse {
+    json(&Document::from(blocks.metadata.snapshot()))
+}
+
+pub(super) async fn set(api: &HttpApi, key: String, request: Request<Body>) -> HttpResponse {
+    match body_of(api, request.into_body()).await {
+        Ok(body) => {
+            api.blocks
+                .metadata
+                .note(key, String::from_utf8_lossy(&body).into_owned());
+            empty()
+        }
+        Err(error) => failed(&ApiError::body_read(error)),
+    }
+}
+
+/// The document as upstream writes it: fields without content are left out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    id: String,
+    runtime_version: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    enabled_features: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actors: Vec<ActiveActors>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    components: Vec<Component>,
+    extended: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "App::is_empty")]
+    app_connection_properties: App,
+    actor_runtime: ActorRuntime,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ActiveActors {
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    actor_type: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    count: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Component {
+    name: String,
+    #[serde(rename = "type")]
+    component_type: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    version: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    capabilities: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct App {
+    #[serde(skip_serializing_if = "is_zero")]
+    port: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    protocol: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    channel_address: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    max_concurrency: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<AppHealth>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AppHealth {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    health_check_path: String,
+    health_probe_interval: String,
+    health_probe_timeout: String,
+    health_threshold: i32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ActorRuntime {
+    runtime_status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    active_actors: Vec<ActiveActors>,
+    host_ready: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    placement: &'static str,
+}
+
+impl From<Snapshot> for Document {
+    fn from(snapshot: Snapshot) -> Self {
+        let active: Vec<ActiveActors> = snapshot
+            .actors
+            .active
+            .iter()
+            .map(|active| ActiveActors {
+                actor_type: active.actor_type.clone(),
+                count: active.count,
+            })
+            .collect();
+        Self {
+            id: snapshot.id,
+            runtime_version: snapshot.version,
+            enabled_features: snapshot.features,
+            actors: active.clone(),
+            components: snapshot
+                .components
+                .into_iter()
+                .map(Component::from)
+                .collect(),
+            extended: snapshot.extended,
+            app_connection_properties: App::from(snapshot.app),
+            actor_runtime: ActorRuntime {
+                runtime_status: snapshot.actors.runtime.as_str(),
+                active_actors: active,
+                host_ready: snapshot.actors.host_ready,
+                placement: snapshot.actors.placement(),
+            },
+        }
+    }
+}
+
+impl From<ComponentInfo> for Component {
+    fn from(info: ComponentInfo) -> Self {
+        Self {
+            name: info.name,
+            component_type: info.component_type,
+            version: info.version,
+            capabilities: info.capabilities.into_iter().map(str::to_owned).collect(),
+        }
+    }
+}
+
+impl App {
+    fn is_empty(&self) -> bool {
+        self.port == 0 && self.channel_address.is_empty()
+    }
+}
+
+impl From<AppConnection> for App {
+    fn from(app: AppConnection) -> Self {
+        let health = app.health.map(|health| AppHealth {
+            health_check_path: health.path,
+            health_probe_interval: written(health.interval),
+            health_probe_timeout: written(health.timeout),
+            health_threshold: health.threshold,
+        });
+        Self {
+            port: u32::from(app.port),
+            protocol: app.protocol,
+            channel_address: app.host,
+            max_concurrency: u32::try_from(app.max_concurrency).unwrap_or(0),
+            health,
+        }
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

@@ -1,0 +1,415 @@
+//! Which operation an HTTP request asks for. Pure.
+//!
+//! Whatever matches no route is an invocation of another application: there is no 404 of the router's own
+//! and no 405.
+
+use std::borrow::Cow;
+
+use http::Method;
+
+use super::escape::{BadEscape, unescape};
+use crate::path::clean;
+
+/// One operation of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    Health,
+    HealthOutbound,
+    GetMetadata,
+    SetMetadata {
+        key: String,
+    },
+    Shutdown,
+    State(StateRoute),
+    GetSecret {
+        store: String,
+        name: String,
+    },
+    BulkSecrets {
+        store: String,
+    },
+    Actor {
+        actor_type: String,
+        actor_id: String,
+        operation: ActorRoute,
+    },
+    /// An API of upstream's that is not there yet.
+    Absent(&'static str),
+    /// Everything else.
+    Invoke,
+    /// An invocation that the rules refuse.
+    Refused,
+}
+
+/// An operation on a state store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StateRoute {
+    Get { store: String, key: String },
+    Delete { store: String, key: String },
+    Save { store: String },
+    BulkGet { store: String },
+    Transaction { store: String },
+    Query { store: String },
+}
+
+/// An operation on an actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ActorRoute {
+    Invoke { method: String },
+    GetState { key: String },
+    Transaction,
+    CreateTimer { name: String },
+    DeleteTimer { name: String },
+    CreateReminder { name: String },
+    GetReminder { name: String },
+    DeleteReminder { name: String },
+}
+
+/// The API that a route belongs to, as rules and metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Group {
+    /// `<version>/<name>`.
+    pub name: &'static str,
+    /// The path, with names for its variable parts.
+    pub template: &'static str,
+}
+
+impl Route {
+    /// Finds the route of a request. `path` is still escaped.
+    ///
+    /// # Errors
+    /// A variable part of the path is not properly escaped.
+    pub(super) fn find(method: &Method, path: &str) -> Result<Self, BadEscape> {
+        let path = clean(path);
+        let mut segments = path.split('/').skip(1);
+        let Some(version) = segments.next().and_then(Version::parse) else {
+            return Ok(Self::Invoke);
+        };
+        let Some(api) = segments.next() else {
+            return Ok(Self::Invoke);
+        };
+        let rest: Vec<&str> = segments.collect();
+        let route = match (version, api) {
+            (Version::V1, "state") => state(method, &rest)?.map(Self::State),
+            (Version::Alpha1, "state") => query(method, &rest)?.map(Self::State),
+            (Version::V1, "secrets") => secrets(method, &rest)?,
+            (Version::V1, "actors") => actors(method, &rest)?,
+            (Version::V1, "metadata") => metadata(method, &rest)?,
+            (Version::V1, "healthz") => health(method, &rest),
+            (Version::V1, "shutdown") => {
+                (method == Method::POST && rest.is_empty()).then_some(Self::Shutdown)
+            }
+            (version, api) => absent(version, api, method, &rest).map(Self::Absent),
+        };
+        Ok(route.unwrap_or(Self::Invoke))
+    }
+
+    /// The API of the route; `None` for health, which no rule can refuse.
+    pub(super) fn group(&self) -> Option<Group> {
+        let (name, template) = match self {
+            Self::Health | Self::HealthOutbound => return None,
+            Self::GetMetadata => ("v1/metadata", "v1.0/metadata"),
+            Self::SetMetadata { .. } => ("v1/metadata", "v1.0/metadata/{key}"),
+            Self::Shutdown => ("v1/shutdown", "v1.0/shutdown"),
+            Self::State(state) => return Some(state.group()),
+            Self::GetSecret { .. } => ("v1/secrets", "v1.0/secrets/{secretStoreName}/{key}"),
+            Self::BulkSecrets { .. } => ("v1/secrets", "v1.0/secrets/{secretStoreName}/bulk"),
+            Self::Actor { operation, .. } => ("v1/actors", operation.template()),
+            Self::Absent(feature) => (*feature, *feature),
+            Self::Invoke | Self::Refused => ("v1/invoke", "v1.0/invoke/*"),
+        };
+        Some(Group { name, template })
+    }
+}
+
+impl StateRoute {
+    fn group(&self) -> Group {
+        let (name, template) = match self {
+            Self::Get { .. } | Self::Delete { .. } => ("v1/state", "v1.0/state/{storeName}/{key}"),
+            Self::Save { .. } => ("v1/state", "v1.0/state/{storeName}"),
+            Self::BulkGet { .. } => ("v1/state", "v1.0/state/{storeName}/bulk"),
+            Self::Transaction { .. } => ("v1/state", "v1.0/state/{storeName}/transaction"),
+            Self::Query { .. } => ("v1alpha1/state", "v1.0-alpha1/state/{storeName}/query"),
+        };
+        Group { name, template }
+    }
+}
+
+impl ActorRoute {
+    fn template(&self) -> &'static str {
+        match self {
+            Self::Invoke { .. } => "v1.0/actors/{actorType}/{actorId}/method/{method}",
+            Self::GetState { .. } => "v1.0/actors/{actorType}/{actorId}/state/{key}",
+            Self::Transaction => "v1.0/actors/{actorType}/{actorId}/state",
+            Self::CreateTimer { .. } | Self::DeleteTimer { .. } => {
+                "v1.0/actors/{actorType}/{actorId}/timers/{name}"
+            }
+            Self::CreateReminder { .. }
+            | Self::GetReminder { .. }
+            | Self::DeleteReminder { .. } => "v1.0/actors/{actorType}/{actorId}/reminders/{name}",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V1,
+    Alpha1,
+    Alpha2,
+    Beta1,
+}
+
+impl Version {
+    fn parse(segment: &str) -> Option<Self> {
+        match segment {
+            "v1.0" => Some(Self::V1),
+            "v1.0-alpha1" => Some(Self::Alpha1),
+            "v1.0-alpha2" => Some(Self::Alpha2),
+            "v1.0-beta1" => Some(Self::Beta1),
+            _ => None,
+        }
+    }
+}
+
+fn writes(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT)
+}
+
+/// Exact paths win over variable ones, so a key cannot be called `bulk` where that is a route.
+fn state(method: &Method, rest: &[&str]) -> Result<Option<StateRoute>, BadEscape> {
+    let name = |segment: &str| unescape(segment).map(Cow::into_owned);
+    Ok(match rest {
+        [store] if writes(method) => Some(StateRoute::Save {
+            store: name(store)?,
+        }),
+        [store, "bulk"] if writes(method) => Some(StateRoute::BulkGet {
+            store: name(store)?,
+        }),
+        [store, "transaction"] if writes(method) => Some(StateRoute::Transaction {
+            store: name(store)?,
+        }),
+        [store, key] if method == Method::GET => Some(StateRoute::Get {
+            store: name(store)?,
+            key: name(key)?,
+        }),
+        [store, key] if method == Method::DELETE => Some(StateRoute::Delete {
+            store: name(store)?,
+            key: name(key)?,
+        }),
+        _ => None,
+    })
+}
+
+fn query(method: &Method, rest: &[&str]) -> Result<Option<StateRoute>, BadEscape> {
+    Ok(match rest {
+        [store, "query"] if writes(method) => Some(StateRoute::Query {
+            store: unescape(store)?.into_owned(),
+        }),
+        _ => None,
+    })
+}
+
+fn secrets(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
+    Ok(match rest {
+        [store, "bulk"] if method == Method::GET => Some(Route::BulkSecrets {
+            store: unescape(store)?.into_owned(),
+        }),
+        [store, name] if method == Method::GET => Some(Route::GetSecret {
+            store: unescape(store)?.into_owned(),
+            name: unescape(name)?.into_owned(),
+        }),
+        _ => None,
+    })
+}
+
+fn metadata(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
+    Ok(match rest {
+        [] if method == Method::GET => Some(Route::GetMetadata),
+        [key] if method == Method::PUT => Some(Route::SetMetadata {
+            key: unescape(key)?.into_owned(),
+        }),
+        _ => None,
+    })
+}
+
+fn health(method: &Method, rest: &[&str]) -> Option<Route> {
+    match rest {
+        [] if method == Method::GET => Some(Route::Health),
+        ["outbound"] if method == Method::GET => Some(Route::HealthOutbound),
+        _ => None,
+    }
+}
+
+fn actors(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
+    let [actor_type, actor_id, rest @ ..] = rest else {
+        return Ok(None);
+    };
+    let Some(operation) = actor_operation(method, rest)? else {
+        return Ok(None);
+    };
+    let (actor_type, actor_id) = (
+        unescape(actor_type)?.into_owned(),
+        unescape(actor_id)?.into_owned(),
+    );
+    Ok(Some(Route::Actor {
+        actor_type,
+        actor_id,
+        operation,
+    }))
+}
+
+fn actor_operation(method: &Method, rest: &[&str]) -> Result<Option<ActorRoute>, BadEscape> {
+    let name = |segment: &str| unescape(segment).map(Cow::into_owned);
+    let invokes = writes(method) || matches!(*method, Method::GET | Method::DELETE);
+    Ok(match rest {
+        ["state"] if writes(method) => Some(ActorRoute::Transaction),
+        ["state", key] if method == Method::GET => Some(ActorRoute::GetState { key: name(key)? }),
+        ["method", called] if invokes => Some(ActorRoute::Invoke {
+            method: name(called)?,
+        }),
+        ["timers", timer] if writes(method) => Some(ActorRoute::CreateTimer { name: name(timer)? }),
+        ["timers", timer] if method == Method::DELETE => {
+            Some(ActorRoute::DeleteTimer { name: name(timer)? })
+        }
+        ["reminders", reminder] if writes(method) => Some(ActorRoute::CreateReminder {
+            name: name(reminder)?,
+        }),
+        ["reminders", reminder] if method == Method::GET => Some(ActorRoute::GetReminder {
+            name: name(reminder)?,
+        }),
+        ["reminders", reminder] if method == Method::DELETE => Some(ActorRoute::DeleteReminder {
+            name: name(reminder)?,
+        }),
+        _ => None,
+    })
+}
+
+/// The routes of upstream's whose block is not there yet, by the name that its rules use.
+fn absent(version: Version, api: &str, method: &Method, rest: &[&str]) -> Option<&'static str> {
+    use Version::{Alpha1, Alpha2, V1};
+    let (reads, writes) = (method == Method::GET, writes(method));
+    let posts = method == Method::POST;
+    match (version, api, rest) {
+        (V1, "publish", ["bulk", _, _, ..] | [_, _, ..]) if writes => Some("v1/publish"),
+        (Alpha1, "publish", ["bulk", _, _, ..]) if writes => Some("v1alpha1/publish"),
+        (V1, "bindings", [_]) if writes => Some("v1/bindings"),
+        (V1 | Alpha1, "configuration", [_] | [_, "subscribe"] | [_, _, "unsubscribe"]) if reads => {
+            Some("v1/configuration")
+        }
+        (Alpha1, "lock", [_]) if posts => Some("v1alpha1/lock"),
+        (Alpha1, "unlock", [_]) if posts => Some("v1alpha1/unlock"),
+        (Alpha1, "crypto", [_, "encrypt" | "decrypt"]) if method == Method::PUT => {
+            Some("v1alpha1/crypto")
+        }
+        (Alpha1, "subtlecrypto", [_, _]) if posts => Some("v1alpha1/subtlecrypto"),
+        (V1 | Alpha1, "jobs", [_]) if posts || reads || method == Method::DELETE => Some("v1/jobs"),
+        (V1 | Alpha1 | Version::Beta1, "workflows", [_, _]) if reads => Some("v1/workflows"),
+        (V1 | Alpha1 | Version::Beta1, "workflows", [_, _, _] | [_, _, "raiseEvent", _])
+            if posts =>
+        {
+            Some("v1/workflows")
+        }
+        (Alpha1 | Alpha2, "conversation", [_, "converse"]) if posts => {
+            Some("v1alpha2/conversation")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::{ActorRoute, Route, StateRoute};
+
+    fn find(method: Method, path: &str) -> Route {
+        Route::find(&method, path).unwrap()
+    }
+
+    #[test]
+    fn state_routes() {
+        let (store, key) = ("s".to_owned(), "k".to_owned());
+        let get = Route::State(StateRoute::Get {
+            store: store.clone(),
+            key: key.clone(),
+        });
+        assert_eq!(find(Method::GET, "/v1.0/state/s/k"), get);
+        assert_eq!(find(Method::GET, "/v1.0//state/./s/k/"), get);
+        assert_eq!(
+            find(Method::PUT, "/v1.0/state/s"),
+            Route::State(StateRoute::Save {
+                store: store.clone()
+            })
+        );
+        assert_eq!(
+            find(Method::POST, "/v1.0/state/s/bulk"),
+            Route::State(StateRoute::BulkGet {
+                store: store.clone()
+            })
+        );
+        assert_eq!(
+            find(Method::DELETE, "/v1.0/state/s/k"),
+            Route::State(StateRoute::Delete { store, key })
+        );
+    }
+
+    #[test]
+    fn variable_parts_are_unescaped_after_routing() {
+        let get = Route::State(StateRoute::Get {
+            store: "s".into(),
+            key: "a/b c".into(),
+        });
+        assert_eq!(find(Method::GET, "/v1.0/state/s/a%2Fb+c"), get);
+        assert!(Route::find(&Method::GET, "/v1.0/state/s/a%zz").is_err());
+    }
+
+    #[test]
+    fn actor_routes() {
+        let route = find(Method::PUT, "/v1.0/actors/T/1/method/m");
+        let operation = ActorRoute::Invoke { method: "m".into() };
+        assert_eq!(
+            route,
+            Route::Actor {
+                actor_type: "T".into(),
+                actor_id: "1".into(),
+                operation
+            }
+        );
+        let Route::Actor { operation, .. } = find(Method::GET, "/v1.0/actors/T/1/state/k") else {
+            panic!()
+        };
+        assert_eq!(operation, ActorRoute::GetState { key: "k".into() });
+    }
+
+    #[test]
+    fn everything_unknown_is_an_invocation() {
+        for (method, path) in [
+            (Method::GET, "/"),
+            (Method::GET, "/orders"),
+            (Method::PATCH, "/v1.0/state/s"),
+            (Method::GET, "/v1.0/invoke/b/method/x"),
+            (Method::GET, "/v1.0/unknown/x"),
+            (Method::GET, "/v2.0/state/s/k"),
+            (Method::POST, "/v1.0/healthz"),
+        ] {
+            assert_eq!(find(method, path), Route::Invoke, "{path}");
+        }
+    }
+
+    #[test]
+    fn apis_that_are_not_there_yet_are_known() {
+        for (method, path, feature) in [
+            (Method::POST, "/v1.0/publish/p/a/b/c", "v1/publish"),
+            (Method::PUT, "/v1.0/bindings/b", "v1/bindings"),
+            (
+                Method::POST,
+                "/v1.0-beta1/workflows/dapr/w/start",
+                "v1/workflows",
+            ),
+            (Method::POST, "/v1.0-alpha1/lock/l", "v1alpha1/lock"),
+            (Method::GET, "/v1.0/jobs/j", "v1/jobs"),
+        ] {
+            assert_eq!(find(method, path), Route::Absent(feature), "{path}");
+        }
+    }
+}

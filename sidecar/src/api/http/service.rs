@@ -1,0 +1,241 @@
+//! The HTTP servers: what happens to every request before and after its route.
+//!
+//! Order, as upstream's: preflight of browsers → token → route. Metrics and logs see all of them.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use http::header::USER_AGENT;
+use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::time::Instant;
+use tower::Service;
+
+use super::escape::QueryString;
+use super::respond::{HttpResponse, empty, failed, text};
+use super::route::{Group, Route};
+use super::{ApiLogging, HttpApi, actors, health, invoke, metadata, secrets, state};
+use crate::blocks::invoke::headers::API_TOKEN;
+use crate::error::ApiError;
+use crate::payload::{CollectError, collect};
+
+type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+
+/// The HTTP API as a service.
+#[derive(Debug, Clone)]
+pub struct HttpService(Arc<HttpApi>);
+
+impl HttpService {
+    /// Serves `api`.
+    pub fn new(api: Arc<HttpApi>) -> Self {
+        Self(api)
+    }
+}
+
+impl<B> Service<Request<B>> for HttpService
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = HttpResponse;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answering {
+        let api = Arc::clone(&self.0);
+        Box::pin(async move { Ok(api.serve(request.map(Body::new)).await) })
+    }
+}
+
+impl HttpApi {
+    async fn serve(&self, request: Request<Body>) -> HttpResponse {
+        let start = Instant::now();
+        let origin = self.cors.origin_of(request.headers());
+        let mut response = match self.cors.preflight(&request) {
+            Some(response) => response,
+            None => self.observed(request, start).await,
+        };
+        if let Some(origin) = origin {
+            self.cors.mark(&origin, response.headers_mut());
+        }
+        response
+    }
+
+    async fn observed(&self, mut request: Request<Body>, start: Instant) -> HttpResponse {
+        let method = request.method().clone();
+        let route = Route::find(&method, request.uri().path());
+        let group = route.as_ref().ok().and_then(Route::group);
+        let logged = self.log_line(&request, group);
+        let response = match route {
+            Ok(route) if !self.authorised(&route, request.headers_mut()) => {
+                text(StatusCode::UNAUTHORIZED, "invalid api token")
+            }
+            Ok(route) => self.dispatch(self.permitted(route), request).await,
+            Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
+        };
+        let template = group.map_or("/v1.0/healthz", |group| group.template);
+        self.metrics
+            .served(&method, template, (response.status(), start));
+        if let Some(line) = logged {
+            line.finish(response.status(), start);
+        }
+        response
+    }
+
+    /// Checks the token and takes it out of the request. Health needs none.
+    fn authorised(&self, route: &Route, headers: &mut HeaderMap) -> bool {
+        let shown = headers.remove(API_TOKEN);
+        matches!(route, Route::Health | Route::HealthOutbound) || self.token.accepts(shown.as_ref())
+    }
+
+    /// A route that rules refuse does not exist, so its request is an invocation.
+    fn permitted(&self, route: Route) -> Route {
+        if self.rules.is_empty() {
+            return route;
+        }
+        match route.group() {
+            Some(group) if !self.rules.allow_http(group.name, group.template) => match route {
+                Route::Invoke => Route::Refused,
+                _ => Route::Invoke,
+            },
+            _ => route,
+        }
+    }
+
+    async fn dispatch(&self, route: Route, request: Request<Body>) -> HttpResponse {
+        match route {
+            Route::Health => health::health(self, &request),
+            Route::HealthOutbound => health::outbound(self),
+            Route::GetMetadata => metadata::get(&self.blocks),
+            Route::SetMetadata { key } => metadata::set(self, key, request).await,
+            Route::Shutdown => {
+                self.shutdown.ask(request.headers().into());
+                empty()
+            }
+            Route::State(route) => state::serve(self, route, request).await,
+            Route::GetSecret { store, name } => {
+                secrets::get(&self.blocks, (&store, &name), metadata_of(&request)).await
+            }
+            Route::BulkSecrets { store } => {
+                secrets::bulk(&self.blocks, &store, metadata_of(&request)).await
+            }
+            Route::Actor {
+                actor_type,
+                actor_id,
+                operation,
+            } => actors::serve(self, (actor_type, actor_id), operation, request).await,
+            Route::Absent(feature) => failed(&ApiError::not_there_yet(feature)),
+            Route::Invoke => invoke::serve(self, request).await,
+            Route::Refused => failed(&invoke::no_target()),
+        }
+    }
+
+    fn log_line(&self, request: &Request<Body>, group: Option<Group>) -> Option<LogLine> {
+        let ApiLogging::On {
+            obfuscate_urls,
+            omit_health_checks,
+        } = self.api_logging
+        else {
+            return None;
+        };
+        if omit_health_checks && group.is_none() {
+            return None;
+        }
+        let path = match group {
+            Some(group) if obfuscate_urls => group.template,
+            _ => request.uri().path(),
+        };
+        let agent = request
+            .headers()
+            .get(USER_AGENT)
+            .and_then(|value| value.to_str().ok());
+        Some(LogLine {
+            method: format!("{} {path}", request.method()),
+            user_agent: agent.unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+struct LogLine {
+    method: String,
+    user_agent: String,
+}
+
+impl LogLine {
+    fn finish(self, status: StatusCode, start: Instant) {
+        tracing::info!(
+            target: "dapr.runtime.http-info",
+            method = self.method,
+            useragent = self.user_agent,
+            code = status.as_u16(),
+            duration = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "HTTP API Called"
+        );
+    }
+}
+
+/// The whole body of a request.
+///
+/// # Errors
+/// It is larger than allowed, or the client went away.
+pub(super) async fn body_of(api: &HttpApi, body: Body) -> Result<bytes::Bytes, CollectError> {
+    collect(body, api.max_body).await
+}
+
+/// The metadata in a request's query.
+fn metadata_of(request: &Request<Body>) -> trilby_components::RequestMetadata {
+    QueryString::new(request.uri().query())
+        .metadata()
+        .into_iter()
+        .collect()
+}
+
+/// The public server: health and metadata only, for everyone.
+#[derive(Debug, Clone)]
+pub struct PublicService(Arc<HttpApi>);
+
+impl PublicService {
+    /// Serves the public part of `api`.
+    pub fn new(api: Arc<HttpApi>) -> Self {
+        Self(api)
+    }
+
+    async fn serve(self, request: Request<Body>) -> HttpResponse {
+        match Route::find(request.method(), request.uri().path()) {
+            Ok(
+                route @ (Route::Health
+                | Route::HealthOutbound
+                | Route::GetMetadata
+                | Route::SetMetadata { .. }),
+            ) => self.0.dispatch(route, request).await,
+            Ok(_) => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for PublicService
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answering {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.serve(request.map(Body::new)).await) })
+    }
+}

@@ -1,0 +1,415 @@
+//! Wiring: from a [`Config`] to a running sidecar.
+//!
+//! Order, as upstream's: the internal port is reserved → identity → resources → application channel, blocks →
+//! servers → outbound calls are possible → the application is waited for and asked what it hosts → ready.
+//! Whatever is away meanwhile (sentry, operator, placement, the application) is waited for, visibly: in the log
+//! and in what health says is missing.
+
+mod actors;
+mod identity;
+mod resources;
+mod rules;
+mod serve;
+mod startup;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use http::HeaderValue;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use trilby_bootstrap::Process;
+use trilby_bootstrap::net::hostname;
+use trilby_components::registry::Registry;
+use trilby_identity::{ClientAuth, Identity};
+use trilby_resources::Resources;
+use trilby_sidecar_args::{AppProtocol, Mode};
+
+use crate::api::grpc::{Gate, GrpcApi, Services};
+use crate::api::http::{ApiLogging, Cors, HttpApi};
+use crate::api::internal::InternalApi;
+use crate::blocks::Blocks;
+use crate::blocks::invoke::Invoker;
+use crate::blocks::invoke::headers::ForwardingHost;
+use crate::blocks::metadata::{AppConnection, AppHealthCheck, Metadata};
+use crate::blocks::secrets::Secrets;
+use crate::blocks::state::State;
+use crate::channel::{AppChannel, ChannelConfig};
+use crate::config::{AppConfig, Config};
+use crate::health::HealthView;
+use crate::metrics::{Families, GrpcServerMetrics, HttpServerMetrics, InvocationMetrics};
+use crate::peers::Peers;
+use crate::resolver::NameResolver;
+use crate::shutdown::ShutdownRequest;
+use crate::tokens::ApiToken;
+use crate::{host, listen};
+
+/// A sidecar whose sockets are open and that serves nobody yet.
+pub struct Bound {
+    process: Process,
+    config: Config,
+    listeners: Listeners,
+    http: Arc<HttpApi>,
+    services: Services,
+    serving: serve::Serving,
+    health: HealthView,
+    app_health: watch::Sender<bool>,
+    ending: Ending,
+}
+
+/// The open sockets.
+struct Listeners {
+    http: Vec<TcpListener>,
+    grpc: Vec<TcpListener>,
+    public: Vec<TcpListener>,
+    internal: TcpListener,
+}
+
+/// The tokens that end the sidecar.
+#[derive(Debug, Clone)]
+struct Ending {
+    /// Servers stop; cancelled some time after the process was told to end, if so configured.
+    serving: CancellationToken,
+    /// Everything stops at once.
+    forced: CancellationToken,
+}
+
+/// What a build of the sidecar brings along.
+pub struct Parts {
+    /// The component types it knows.
+    pub registry: Registry,
+    /// How other sidecars are found; `None` leaves it to the Configuration.
+    pub resolver: Option<Arc<dyn NameResolver>>,
+}
+
+/// Builds a sidecar. Waits for sentry and, in Kubernetes, for the operator, for as long as they need.
+///
+/// # Errors
+/// A port is taken, or the Configuration asks for something that cannot be enforced.
+pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::Result<Bound> {
+    let servers = &config.servers;
+    let internal = listen::listen_internal(
+        &servers.internal_address,
+        servers.internal_port,
+        &config.app_id,
+    )
+    .context("internal gRPC port")?;
+    let identity = identity::obtain(&config, process).await?;
+    let resources = resources::start(&config, identity.as_ref(), parts.registry, process).await?;
+    let (app_health, healthy) = watch::channel(initially_healthy(&config));
+    let app = config
+        .app
+        .as_ref()
+        .map(|app| channel(&config, app, healthy))
+        .transpose()?;
+    let serving = serve::Serving {
+        tls: internal_tls(&config, identity.as_ref()),
+        grace: serve::grace(&config),
+    };
+    let wired = Wiring {
+        config: &config,
+        process,
+        identity,
+        resources,
+        app,
+    };
+    let ending = Ending {
+        serving: CancellationToken::new(),
+        forced: CancellationToken::new(),
+    };
+    let blocks = wired.blocks(parts.resolver, &internal, &ending)?;
+    let health = HealthView::new(process.readiness().clone(), blocks.actors.clone());
+    let (http, services) = wired.apis(&blocks, &health, &ending)?;
+    let listeners = Listeners::open(&config, internal).await?;
+    let process = process.clone();
+    Ok(Bound {
+        process,
+        config,
+        listeners,
+        http,
+        services,
+        serving,
+        health,
+        app_health,
+        ending,
+    })
+}
+
+impl Bound {
+    /// The HTTP API's address.
+    pub fn http_addr(&self) -> SocketAddr {
+        address_of(&self.listeners.http[0])
+    }
+
+    /// The gRPC API's address.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        address_of(&self.listeners.grpc[0])
+    }
+
+    /// The address for other sidecars.
+    pub fn internal_addr(&self) -> SocketAddr {
+        address_of(&self.listeners.internal)
+    }
+
+    /// Starts serving, on tasks of the process.
+    pub fn start(self) {
+        let Self {
+            process,
+            config,
+            listeners,
+            http,
+            services,
+            serving,
+            health,
+            app_health,
+            ending,
+        } = self;
+        let blocks = Arc::clone(&http.blocks);
+        serve::spawn(&process, (&ending, &serving), (listeners, http, services));
+        health.open_outbound();
+        ending.spawn(&process, &config, app_health.subscribe());
+        startup::spawn(&process, config, blocks, app_health);
+    }
+}
+
+/// TLS of the server for other sidecars: off when mTLS is off, although the control plane always has it.
+fn internal_tls(config: &Config, identity: Option<&Identity>) -> Option<Arc<rustls::ServerConfig>> {
+    identity
+        .filter(|_| config.control_plane.mtls)
+        .map(|identity| identity.server_tls(ClientAuth::Required))
+}
+
+fn address_of(listener: &TcpListener) -> SocketAddr {
+    listener
+        .local_addr()
+        .expect("a listening socket has an address")
+}
+
+/// An application whose health is asked counts as unhealthy until it says otherwise.
+fn initially_healthy(config: &Config) -> bool {
+    config.app.as_ref().is_none_or(|app| app.health.is_none())
+}
+
+fn channel(
+    config: &Config,
+    app: &AppConfig,
+    healthy: watch::Receiver<bool>,
+) -> anyhow::Result<AppChannel> {
+    let token = &config.environment.app_token;
+    let token = (!token.is_empty())
+        .then(|| HeaderValue::from_str(token))
+        .transpose();
+    let channel = ChannelConfig {
+        host: app.host.clone(),
+        port: app.port,
+        protocol: app.protocol,
+        max_concurrency: app.max_concurrency,
+        max_message: config.servers.max_body,
+        max_head: config.servers.max_head,
+        token: token.context("APP_API_TOKEN cannot be sent as a header")?,
+    };
+    AppChannel::new(&channel, healthy).context("app-channel-address")
+}
+
+impl Listeners {
+    async fn open(config: &Config, internal: TcpListener) -> anyhow::Result<Self> {
+        let servers = &config.servers;
+        let public = match servers.public_port {
+            Some(port) => listen::listen_all(std::slice::from_ref(&servers.public_address), port)
+                .await
+                .context("public port")?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            http: listen::listen_all(&servers.addresses, servers.http_port)
+                .await
+                .context("HTTP port")?,
+            grpc: listen::listen_all(&servers.addresses, servers.grpc_port)
+                .await
+                .context("gRPC port")?,
+            public,
+            internal,
+        })
+    }
+}
+
+/// What the blocks and APIs are made from.
+struct Wiring<'a> {
+    config: &'a Config,
+    process: &'a Process,
+    identity: Option<Identity>,
+    resources: Resources,
+    app: Option<AppChannel>,
+}
+
+impl Wiring<'_> {
+    fn blocks(
+        &self,
+        resolver: Option<Arc<dyn NameResolver>>,
+        internal: &TcpListener,
+        ending: &Ending,
+    ) -> anyhow::Result<Arc<Blocks>> {
+        let Config {
+            app_id,
+            environment,
+            ..
+        } = self.config;
+        let peers = Peers::new(
+            self.identity
+                .clone()
+                .filter(|_| self.config.control_plane.mtls),
+        );
+        let internal_port = address_of(internal).port();
+        let address = host::address(environment.host_ip);
+        let resolver = match resolver {
+            Some(resolver) => resolver,
+            None => resources::resolver(&self.resources, self.config.mode)?,
+        };
+        let invoke = Invoker {
+            app_id: app_id.clone(),
+            namespace: environment.namespace.clone(),
+            host: ForwardingHost::new(address, &hostname()),
+            app: self.app.clone(),
+            resolver,
+            peers: peers.clone(),
+            internal_port,
+            max_body: self.config.servers.max_body,
+            metrics: InvocationMetrics::register(self.families())?,
+        };
+        let actors = actors::start(self, (peers, ending), (address, internal_port))?;
+        Ok(Arc::new(Blocks {
+            invoke,
+            state: State::new(self.resources.clone(), app_id, &environment.namespace),
+            secrets: Secrets::new(self.resources.clone()),
+            metadata: Metadata::new(
+                app_id,
+                connection(self.config),
+                self.resources.clone(),
+                actors.clone(),
+            ),
+            actors,
+        }))
+    }
+
+    fn apis(
+        &self,
+        blocks: &Arc<Blocks>,
+        health: &HealthView,
+        ending: &Ending,
+    ) -> anyhow::Result<(Arc<HttpApi>, Services)> {
+        let configuration = Arc::clone(&self.resources.configuration().borrow());
+        rules::check(&configuration)?;
+        let access = rules::access_control(self.process, &self.resources, protocol(self.config))?;
+        let token = ApiToken::new(&self.config.environment.api_token);
+        let shutdown = ShutdownRequest::new(self.process.shutdown(), ending.forced.clone());
+        let api_logging = api_logging(self.config, &configuration);
+        let rules = rules::api_rules(&configuration);
+        let max_body = self.config.servers.max_body;
+        let gate = Gate {
+            token: token.clone(),
+            rules: Arc::new(rules.clone()),
+            api_logging,
+            metrics: GrpcServerMetrics::register(self.families())?,
+        };
+        let grpc = GrpcApi {
+            blocks: Arc::clone(blocks),
+            shutdown: shutdown.clone(),
+        };
+        let services = Services::new(
+            grpc,
+            InternalApi::new(Arc::clone(blocks), access),
+            gate,
+            max_body,
+        );
+        let http = HttpApi {
+            blocks: Arc::clone(blocks),
+            health: health.clone(),
+            token,
+            rules,
+            cors: Cors::new(
+                self.config
+                    .servers
+                    .allowed_origins
+                    .iter()
+                    .map(String::as_str),
+            ),
+            shutdown,
+            max_body,
+            api_logging,
+            metrics: HttpServerMetrics::register(self.families())?,
+        };
+        Ok((Arc::new(http), services))
+    }
+
+    fn families(&self) -> Families<'_> {
+        Families::new(self.process.metrics(), &self.config.app_id)
+    }
+}
+
+/// How access control reads the application's operations.
+fn protocol(config: &Config) -> crate::acl::Protocol {
+    match config.app.as_ref().map(|app| app.protocol) {
+        Some(AppProtocol::Grpc | AppProtocol::Grpcs) => crate::acl::Protocol::Grpc,
+        _ => crate::acl::Protocol::Http,
+    }
+}
+
+fn api_logging(config: &Config, configuration: &trilby_crds::ConfigurationSpec) -> ApiLogging {
+    let spec = configuration
+        .logging
+        .as_ref()
+        .and_then(|logging| logging.api_logging.as_ref());
+    let asked = config
+        .servers
+        .api_logging
+        .or_else(|| spec?.enabled)
+        .unwrap_or(false);
+    if !asked {
+        return ApiLogging::Off;
+    }
+    ApiLogging::On {
+        obfuscate_urls: spec.and_then(|spec| spec.obfuscate_urls).unwrap_or(false),
+        omit_health_checks: spec
+            .and_then(|spec| spec.omit_health_checks)
+            .unwrap_or(false),
+    }
+}
+
+fn connection(config: &Config) -> AppConnection {
+    let Some(app) = &config.app else {
+        return AppConnection {
+            port: 0,
+            protocol: "http".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            max_concurrency: 0,
+            health: None,
+        };
+    };
+    let is_http = !matches!(app.protocol, AppProtocol::Grpc | AppProtocol::Grpcs);
+    AppConnection {
+        port: app.port,
+        protocol: app.protocol.to_string(),
+        host: app.host.clone(),
+        max_concurrency: app
+            .max_concurrency
+            .and_then(|limit| i32::try_from(limit).ok())
+            .unwrap_or(0),
+        health: app.health.as_ref().map(|health| AppHealthCheck {
+            path: if is_http {
+                health.path.clone()
+            } else {
+                String::new()
+            },
+            interval: health.interval,
+            timeout: health.timeout,
+            threshold: i32::try_from(health.threshold).unwrap_or(i32::MAX),
+        }),
+    }
+}
+
+/// Whether the sidecar runs in Kubernetes.
+fn in_kubernetes(config: &Config) -> bool {
+    config.mode == Mode::Kubernetes
+}

@@ -1,0 +1,13 @@
+//! Which technologies serve the building blocks of this build.
+
+use trilby_components::registry::Registry;
+
+/// Every component type of this build. One that a feature leaves out is still known by name and says so.
+pub fn registry() -> Registry {
+    let registry = Registry::in_memory();
+    #[cfg(feature = "redis")]
+    let registry = registry.with(trilby_components_redis::backends());
+    #[cfg(feature = "kubernetes")]
+    let registry = registry.with(trilby_components_kubernetes::backends());
+    registry
+}

@@ -1,0 +1,23 @@
+//! The building blocks: each operation once, in the sidecar's own terms. The APIs in front decode, call
+//! and encode; nothing here knows whether HTTP or gRPC asked.
+
+pub mod actors;
+pub mod invoke;
+pub mod metadata;
+pub mod secrets;
+pub mod state;
+
+/// Every block of one sidecar.
+#[derive(Debug)]
+pub struct Blocks {
+    /// Service invocation.
+    pub invoke: invoke::Invoker,
+    /// State.
+    pub state: state::State,
+    /// Secrets.
+    pub secrets: secrets::Secrets,
+    /// Actors.
+    pub actors: actors::ActorBlock,
+    /// Metadata.
+    pub metadata: metadata::Metadata,
+}

@@ -1,0 +1,52 @@
+//! Actors on other hosts: their sidecars are called directly, at the address that placement gave.
+
+use async_trait::async_trait;
+use tonic::{Code, Request, Status};
+use trilby_actors::Peer;
+use trilby_proto::internals::v1::service_invocation_client::ServiceInvocationClient;
+use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
+
+use crate::blocks::invoke::Target;
+use crate::peers::Peers;
+
+/// Calls other sidecars over the connections that invocations use, too.
+#[derive(Debug, Clone)]
+pub struct ActorPeers {
+    peers: Peers,
+    max_message: usize,
+}
+
+impl ActorPeers {
+    /// `max_message` is the largest message in bytes.
+    pub fn new(peers: Peers, max_message: usize) -> Self {
+        Self { peers, max_message }
+    }
+}
+
+#[async_trait]
+impl trilby_actors::Peers for ActorPeers {
+    async fn call_actor(
+        &self,
+        peer: &Peer,
+        request: InternalInvokeRequest,
+    ) -> Result<InternalInvokeResponse, Status> {
+        let target = Target {
+            app_id: peer.app_id.clone(),
+            namespace: peer.namespace.clone(),
+        };
+        let channel = self.peers.channel(&peer.address, &target);
+        let channel = channel.map_err(|error| Status::internal(error.to_string()))?;
+        let mut client = ServiceInvocationClient::new(channel)
+            .max_decoding_message_size(self.max_message)
+            .max_encoding_message_size(self.max_message);
+        match client.call_actor(Request::new(request)).await {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => {
+                if matches!(status.code(), Code::Unavailable | Code::Unauthenticated) {
+                    self.peers.discard(&peer.address, &target);
+                }
+                Err(status)
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the sidecar says about itself and its application.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use trilby_go_syntax::GoDuration;
+use trilby_resources::{ComponentInfo, Resources};
+
+use super::actors::ActorBlock;
+
+/// The keys under which an application may keep notes, at most.
+const MOST_NOTES: usize = 1024;
+
+/// Runs unless a Configuration turns them off.
+const DEFAULT_FEATURES: [&str; 1] = ["HotReload"];
+
+/// How the application is reached, as the metadata API shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppConnection {
+    /// Its port; 0 without an application.
+    pub port: u16,
+    /// What it speaks.
+    pub protocol: String,
+    /// Its host.
+    pub host: String,
+    /// Concurrent calls; 0 for no limit.
+    pub max_concurrency: i32,
+    /// How its health is asked, if it is.
+    pub health: Option<AppHealthCheck>,
+}
+
+/// How an application's health is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppHealthCheck {
+    /// The path; empty for gRPC.
+    pub path: String,
+    /// Time between two checks.
+    pub interval: Duration,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// Failures that make it unhealthy.
+    pub threshold: i32,
+}
+
+/// Everything the metadata API shows, at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The application's id.
+    pub id: String,
+    /// The version in Dapr's eyes.
+    pub version: &'static str,
+    /// Features that are on.
+    pub features: Vec<String>,
+    /// The components, also those that failed.
+    pub components: Vec<ComponentInfo>,
+    /// Notes of the application, and what has no field of its own.
+    pub extended: BTreeMap<String, String>,
+    /// How the application is reached.
+    pub app: AppConnection,
+    /// The actor runtime.
+    pub actors: trilby_actors::Status,
+}
+
+/// The metadata block. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    id: Arc<str>,
+    app: Arc<AppConnection>,
+    notes: Arc<RwLock<BTreeMap<String, String>>>,
+    resources: Resources,
+    actors: ActorBlock,
+}
+
+impl Metadata {
+    /// Describes one sidecar.
+    pub fn new(id: &str, app: AppConnection, resources: Resources, actors: ActorBlock) -> Self {
+        Self {
+            id: id.into(),
+            app: Arc::new(app),
+            notes: Arc::default(),
+            resources,
+            actors,
+        }
+    }
+
+    /// What there is to say now.
+    pub fn snapshot(&self) -> Snapshot {
+        let components = self.resources.components();
+        let mut extended = self.notes.read().clone();
+        for component in &components {
+            if let Some(error) = &component.error {
+                extended.insert(format!("component.{}.error", component.name), error.clone());
+            }
+        }
+        extended.insert(
+            "daprRuntimeVersion".to_owned(),
+            trilby_bootstrap::version::VERSION.to_owned(),
+        );
+        extended.insert(
+            "product".to_owned(),
+            trilby_bootstrap::version::PRODUCT.to_owned(),
+        );
+        Snapshot {
+            id: self.id.to_string(),
+            version: trilby_bootstrap::version::VERSION,
+            features: self.features(),
+            components,
+            extended,
+            app: (*self.app).clone(),
+            actors: self.actors.status(),
+        }
+    }
+
+    /// Keeps a note of the application until the sidecar ends; an empty key keeps none. Beyond a generous
+    /// number of keys, new ones are dropped with a warning.
+    pub fn note(&self, key: String, value: String) {
+        if key.is_empty() {
+            return;
+        }
+        let mut notes = self.notes.write();
+        if notes.len() >= MOST_NOTES && !notes.contains_key(&key) {
+            tracing::warn!(
+                key,
+                most = MOST_NOTES,
+                "too many metadata keys, this one is not kept"
+            );
+            return;
+        }
+        notes.insert(key, value);
+    }
+
+    fn features(&self) -> Vec<String> {
+        let configuration = Arc::clone(&self.resources.configuration().borrow());
+        let mut features: BTreeMap<&str, bool> =
+            DEFAULT_FEATURES.iter().map(|name| (*name, true)).collect();
+        for feature in &configuration.features {
+            features.insert(&feature.name, feature.enabled.unwrap_or(false));
+        }
+        features
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+}
+
+/// A duration as the metadata API writes it.
+pub fn written(duration: Duration) -> String {
+    GoDuration(duration).to_string()
+}

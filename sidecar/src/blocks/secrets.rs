@@ -1,0 +1,124 @@
+//! The secrets block: stores behind the rules of the Configuration.
+
+mod scope;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+use tokio::sync::watch;
+use tonic::Code;
+use trilby_components::RequestMetadata;
+use trilby_components::secret::{Secret, SecretStore};
+use trilby_crds::ConfigurationSpec;
+use trilby_resources::{Lookup, Resources};
+
+use crate::error::ApiError;
+
+pub use scope::{InvalidScopes, is_allowed, validate};
+
+/// Secret stores as an application may see them.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    resources: Resources,
+    configuration: watch::Receiver<Arc<ConfigurationSpec>>,
+}
+
+impl Secrets {
+    /// The stores of `resources` under the rules of its Configuration, which may change.
+    pub fn new(resources: Resources) -> Self {
+        let configuration = resources.configuration();
+        Self {
+            resources,
+            configuration,
+        }
+    }
+
+    /// Reads one secret.
+    ///
+    /// # Errors
+    /// As the API answers them: no such store, not allowed, or the store's own failure.
+    pub async fn get(
+        &self,
+        store: &str,
+        name: &str,
+        metadata: &RequestMetadata,
+    ) -> Result<Secret, ApiError> {
+        let found = self.store(store)?;
+        if !self.allows(store, name) {
+            let text = format!("access denied by policy to get {name:?} from {store:?}");
+            return Err(ApiError::new(
+                "ERR_PERMISSION_DENIED",
+                StatusCode::FORBIDDEN,
+                Code::PermissionDenied,
+                text,
+            ));
+        }
+        found.get(name, metadata).await.map_err(|failure| {
+            get_failed(format!(
+                "failed getting secret with key {name} from secret store {store}: {failure}"
+            ))
+        })
+    }
+
+    /// Reads every secret that the application may see.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn bulk(
+        &self,
+        store: &str,
+        metadata: &RequestMetadata,
+    ) -> Result<BTreeMap<String, Secret>, ApiError> {
+        let found = self.store(store)?;
+        let mut secrets = found.bulk_get(metadata).await.map_err(|failure| {
+            get_failed(format!(
+                "failed getting secrets from secret store {store}: {failure}"
+            ))
+        })?;
+        secrets.retain(|name, _| self.allows(store, name));
+        Ok(secrets)
+    }
+
+    fn allows(&self, store: &str, name: &str) -> bool {
+        let configuration = Arc::clone(&self.configuration.borrow());
+        is_allowed(configuration.secrets.as_ref(), store, name)
+    }
+
+    fn store(&self, name: &str) -> Result<Arc<dyn SecretStore>, ApiError> {
+        self.resources
+            .secret_store(name)
+            .map_err(|lookup| match lookup {
+                Lookup::NotConfigured => ApiError::new(
+                    "ERR_SECRET_STORES_NOT_CONFIGURED",
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    Code::FailedPrecondition,
+                    "secret store is not configured",
+                ),
+                Lookup::NotFound => {
+                    not_found(format!("failed finding secret store with key {name}"))
+                }
+                Lookup::Failed(why) => not_found(format!(
+                    "failed finding secret store with key {name}: it did not start: {why}"
+                )),
+            })
+    }
+}
+
+fn not_found(message: String) -> ApiError {
+    ApiError::new(
+        "ERR_SECRET_STORE_NOT_FOUND",
+        StatusCode::UNAUTHORIZED,
+        Code::InvalidArgument,
+        message,
+    )
+}
+
+fn get_failed(message: String) -> ApiError {
+    ApiError::new(
+        "ERR_SECRET_GET",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Internal,
+        message,
+    )
+}

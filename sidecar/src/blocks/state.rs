@@ -1,0 +1,237 @@
+//! The state block: keys of applications become keys of stores, failures of stores become answers of the API.
+
+mod error;
+mod key;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use trilby_components::state::{
+    BulkItem, DeleteRequest, GetRequest, Item, Operation, SetRequest, StateError, Transactional,
+};
+use trilby_resources::{Resources, StateComponent};
+
+use crate::error::ApiError;
+
+pub use error::{Failed, etag_aware};
+pub use key::{KeyPrefix, illegal_key};
+
+/// Reads of one bulk request that are under way at once, unless the caller asks for another number.
+const DEFAULT_PARALLELISM: usize = 10;
+
+/// State stores as an application sees them.
+#[derive(Debug, Clone)]
+pub struct State {
+    resources: Resources,
+    app_id: Arc<str>,
+    namespace: Arc<str>,
+}
+
+/// A store that an operation has been resolved to.
+pub struct Store {
+    name: String,
+    component: Arc<StateComponent>,
+    prefix: KeyPrefix,
+}
+
+/// One answer of a bulk read, under the application's key.
+#[derive(Debug)]
+pub struct BulkEntry {
+    /// The key, without prefix.
+    pub key: String,
+    /// Its value, `None` when there is none, or why it could not be read.
+    pub result: Result<Option<Item>, String>,
+}
+
+impl State {
+    /// The stores of an application.
+    pub fn new(resources: Resources, app_id: &str, namespace: &str) -> Self {
+        Self {
+            resources,
+            app_id: app_id.into(),
+            namespace: namespace.into(),
+        }
+    }
+
+    /// Finds a store by name.
+    ///
+    /// # Errors
+    /// There is none at all, none of that name, or it failed to start.
+    pub fn store(&self, name: &str) -> Result<Store, ApiError> {
+        let component = self
+            .resources
+            .state_store(name)
+            .map_err(|lookup| error::lookup(name, &self.app_id, &lookup))?;
+        let prefix = KeyPrefix::of(&component.key_prefix, name, (&self.namespace, &self.app_id));
+        Ok(Store {
+            name: name.to_owned(),
+            component,
+            prefix,
+        })
+    }
+}
+
+impl Store {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store's key for an application's key.
+    ///
+    /// # Errors
+    /// The key contains the separator.
+    pub fn key(&self, key: &str) -> Result<String, ApiError> {
+        self.prefix
+            .apply(key)
+            .ok_or_else(|| error::illegal_key(&self.name, key))
+    }
+
+    /// Reads one key; `request.key` is the application's.
+    ///
+    /// # Errors
+    /// As the API answers them.
+    pub async fn get(&self, mut request: GetRequest) -> Result<Option<Item>, ApiError> {
+        let key = std::mem::take(&mut request.key);
+        request.key = self.key(&key)?;
+        let item = self.component.store.get(request).await;
+        item.map_err(|failure| error::get(&self.name, &key, &failure))
+    }
+
+    /// Reads many keys, in the order of the requests.
+    ///
+    /// # Errors
+    /// A key is illegal; failures to read are part of the answer.
+    pub async fn bulk_get(
+        &self,
+        mut requests: Vec<GetRequest>,
+        parallelism: Option<usize>,
+    ) -> Result<Vec<BulkEntry>, ApiError> {
+        let mut keys = Vec::with_capacity(requests.len());
+        for request in &mut requests {
+            let full = self.key(&request.key)?;
+            keys.push(std::mem::replace(&mut request.key, full));
+        }
+        let parallelism = parallelism
+            .filter(|asked| *asked > 0)
+            .unwrap_or(DEFAULT_PARALLELISM);
+        let items: Vec<BulkItem> = self.component.store.bulk_get(requests, parallelism).await;
+        let entry = |(key, item): (String, BulkItem)| BulkEntry {
+            key,
+            result: item.result.map_err(|failure| failure.to_string()),
+        };
+        Ok(keys.into_iter().zip(items).map(entry).collect())
+    }
+
+    /// Writes keys, each on its own; the keys are the application's.
+    ///
+    /// # Errors
+    /// As the API answers the first failure. Other keys may have been written.
+    pub async fn set(&self, mut requests: Vec<SetRequest>) -> Result<(), ApiError> {
+        for request in &mut requests {
+            request.key = self.key(&request.key)?;
+        }
+        let result = match requests.len() {
+            0 => Ok(()),
+            1 => self.component.store.set(requests.remove(0)).await,
+            _ => first_failure(self.component.store.bulk_set(requests).await),
+        };
+        result.map_err(|failure| etag_aware(&Failed::Save { store: &self.name }, &failure))
+    }
+
+    /// Removes one key, which is the application's.
+    ///
+    /// # Errors
+    /// As the API answers them.
+    pub async fn delete(&self, mut request: DeleteRequest) -> Result<(), ApiError> {
+        let key = std::mem::take(&mut request.key);
+        request.key = self.key(&key)?;
+        let result = self.component.store.delete(request).await;
+        result.map_err(|failure| etag_aware(&Failed::Delete { key: &key }, &failure))
+    }
+
+    /// Removes keys, each on its own; the keys are the application's.
+    ///
+    /// # Errors
+    /// As the API answers the first failure. Other keys may have been removed.
+    pub async fn bulk_delete(&self, mut requests: Vec<DeleteRequest>) -> Result<(), ApiError> {
+        for request in &mut requests {
+            request.key = self.key(&request.key)?;
+        }
+        let result = first_failure(self.component.store.bulk_delete(requests).await);
+        result.map_err(|failure| etag_aware(&Failed::BulkDelete { store: &self.name }, &failure))
+    }
+
+    /// Applies operations together or not at all; the keys are the application's.
+    ///
+    /// # Errors
+    /// The store has no transactions, takes fewer operations, or refused.
+    pub async fn transact(
+        &self,
+        mut operations: Vec<Operation>,
+        metadata: HashMap<String, String>,
+    ) -> Result<(), ApiError> {
+        let transactional = self.transactional()?;
+        for operation in &mut operations {
+            let key = match operation {
+                Operation::Upsert(request) => &mut request.key,
+                Operation::Delete(request) => &mut request.key,
+            };
+            *key = self.key(key)?;
+        }
+        if let Some(most) = transactional
+            .max_operations()
+            .filter(|most| operations.len() > *most)
+        {
+            return Err(error::too_many_operations(
+                &self.name,
+                operations.len(),
+                most,
+            ));
+        }
+        let metadata = metadata.into_iter().collect();
+        let result = transactional.transact(operations, &metadata).await;
+        result.map_err(|failure| error::transaction(&failure))
+    }
+
+    /// The store's transactional side.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn transactional(&self) -> Result<&dyn Transactional, ApiError> {
+        self.component
+            .store
+            .transactional()
+            .ok_or_else(|| error::no_transactions(&self.name))
+    }
+
+    /// The answer to a query, which no store of ours serves yet.
+    pub fn query(&self) -> ApiError {
+        error::no_queries(&self.name)
+    }
+}
+
+/// An operation that upstream knows by this name.
+///
+/// # Errors
+/// The name is unknown.
+pub fn unknown_operation(name: &str) -> ApiError {
+    error::unknown_operation(name)
+}
+
+/// JSON as a store keeps it: the shortest form of the document.
+///
+/// # Errors
+/// The text is no JSON.
+pub fn canonical_json(text: &[u8]) -> Result<Bytes, serde_json::Error> {
+    let value: serde_json::Value = serde_json::from_slice(text)?;
+    serde_json::to_vec(&value).map(Bytes::from)
+}
+
+fn first_failure(results: Vec<Result<(), StateError>>) -> Result<(), StateError> {
+    results.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! What the state API answers when it fails: codes and texts that SDKs know.
+
+use http::StatusCode;
+use tonic::Code;
+use trilby_components::state::StateError;
+use trilby_resources::Lookup;
+
+use crate::error::{ApiError, Detail};
+
+/// The operation that failed, as messages name it.
+#[derive(Debug, Clone, Copy)]
+pub enum Failed<'a> {
+    /// Writing to a store.
+    Save {
+        /// The store.
+        store: &'a str,
+    },
+    /// Removing a key.
+    Delete {
+        /// The application's key.
+        key: &'a str,
+    },
+    /// Removing several keys.
+    BulkDelete {
+        /// The store.
+        store: &'a str,
+    },
+}
+
+/// A failure whose status depends on what happened to the etag.
+pub fn etag_aware(failed: &Failed<'_>, failure: &StateError) -> ApiError {
+    let (http, grpc) = match failure {
+        StateError::EtagMismatch(_) => (StatusCode::CONFLICT, Code::Aborted),
+        StateError::EtagInvalid(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
+    };
+    let (code, message) = match failed {
+        Failed::Save { store } => (
+            "ERR_STATE_SAVE",
+            format!("failed saving state in state store {store}: {failure}"),
+        ),
+        Failed::Delete { key } => (
+            "ERR_STATE_DELETE",
+            format!("failed deleting state with key {key}: {failure}"),
+        ),
+        Failed::BulkDelete { store } => (
+            "ERR_STATE_BULK_DELETE",
+            format!("failed deleting state in state store {store}: {failure}"),
+        ),
+    };
+    ApiError::new(code, http, grpc, message).reasoned()
+}
+
+pub(super) fn lookup(store: &str, app_id: &str, lookup: &Lookup) -> ApiError {
+    let (code, http, grpc, message, reason) = match lookup {
+        Lookup::NotConfigured => (
+            "ERR_STATE_STORE_NOT_CONFIGURED",
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::FailedPrecondition,
+            format!("state store {store} is not configured"),
+            "DAPR_STATE_NOT_CONFIGURED",
+        ),
+        Lookup::NotFound => (
+            "ERR_STATE_STORE_NOT_FOUND",
+            StatusCode::BAD_REQUEST,
+            Code::InvalidArgument,
+            format!("state store {store} is not found"),
+            "DAPR_STATE_NOT_FOUND",
+        ),
+        Lookup::Failed(why) => (
+            "ERR_STATE_STORE_NOT_FOUND",
+            StatusCode::BAD_REQUEST,
+            Code::InvalidArgument,
+            format!("state store {store} is not found: it did not start: {why}"),
+            "DAPR_STATE_NOT_FOUND",
+        ),
+    };
+    ApiError::new(code, http, grpc, message)
+        .with(Detail::error_info(reason, [("appID", app_id.to_owned())]))
+}
+
+pub(super) fn illegal_key(store: &str, key: &str) -> ApiError {
+    let message = format!("input key/keyPrefix '{key}' can't contain '||'");
+    ApiError::malformed_verbatim(message.clone())
+        .with(Detail::ResourceInfo {
+            kind: "state",
+            name: store.to_owned(),
+        })
+        .with(Detail::FieldViolation {
+            field: key.to_owned(),
+            description: message,
+        })
+        .with(Detail::error_info("DAPR_STATE_ILLEGAL_KEY", []))
+}
+
+pub(super) fn get(store: &str, key: &str, failure: &StateError) -> ApiError {
+    let message = format!("fail to get {key} from state store {store}: {failure}");
+    ApiError::new(
+        "ERR_STATE_GET",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Internal,
+        message,
+    )
+    .reasoned()
+}
+
+pub(super) fn no_transactions(store: &str) -> ApiError {
+    let message = format!("state store {store} doesn't support transactions");
+    unsupported(store, Code::Unimplemented, message)
+        .with(Detail::Help {
+            url: "https://docs.dapr.io/reference/components-reference/supported-state-stores/",
+            description: "Check the list of state stores and the features they support",
+        })
+        .with(Detail::error_info(
+            "DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED",
+            [],
+        ))
+}
+
+pub(super) fn no_queries(store: &str) -> ApiError {
+    unsupported(
+        store,
+        Code::Internal,
+        "state store does not support querying".to_owned(),
+    )
+    .with(Detail::error_info("DAPR_STATE_QUERYING_NOT_SUPPORTED", []))
+}
+
+fn unsupported(store: &str, grpc: Code, message: String) -> ApiError {
+    ApiError::new(
+        "ERR_STATE_STORE_NOT_SUPPORTED",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        grpc,
+        message,
+    )
+    .with(Detail::ResourceInfo {
+        kind: "state",
+        name: store.to_owned(),
+    })
+}
+
+pub(super) fn too_many_operations(store: &str, given: usize, most: usize) -> ApiError {
+    let message = format!(
+        "the transaction contains {given} operations, which is more than what the state store supports: {most}"
+    );
+    let counts = [
+        ("currentOpsTransaction", given.to_string()),
+        ("maxOpsPerTransaction", most.to_string()),
+    ];
+    ApiError::new(
+        "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS",
+        StatusCode::BAD_REQUEST,
+        Code::InvalidArgument,
+        message,
+    )
+    .with(Detail::ResourceInfo {
+        kind: "state",
+        name: store.to_owned(),
+    })
+    .with(Detail::error_info(
+        "DAPR_STATE_TOO_MANY_TRANSACTIONS",
+        counts,
+    ))
+}
+
+/// Upstream answers every failure of a transaction, also of an etag, with the same status.
+pub(super) fn transaction(failure: &StateError) -> ApiError {
+    let message = format!("error while executing state transaction: {failure}");
+    ApiError::new(
+        "ERR_STATE_TRANSACTION",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Internal,
+        message,
+    )
+    .reasoned()
+}
+
+pub(super) fn unknown_operation(name: &str) -> ApiError {
+    let message = format!("operation type {name} not supported");
+    ApiError::new(
+        "ERR_NOT_SUPPORTED_STATE_OPERATION",
+        StatusCode::BAD_REQUEST,
+        Code::Unimplemented,
+        message,
+    )
+    .reasoned()
+}

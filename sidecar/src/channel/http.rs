@@ -1,0 +1,150 @@
+//! Applications that speak HTTP.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use trilby_sidecar_args::AppProtocol;
+
+use super::slots::{Slots, hold};
+use super::uri::Base;
+use super::{ChannelConfig, Connector, Health, require_healthy};
+use crate::blocks::invoke::headers::{API_TOKEN, Origin, strip_hop_by_hop, to_http};
+use crate::blocks::invoke::{Answer, Call, CallError, Outcome, method_of};
+use crate::payload::Payload;
+use crate::tracing_context;
+
+/// Connections kept open while nothing is asked, as upstream keeps.
+const IDLE_CONNECTIONS: usize = 64;
+/// How long they are kept; shorter than common servers do, so that a dead one is rarely picked.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+/// The smallest head buffer that the HTTP/1 client takes, in bytes.
+const SMALLEST_HEAD: usize = 8192;
+
+/// A client of the application.
+#[derive(Debug, Clone)]
+pub struct HttpChannel {
+    client: Client<Connector, Body>,
+    base: Base,
+    token: Option<HeaderValue>,
+    slots: Slots,
+    health: Health,
+}
+
+impl HttpChannel {
+    pub(super) fn new(config: &ChannelConfig, health: Health) -> Self {
+        let (scheme, connector) = match config.protocol {
+            AppProtocol::Https => (Scheme::HTTPS, Connector::tls(&config.host, config.port)),
+            _ => (Scheme::HTTP, Connector::plain(&config.host, config.port)),
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_LIMIT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http1_max_buf_size(config.max_head.max(SMALLEST_HEAD))
+            .http2_only(config.protocol == AppProtocol::H2c)
+            .build(connector);
+        Self {
+            client,
+            base: Base::new(scheme, &config.host, config.port),
+            token: config.token.clone(),
+            slots: Slots::new(config.max_concurrency),
+            health,
+        }
+    }
+
+    /// Calls a method of the application.
+    ///
+    /// # Errors
+    /// The application is unhealthy, unreachable, or broke off before its answer's head.
+    pub async fn invoke(&self, call: Call) -> Result<Answer, CallError> {
+        require_healthy(&self.health)?;
+        let request = self.request(call)?;
+        let place = self.slots.take().await;
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let response = self.client.request(request).await;
+        let response = response.map_err(|error| unreachable_app(&method, &uri, &error))?;
+        Ok(answer(response.map(|body| hold(Body::new(body), place))))
+    }
+
+    /// Asks whether the application is healthy; its token is not shown.
+    ///
+    /// # Errors
+    /// The application is unreachable.
+    pub async fn probe(&self, path: &str) -> Result<http::StatusCode, CallError> {
+        let uri = self.base.method(path, "");
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = uri.clone();
+        let response: Result<Response<Incoming>, _> = self.client.request(request).await;
+        let response = response.map_err(|error| unreachable_app(&Method::GET, &uri, &error))?;
+        Ok(response.status())
+    }
+
+    fn request(&self, call: Call) -> Result<Request<Body>, CallError> {
+        let method = method_of(call.verb)?;
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = self.base.method(&call.method, &call.query);
+        *request.headers_mut() = self.headers(call.headers, call.origin, &call.content_type);
+        if call.body.known_length() == Some(0) && takes_body(&method) {
+            request
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        *request.method_mut() = method;
+        *request.body_mut() = call.body.into_body();
+        Ok(request)
+    }
+
+    fn headers(&self, headers: HeaderMap, origin: Origin, content_type: &str) -> HeaderMap {
+        let mut headers = tracing_context::for_http(headers, origin);
+        headers = to_http(headers);
+        if let Ok(value) = HeaderValue::from_str(content_type) {
+            if !value.is_empty() {
+                headers.insert(CONTENT_TYPE, value);
+            }
+        }
+        if let Some(token) = &self.token {
+            headers.insert(API_TOKEN, token.clone());
+        }
+        headers
+    }
+}
+
+/// Methods whose empty body is announced as such.
+fn takes_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+fn answer(response: Response<Body>) -> Answer {
+    let (mut head, body) = response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    let content_type = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    Answer {
+        outcome: Outcome::Http(head.status),
+        content_type: content_type.unwrap_or_default().to_owned(),
+        headers: head.headers,
+        trailers: HeaderMap::new(),
+        origin: Origin::Http,
+        type_url: String::new(),
+        body: Payload::Stream(body),
+    }
+}
+
+/// The words of Go's client, with the innermost reason.
+fn unreachable_app(method: &Method, uri: &http::Uri, error: &ClientError) -> CallError {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    let verb = method.as_str();
+    let verb = format!("{}{}", &verb[..1], verb[1..].to_lowercase());
+    CallError::unknown(format!("{verb} \"{uri}\": {reason}"))
+}

@@ -1,0 +1,133 @@
+//! The environment, read once.
+
+use std::net::IpAddr;
+
+use trilby_sidecar_args::env;
+
+/// The namespace of a sidecar whose environment names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What the sidecar takes from its environment.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Environment {
+    /// The namespace; `default` unless set.
+    pub namespace: String,
+    /// Whether it was set: resources are filtered by a namespace only then.
+    pub namespace_given: bool,
+    /// The pod's name.
+    pub pod_name: Option<String>,
+    /// The address that others reach this host by.
+    pub host_ip: Option<IpAddr>,
+    /// The token that callers of the APIs must show; empty for none.
+    pub api_token: String,
+    /// The token shown to the application; empty for none.
+    pub app_token: String,
+    /// The trust anchors, PEM.
+    pub trust_anchors: Option<String>,
+    /// The control plane's namespace, where no flag names it.
+    pub control_plane_namespace: Option<String>,
+    /// The control plane's trust domain, where no flag names it.
+    pub control_plane_trust_domain: Option<String>,
+    /// The name of the identity to ask for, instead of the app id.
+    pub local_identity: Option<String>,
+    /// Whether root is accepted inside a pod.
+    pub root_allowed: bool,
+    /// Names that components may read, if the list is limited.
+    pub readable: Option<Vec<String>>,
+}
+
+/// A variable that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("environment variable {name} is {value:?}: {problem}")]
+pub struct BadVariable {
+    name: &'static str,
+    value: String,
+    problem: &'static str,
+}
+
+impl Environment {
+    /// Reads it through `get`, which tests replace.
+    ///
+    /// # Errors
+    /// A variable holds something unusable.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadVariable> {
+        let given = |name: &str| get(name).filter(|value| !value.is_empty());
+        let host_ip = given(env::HOST_IP).map(|value| {
+            value.parse().map_err(|_| BadVariable {
+                name: env::HOST_IP,
+                value,
+                problem: "it is not an IP address",
+            })
+        });
+        let namespace = get(env::NAMESPACE);
+        Ok(Self {
+            namespace_given: namespace
+                .as_ref()
+                .is_some_and(|namespace| !namespace.is_empty()),
+            namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+            pod_name: given(env::POD_NAME),
+            host_ip: host_ip.transpose()?,
+            api_token: given(env::API_TOKEN).unwrap_or_default(),
+            app_token: given(env::APP_TOKEN).unwrap_or_default(),
+            trust_anchors: given(env::TRUST_ANCHORS),
+            control_plane_namespace: given(env::CONTROL_PLANE_NAMESPACE),
+            control_plane_trust_domain: given(env::CONTROL_PLANE_TRUST_DOMAIN),
+            local_identity: given("SENTRY_LOCAL_IDENTITY"),
+            root_allowed: given("DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK")
+                .is_some_and(|value| value == "true"),
+            readable: given(env::ENV_KEYS)
+                .map(|keys| keys.split_whitespace().map(str::to_owned).collect()),
+        })
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("namespace", &self.namespace)
+            .field("pod_name", &self.pod_name)
+            .field("host_ip", &self.host_ip)
+            .field("api_token", &!self.api_token.is_empty())
+            .field("app_token", &!self.app_token.is_empty())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Environment;
+
+    fn read(pairs: &[(&str, &str)]) -> Environment {
+        let get = |name: &str| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Environment::read(get).unwrap()
+    }
+
+    #[test]
+    fn namespace_is_default_unless_set() {
+        assert_eq!(read(&[]).namespace, "default");
+        assert!(!read(&[]).namespace_given);
+        assert_eq!(read(&[("NAMESPACE", "shop")]).namespace, "shop");
+        assert_eq!(read(&[("NAMESPACE", "")]).namespace, "");
+    }
+
+    #[test]
+    fn unusable_address_is_named() {
+        let error = Environment::read(|name| (name == "DAPR_HOST_IP").then(|| "host".to_owned()))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "environment variable DAPR_HOST_IP is \"host\": it is not an IP address"
+        );
+    }
+
+    #[test]
+    fn tokens_do_not_appear_in_logs() {
+        let environment = read(&[("DAPR_API_TOKEN", "hunter2"), ("APP_API_TOKEN", "hunter3")]);
+        assert!(!format!("{environment:?}").contains("hunter"));
+    }
+}

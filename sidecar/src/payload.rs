@@ -1,0 +1,150 @@
+//! A body: in memory, and so replayable, or still arriving.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+/// Why a body ended early.
+pub type BodyError = axum::Error;
+
+/// The content of a request or of a response.
+#[derive(Debug)]
+pub enum Payload {
+    /// Complete; may be sent again.
+    Bytes(Bytes),
+    /// Passed on as it arrives; can be sent once.
+    Stream(Body),
+}
+
+/// A body that could not be taken into memory.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// Larger than allowed.
+    #[error("body is larger than {limit} bytes")]
+    TooLarge {
+        /// The largest body allowed, in bytes.
+        limit: usize,
+    },
+    /// The sender went away or broke the protocol.
+    #[error("{0}")]
+    Broken(BodyError),
+}
+
+impl Payload {
+    /// No content.
+    pub const fn empty() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+
+    /// The length in bytes, if it is known before the end.
+    pub fn known_length(&self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Stream(body) => body.size_hint().exact(),
+        }
+    }
+
+    /// The content again, if it is in memory.
+    pub fn replay(&self) -> Option<Self> {
+        match self {
+            Self::Bytes(bytes) => Some(Self::Bytes(bytes.clone())),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Takes everything into memory.
+    ///
+    /// # Errors
+    /// The content is larger than `limit` bytes or ends early.
+    pub async fn collect(self, limit: usize) -> Result<Bytes, CollectError> {
+        match self {
+            Self::Bytes(bytes) if bytes.len() > limit => Err(CollectError::TooLarge { limit }),
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Stream(body) => collect(body, limit).await,
+        }
+    }
+
+    /// The content as a body for a client or a server.
+    pub fn into_body(self) -> Body {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Body::empty(),
+            Self::Bytes(bytes) => Body::from(bytes),
+            Self::Stream(body) => body,
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// Takes a body into memory; one that arrives in a single frame is not copied.
+///
+/// # Errors
+/// As [`Payload::collect`].
+pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, CollectError> {
+    let too_large = CollectError::TooLarge { limit };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large);
+    }
+    let mut first = Bytes::new();
+    let mut joined: Option<BytesMut> = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else {
+            continue;
+        };
+        let so_far = joined.as_ref().map_or(first.len(), BytesMut::len);
+        if so_far + data.len() > limit {
+            return Err(too_large);
+        }
+        if so_far == 0 {
+            first = data;
+        } else {
+            joined
+                .get_or_insert_with(|| BytesMut::from(&first[..]))
+                .extend_from_slice(&data);
+        }
+    }
+    Ok(joined.map_or(first, BytesMut::freeze))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::Body;
+    use bytes::Bytes;
+
+    use super::{CollectError, Payload, collect};
+
+    fn frames(parts: &'static [&'static str]) -> Body {
+        Body::from_stream(tokio_stream::iter(
+            parts
+                .iter()
+                .map(|part| Ok::<_, Infallible>(Bytes::from(*part))),
+        ))
+    }
+
+    #[tokio::test]
+    async fn frames_are_joined_in_order() {
+        assert_eq!(collect(frames(&["a", "bc", "d"]), 4).await.unwrap(), "abcd");
+        assert_eq!(collect(frames(&[]), 4).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn limit_holds_for_streams_and_for_memory() {
+        let streamed = collect(frames(&["abc", "de"]), 4).await;
+        assert!(matches!(streamed, Err(CollectError::TooLarge { limit: 4 })));
+        let memory = Payload::from(Bytes::from_static(b"abcde")).collect(4).await;
+        assert!(matches!(memory, Err(CollectError::TooLarge { limit: 4 })));
+    }
+
+    #[test]
+    fn only_memory_can_be_replayed() {
+        assert!(Payload::from(Bytes::from_static(b"x")).replay().is_some());
+        assert!(Payload::Stream(frames(&["x"])).replay().is_none());
+    }
+}

@@ -1,0 +1,136 @@
+//! A sentry that signs whatever it is asked to, over real TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use trilby_grpc::ServeConfig;
+use trilby_identity::{ClientAuth, Publisher, Svid, TrustBundle};
+use trilby_proto::sentry::v1::ca_server::{Ca, CaServer};
+use trilby_proto::sentry::v1::{SignCertificateRequest, SignCertificateResponse};
+
+/// The trust domain of the control plane in these tests.
+pub(crate) const TRUST_DOMAIN: &str = "cluster.local";
+/// Its namespace.
+pub(crate) const NAMESPACE: &str = "dapr-system";
+
+/// A running sentry.
+pub(crate) struct Sentry {
+    authority: Arc<Authority>,
+    address: SocketAddr,
+    _serving: Publisher,
+}
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+#[derive(Clone)]
+struct Signer(Arc<Authority>);
+
+impl Sentry {
+    pub(crate) async fn start() -> Self {
+        let authority = Arc::new(Authority::new());
+        let (publisher, identity) =
+            trilby_identity::channel(TrustBundle::from_pem(authority.pem().as_bytes()).unwrap());
+        publisher
+            .publish(authority.svid(&format!(
+                "spiffe://{TRUST_DOMAIN}/ns/{NAMESPACE}/dapr-sentry"
+            )))
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes =
+            tonic::service::Routes::new(CaServer::new(Signer(Arc::clone(&authority)))).prepare();
+        let tls = identity.server_tls(ClientAuth::None);
+        let options = (ServeConfig::new("sentry"), CancellationToken::new());
+        tokio::spawn(trilby_grpc::serve(listener, Some(tls), routes, options));
+        Self {
+            authority,
+            address,
+            _serving: publisher,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn anchors(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// An identity that nobody asked for, to attack with.
+    pub(crate) fn identity(&self, spiffe_id: &str) -> (Publisher, trilby_identity::Identity) {
+        let bundle = TrustBundle::from_pem(self.anchors().as_bytes()).unwrap();
+        let (publisher, identity) = trilby_identity::channel(bundle);
+        publisher.publish(self.authority.svid(spiffe_id)).unwrap();
+        (publisher, identity)
+    }
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "test");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn svid(&self, spiffe_id: &str) -> Svid {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let leaf = leaf(spiffe_id).signed_by(&key, &self.0).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Svid::from_pem(leaf.pem().as_bytes(), key).unwrap()
+    }
+}
+
+fn leaf(spiffe_id: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().unwrap())];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params
+}
+
+#[tonic::async_trait]
+impl Ca for Signer {
+    async fn sign_certificate(
+        &self,
+        request: Request<SignCertificateRequest>,
+    ) -> Result<Response<SignCertificateResponse>, Status> {
+        let request = request.into_inner();
+        let pem = String::from_utf8(request.certificate_signing_request.to_vec()).unwrap();
+        let mut csr = CertificateSigningRequestParams::from_pem(&pem).unwrap();
+        csr.params = leaf(&format!(
+            "spiffe://public/ns/{}/{}",
+            request.namespace, request.id
+        ));
+        let not_after = csr.params.not_after;
+        let certificate = csr.signed_by(&self.0.0).unwrap();
+        Ok(Response::new(SignCertificateResponse {
+            workload_certificate: certificate.pem().into_bytes().into(),
+            trust_chain_certificates: vec![self.0.pem().into_bytes().into()],
+            valid_until: Some(prost_types::Timestamp {
+                seconds: not_after.unix_timestamp(),
+                nanos: 0,
+            }),
+            ..Default::default()
+        }))
+    }
+}

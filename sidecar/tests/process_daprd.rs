@@ -1,0 +1,258 @@
+//! The real binary, self-hosted: flags, files, Redis, signals.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use trilby_testkit::assert_eventually;
+use trilby_testkit::http::{Client, Response};
+use trilby_testkit::servers::redis::Redis;
+use trilby_testkit::services::Daprd;
+
+/// How long a process may take to end by itself.
+const END: Duration = Duration::from_secs(20);
+
+fn redis_component(name: &str, redis: &Redis, more: &str) -> String {
+    format!(
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: {name}\nspec:\n  type: state.redis\n  \
+         version: v1\n  metadata:\n  - name: redisHost\n    value: {}\n{more}",
+        redis.address()
+    )
+}
+
+/// A sidecar that loads one component from a folder of its own.
+fn with_component(app_id: &str, component: &str) -> (Daprd, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("component.yaml"), component).unwrap();
+    let daprd = Daprd::new(app_id).arg("--resources-path", folder.path().display());
+    (daprd, folder)
+}
+
+async fn get(daprd: &Daprd, path: &str) -> Response {
+    Client::host().get(&daprd.url(path)).await.unwrap()
+}
+
+async fn post(daprd: &Daprd, path: &str, body: &str) -> Response {
+    Client::host().post(&daprd.url(path), body).await.unwrap()
+}
+
+#[tokio::test]
+async fn state_lies_in_redis_the_way_upstream_lays_it() {
+    let redis = Redis::with_password("hunter2").await;
+    let password = "  - name: redisPassword\n    value: hunter2\n";
+    let (mut daprd, _folder) = with_component("shop", &redis_component("store", &redis, password));
+    daprd.start().await;
+    let saved = post(
+        &daprd,
+        "/v1.0/state/store",
+        r#"[{"key":"cart","value":{"n":1}}]"#,
+    )
+    .await;
+    assert_eq!(saved.status, StatusCode::NO_CONTENT, "{}", saved.text());
+    assert_eq!(
+        get(&daprd, "/v1.0/state/store/cart").await.text(),
+        r#"{"n":1}"#
+    );
+    let stored = redis.command(&["HGETALL", "shop||cart"]);
+    assert!(
+        stored.contains("data") && stored.contains(r#"{"n":1}"#) && stored.contains("version"),
+        "{stored}"
+    );
+    assert!(daprd.stop().await.success());
+    assert!(daprd.log().text().contains("stopped"));
+    daprd.start().await;
+    assert_eq!(
+        get(&daprd, "/v1.0/state/store/cart").await.text(),
+        r#"{"n":1}"#
+    );
+}
+
+#[tokio::test]
+async fn redis_that_comes_late_heals_the_store() {
+    let mut redis = Redis::stopped();
+    let (mut daprd, _folder) = with_component("shop", &redis_component("store", &redis, ""));
+    daprd.start().await;
+    let early = get(&daprd, "/v1.0/state/store/cart").await;
+    assert!(!early.status.is_success());
+    let metadata = get(&daprd, "/v1.0/metadata").await.json();
+    assert!(
+        metadata["extended"]["component.store.error"].is_string(),
+        "{metadata}"
+    );
+    redis.resume().await;
+    assert_eventually!(
+        get(&daprd, "/v1.0/state/store/cart").await.status == StatusCode::NO_CONTENT
+    );
+    let metadata = get(&daprd, "/v1.0/metadata").await.json();
+    assert!(
+        metadata["extended"].get("component.store.error").is_none(),
+        "{metadata}"
+    );
+}
+
+#[tokio::test]
+async fn one_process_calls_the_other() {
+    let mut b = Daprd::new("b");
+    let target = b.internal_address();
+    b = b.app_port(echo().await);
+    let a = Daprd::new("a");
+    let configuration = a.file(
+        "config.yaml",
+        &format!(
+            "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec:\n  nameResolution:\n    \
+             component: kubernetes\n    configuration:\n      template: '{target}'\n"
+        ),
+    );
+    let mut a = a.arg("--config", configuration.display());
+    tokio::join!(a.start(), b.start());
+    let response = get(&a, "/v1.0/invoke/b/method/hello?x=1").await;
+    assert_eq!(
+        (response.status, response.text().as_str()),
+        (StatusCode::OK, "/hello?x=1")
+    );
+    let metrics = a.metrics().await;
+    assert!(
+        metrics.contains(
+            "dapr_runtime_service_invocation_req_sent_total{app_id=\"a\",dst_app_id=\"b\""
+        ),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("dapr_http_server_request_count"),
+        "{metrics}"
+    );
+}
+
+/// An application that answers the address it was asked for.
+async fn echo() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = axum::Router::new().fallback(|uri: http::Uri| async move { uri.to_string() });
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    port
+}
+
+#[tokio::test]
+async fn resolver_that_is_not_there_yet_is_named() {
+    let mut daprd = Daprd::new("a");
+    daprd.start().await;
+    let response = get(&daprd, "/v1.0/invoke/b/method/x").await;
+    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        response.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("mdns is not there yet"),
+        "{}",
+        response.text()
+    );
+}
+
+#[tokio::test]
+async fn application_ends_its_sidecar() {
+    let mut daprd = Daprd::new("a");
+    daprd.start().await;
+    assert_eq!(
+        post(&daprd, "/v1.0/shutdown", "").await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert!(daprd.ended(END).await.success());
+    daprd.start().await;
+    let request =
+        http::Request::post(daprd.url("/v1.0/shutdown")).header("dapr-force-shutdown", "true");
+    let request = request.body(bytes::Bytes::new()).unwrap();
+    assert_eq!(
+        Client::host().request(request).await.unwrap().status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(daprd.ended(END).await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_end_the_process_by_name() {
+    for (daprd, code, text) in [
+        (Daprd::new("a.b"), 1, "cannot contain '.'"),
+        (
+            Daprd::new("a").raw_arg("--no-such-flag"),
+            2,
+            "--no-such-flag",
+        ),
+        (
+            Daprd::new("a").arg("--app-protocol", "carrier-pigeon"),
+            2,
+            "carrier-pigeon",
+        ),
+        (
+            Daprd::new("a").raw_arg("--enable-mtls"),
+            1,
+            "trust anchors are required",
+        ),
+        (
+            Daprd::new("a").arg("--resources-path", "/no/such/folder"),
+            1,
+            "/no/such/folder",
+        ),
+    ] {
+        let mut daprd = daprd;
+        daprd.launch();
+        let status = daprd.ended(END).await;
+        let log = daprd.log().text();
+        assert_eq!(status.code(), Some(code), "{log}");
+        assert!(log.contains(text), "{text:?} is missing in {log}");
+    }
+}
+
+#[tokio::test]
+async fn security_that_cannot_be_enforced_ends_the_process() {
+    let daprd = Daprd::new("a");
+    let configuration = daprd.file(
+        "config.yaml",
+        "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec:\n  httpPipeline:\n    \
+         handlers:\n    - name: guard\n      type: middleware.http.bearer\n",
+    );
+    let mut daprd = daprd.arg("--config", configuration.display());
+    daprd.launch();
+    assert_eq!(daprd.ended(END).await.code(), Some(1));
+    let log = daprd.log().text();
+    assert!(
+        log.contains("guard") && log.contains("requests must not pass without it"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn flags_without_effect_are_named_and_accepted() {
+    let flags = [
+        ("--scheduler-host-address", "127.0.0.1:1"),
+        ("--unix-domain-socket", "/tmp"),
+    ];
+    let daprd = flags.iter().fold(Daprd::new("a"), |daprd, (flag, value)| {
+        daprd.arg(flag, value)
+    });
+    let mut daprd = daprd.raw_arg("--enable-profiling");
+    daprd.start().await;
+    let log = daprd.log().text();
+    for flag in [
+        "--scheduler-host-address",
+        "--unix-domain-socket",
+        "--enable-profiling",
+    ] {
+        assert!(
+            log.contains(&format!("flag {flag} has no effect")),
+            "{flag} is missing in {log}"
+        );
+    }
+}
+
+#[test]
+fn version_is_daprs() {
+    let output = |flag| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_daprd"))
+            .arg(flag)
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(output("--version").trim(), "1.18.0");
+    assert!(output("--build-info").contains("Trilby"));
+}
