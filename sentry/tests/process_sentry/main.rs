@@ -1,0 +1,12 @@
+//! The `sentry` binary against a real API server, and alone with files.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what helps a test fails as the test does"
+)]
+
+mod bundle;
+mod caller;
+mod client;
+mod kubernetes;
+mod standalone;
