@@ -216,7 +216,8 @@ pub async fn install_crds(kube: &Kube) {
         Path::new(CHART_CRDS).is_dir(),
         "{CHART_CRDS} is no directory"
     );
-    kube.kubectl(&["apply", "-f", CHART_CRDS]).await;
+    // On the server: two tests that install at once must not both create.
+    kube.kubectl(&["apply", "--server-side", "-f", CHART_CRDS]).await;
     let wait = [
         "wait",
         "--for=condition=Established",
