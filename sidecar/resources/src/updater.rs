@@ -448,3 +448,6 @@ impl Job {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
