@@ -46,7 +46,7 @@ pub struct ChannelConfig {
 #[derive(Debug, Clone)]
 pub enum AppChannel {
     /// HTTP/1.1, HTTPS or HTTP/2 without TLS.
-    Http(HttpChannel),
+    Http(Box<HttpChannel>),
     /// gRPC, with or without TLS.
     Grpc(GrpcChannel),
 }
@@ -65,7 +65,7 @@ impl AppChannel {
     pub fn new(config: &ChannelConfig, health: Health) -> Result<Self, InvalidTarget> {
         Ok(match config.protocol {
             AppProtocol::Http | AppProtocol::Https | AppProtocol::H2c => {
-                Self::Http(HttpChannel::new(config, health))
+                Self::Http(Box::new(HttpChannel::new(config, health)))
             }
             AppProtocol::Grpc | AppProtocol::Grpcs => Self::Grpc(GrpcChannel::new(config, health)?),
         })

@@ -16,10 +16,10 @@ const BINARY_LENGTH: usize = 29;
 /// A call on its way to an HTTP application: binary context becomes `traceparent`.
 pub fn for_http(mut headers: HeaderMap, origin: Origin) -> HeaderMap {
     let binary = headers.remove(TRACE_BIN);
-    if origin == Origin::Grpc {
-        if let Some(parent) = binary.and_then(|binary| from_binary(&binary)) {
-            headers.insert(TRACEPARENT, parent);
-        }
+    if origin == Origin::Grpc
+        && let Some(parent) = binary.and_then(|binary| from_binary(&binary))
+    {
+        headers.insert(TRACEPARENT, parent);
     }
     headers
 }

@@ -1,5 +1,7 @@
 //! The real binary, self-hosted: flags, files, Redis, signals.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+
 use std::time::Duration;
 
 use http::StatusCode;

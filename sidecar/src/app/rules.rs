@@ -55,7 +55,11 @@ pub(super) fn access_control(
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                changed = configurations.changed() => changed.context("the Configuration is no longer followed")?,
+                changed = configurations.changed() => if changed.is_err() {
+                    // Without a named Configuration there is nothing to follow.
+                    shutdown.cancelled().await;
+                    return Ok(());
+                },
             }
             match compile(&configurations.borrow_and_update(), protocol) {
                 Ok(compiled) => drop(publish.send_replace(Arc::new(compiled))),

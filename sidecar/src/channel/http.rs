@@ -103,10 +103,10 @@ impl HttpChannel {
     fn headers(&self, headers: HeaderMap, origin: Origin, content_type: &str) -> HeaderMap {
         let mut headers = tracing_context::for_http(headers, origin);
         headers = to_http(headers);
-        if let Ok(value) = HeaderValue::from_str(content_type) {
-            if !value.is_empty() {
-                headers.insert(CONTENT_TYPE, value);
-            }
+        if let Ok(value) = HeaderValue::from_str(content_type)
+            && !value.is_empty()
+        {
+            headers.insert(CONTENT_TYPE, value);
         }
         if let Some(token) = &self.token {
             headers.insert(API_TOKEN, token.clone());

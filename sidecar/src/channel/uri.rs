@@ -56,11 +56,11 @@ fn escape(text: &str, allowed: fn(u8) -> bool) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(bytes.len() + 8);
-    for at in 0..bytes.len() {
+    for (at, byte) in bytes.iter().enumerate() {
         if keep(at) {
-            escaped.push(char::from(bytes[at]));
+            escaped.push(char::from(*byte));
         } else {
-            write!(escaped, "%{:02X}", bytes[at]).expect("a String takes everything");
+            write!(escaped, "%{byte:02X}").expect("a String takes everything");
         }
     }
     Cow::Owned(escaped)

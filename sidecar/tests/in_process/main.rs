@@ -1,11 +1,15 @@
 //! Whole sidecars inside this process: real sockets, real mutual TLS with certificates of a throw-away sentry,
 //! real applications; no other process.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+
+mod actors;
 mod app;
 mod grpc_app;
 mod invocation;
 mod invocation_grpc;
 mod metadata;
+mod placement;
 mod resources;
 mod security;
 mod sentry;

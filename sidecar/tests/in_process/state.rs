@@ -184,7 +184,7 @@ async fn wrong_requests_say_what_is_wrong() {
         ),
         (
             "/v1.0/state/store",
-            "{",
+            "[",
             400,
             "ERR_MALFORMED_REQUEST",
             "EOF",
