@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::{Api, Client};
-use tracing::warn;
 use trilby_bootstrap::Latch;
 use trilby_crds::{ConfigurationSpec, SYSTEM_CONFIGURATION};
 use trilby_grpc::Backoff;
@@ -57,9 +56,9 @@ pub(crate) async fn wait_for(
             Ok(Err(error)) => reason(&error),
             Err(_elapsed) => format!("no answer within {TIMEOUT:?}"),
         };
-        let waiting = format!("waiting for Configuration {namespace}/{name}: {reason}");
-        warn!("{waiting}");
-        latch.unready(waiting);
+        latch.unready(format!(
+            "waiting for Configuration {namespace}/{name}: {reason}"
+        ));
         tokio::time::sleep(backoff.pause()).await;
     }
 }

@@ -65,8 +65,9 @@ impl Reconciler {
                 Some(event) = services.next() => state.observe_service(event),
                 Some((key, outcome)) = state.tasks.join_next() => {
                     let failed = |error: tokio::task::JoinError| Err(Failure::Failed(error.to_string()));
-                    state.settle(key, outcome.unwrap_or_else(failed));
+                    state.settle(&key, outcome.unwrap_or_else(failed));
                 }
+                Some((key, Ok(()))) = state.retries.join_next() => state.start(&key),
             }
         }
         self.metrics.leader.set(0);
@@ -98,6 +99,10 @@ struct State {
     slots: Arc<Semaphore>,
     context: Arc<Context>,
     tasks: JoinMap<WorkloadKey, Result<(), Failure>>,
+    /// Workloads under way that are to be looked at again.
+    again: HashSet<WorkloadKey>,
+    /// Pauses of workloads that failed.
+    retries: JoinMap<WorkloadKey, ()>,
 }
 
 impl State {
@@ -111,6 +116,8 @@ impl State {
             slots: Arc::new(Semaphore::new(CONCURRENCY)),
             context: Arc::new(context),
             tasks: JoinMap::new(),
+            again: HashSet::new(),
+            retries: JoinMap::new(),
         }
     }
 
@@ -147,7 +154,7 @@ impl State {
             Some(workload) => {
                 self.workloads.insert(key.clone(), workload);
                 self.failures.remove(&key);
-                self.start(&key, Duration::ZERO);
+                self.start(&key);
             }
             None => self.forget(&key),
         }
@@ -155,7 +162,7 @@ impl State {
 
     fn forget(&mut self, key: &WorkloadKey) {
         self.failures.remove(key);
-        self.tasks.abort(key);
+        self.retries.abort(key);
         if let Some(workload) = self.workloads.remove(key)
             && let Some(service) = service_key(&workload)
         {
@@ -205,45 +212,62 @@ impl State {
             .filter(|workload| service_key(workload).as_ref() == Some(service))
             .map(|workload| workload.key.clone());
         for key in users.collect::<Vec<_>>() {
-            self.start(&key, Duration::ZERO);
+            self.start(&key);
         }
     }
 
-    /// Plans and executes after a pause; replaces what is under way for the same workload.
-    fn start(&mut self, key: &WorkloadKey, pause: Duration) {
+    /// Plans and executes, once what is under way for the same workload is done.
+    fn start(&mut self, key: &WorkloadKey) {
+        self.retries.abort(key);
+        if self.tasks.contains_key(key) {
+            self.again.insert(key.clone());
+            return;
+        }
         let Some(workload) = self.workloads.get(key) else {
             return;
         };
-        let service = service_key(workload);
-        let rivals = self
-            .workloads
-            .values()
-            .filter(|other| other.key != *key && service_key(other) == service)
-            .map(|other| Arc::clone(&other.uid))
-            .collect();
-        let observed = service.and_then(|service| self.services.get(&service).cloned());
-        let task = Task {
-            workload: workload.clone(),
-            observed,
-            rivals,
-        };
+        let task = self.task(workload);
         let (slots, context) = (Arc::clone(&self.slots), Arc::clone(&self.context));
         self.tasks.spawn(key.clone(), async move {
-            tokio::time::sleep(pause).await;
             // The semaphore is never closed, so this only waits.
             let _slot = slots.acquire().await;
             execute(&context, task).await
         });
     }
 
-    fn settle(&mut self, key: WorkloadKey, outcome: Result<(), Failure>) {
-        let Err(failure) = outcome else {
-            if self.failures.remove(&key).is_some() {
-                debug!(workload = %key, "Service is as it should be again");
+    fn task(&self, workload: &Workload) -> Task {
+        let service = service_key(workload);
+        let rivals = self
+            .workloads
+            .values()
+            .filter(|other| other.key != workload.key && service_key(other) == service)
+            .map(|other| Arc::clone(&other.uid))
+            .collect();
+        Task {
+            workload: workload.clone(),
+            observed: service.and_then(|service| self.services.get(&service).cloned()),
+            rivals,
+        }
+    }
+
+    fn settle(&mut self, key: &WorkloadKey, outcome: Result<(), Failure>) {
+        match outcome {
+            _ if !self.workloads.contains_key(key) => {}
+            Ok(()) => {
+                if self.failures.remove(key).is_some() {
+                    debug!(workload = %key, "Service is as it should be again");
+                }
             }
-            return;
-        };
-        let known = self.failures.remove(&key);
+            Err(failure) => self.fail(key, failure),
+        }
+        if self.again.remove(key) {
+            self.start(key);
+        }
+    }
+
+    /// Tells of a failure once, and tries again if that can help.
+    fn fail(&mut self, key: &WorkloadKey, failure: Failure) {
+        let known = self.failures.remove(key);
         if known.as_ref().is_none_or(|(before, _)| *before != failure) {
             warn!(workload = %key, error = %failure, "workload has no Service");
         }
@@ -252,9 +276,10 @@ impl State {
             |(_, backoff)| backoff,
         );
         if let Failure::Failed(_) = failure {
-            self.start(&key, backoff.pause());
+            let pause = backoff.pause();
+            self.retries.spawn(key.clone(), tokio::time::sleep(pause));
         }
-        self.failures.insert(key, (failure, backoff));
+        self.failures.insert(key.clone(), (failure, backoff));
     }
 }
 

@@ -1,0 +1,9 @@
+//! The operator as a process, against a real API server. The certificate authority is a small one of this test;
+//! everything speaks the real protocol over real TLS.
+
+mod authority;
+mod components;
+mod configurations;
+mod fixture;
+mod services;
+mod startup;
