@@ -14,8 +14,8 @@ use trilby_bootstrap::{Latch, Process, net::listen_async};
 use trilby_go_syntax::truthy;
 use trilby_grpc::{ServeConfig, serve};
 use trilby_identity::{
-    ClientAuth, Identity, KeyType, LearntAnchors, Publisher, Rotation, Schedule, SpiffeId,
-    SystemClock, TrustBundle, TrustDomain,
+    ClientAuth, KeyType, LearntAnchors, Publisher, Rotation, Schedule, SpiffeId, SystemClock,
+    TrustBundle, TrustDomain,
 };
 use trilby_proto::sentry::v1::ca_server::CaServer;
 
@@ -47,8 +47,6 @@ pub struct Bound {
     listener: TcpListener,
     authority: Arc<Authority>,
     api: CertificateApi,
-    publisher: Publisher,
-    identity: Identity,
     issuer_latch: Latch,
     process: Process,
 }
@@ -98,6 +96,45 @@ pub async fn build(
     environment: &Environment,
     process: &Process,
 ) -> anyhow::Result<Bound> {
+    check(&args, environment)?;
+    let issuer_latch = process.readiness().latch("issuer");
+    let namespace = environment.namespace(args.mode)?;
+    let trust_domain = TrustDomain::parse(&args.trust_domain).context("--trust-domain")?;
+    let sentry = SpiffeId::new(&trust_domain, namespace, "dapr-sentry").context("NAMESPACE")?;
+    let listener = listen_async(&args.listen_address, args.port)?;
+    let backing = match args.mode {
+        Mode::Standalone => standalone(&args)?,
+        Mode::Kubernetes => kubernetes(&args, (&sentry, &trust_domain), &issuer_latch).await?,
+    };
+    let dns_names = DnsNames {
+        namespace: namespace.to_owned(),
+        cluster_domain: backing
+            .cluster_domain
+            .unwrap_or_else(|| trust_domain.to_string()),
+    };
+    let authority = Arc::new(Authority {
+        store: backing.store,
+        sentry,
+        trust_domain,
+        validity: backing.settings.validity,
+        clock: Arc::new(SystemClock),
+        metrics: Metrics::register(process.metrics())?,
+        current: watch::Sender::new(None),
+    });
+    if args.mode == Mode::Standalone {
+        authority.refresh().await?;
+    }
+    Ok(Bound {
+        listener,
+        api: CertificateApi::new(Arc::clone(&authority), backing.validators, dns_names),
+        authority,
+        issuer_latch,
+        process: process.clone(),
+    })
+}
+
+/// Refuses what makes no sense, and warns about what has no effect.
+fn check(args: &Args, environment: &Environment) -> anyhow::Result<()> {
     ensure!(
         !args.jwt.issuer_without_jwt(),
         "jwt-issuer cannot be set when jwt-enabled is false"
@@ -105,47 +142,10 @@ pub async fn build(
     for flag in args.jwt.without_effect() {
         tracing::warn!(flag, "flag has no effect: issuing JWTs is not built yet");
     }
-    let issuer_latch = process.readiness().latch("issuer");
-    let namespace = environment.namespace(args.mode)?;
-    let trust_domain = TrustDomain::parse(&args.trust_domain).context("--trust-domain")?;
-    let sentry = SpiffeId::new(&trust_domain, namespace, "dapr-sentry").context("NAMESPACE")?;
-    if args.mode == Mode::Kubernetes {
-        refuse_root(environment)?;
+    match args.mode {
+        Mode::Standalone => Ok(()),
+        Mode::Kubernetes => refuse_root(environment),
     }
-    let listener = listen_async(&args.listen_address, args.port)?;
-    let backing = match args.mode {
-        Mode::Standalone => standalone(&args)?,
-        Mode::Kubernetes => kubernetes(&args, (&sentry, &trust_domain), &issuer_latch).await?,
-    };
-    let clock = Arc::new(SystemClock);
-    let authority = Arc::new(Authority {
-        store: backing.store,
-        sentry,
-        validity: backing.settings.validity,
-        clock: clock.clone(),
-        metrics: Metrics::register(process.metrics())?,
-        current: watch::Sender::new(None),
-        trust_domain: trust_domain.clone(),
-    });
-    if args.mode == Mode::Standalone {
-        authority.refresh().await?;
-    }
-    let dns_names = DnsNames {
-        namespace: namespace.to_owned(),
-        cluster_domain: backing
-            .cluster_domain
-            .unwrap_or_else(|| trust_domain.to_string()),
-    };
-    let (publisher, identity) = Publisher::new(TrustBundle::empty(), clock);
-    Ok(Bound {
-        listener,
-        api: CertificateApi::new(Arc::clone(&authority), backing.validators, dns_names),
-        authority,
-        publisher,
-        identity,
-        issuer_latch,
-        process: process.clone(),
-    })
 }
 
 impl Bound {
@@ -164,48 +164,46 @@ impl Bound {
             listener,
             authority,
             api,
-            publisher,
-            identity,
             issuer_latch,
             process,
         } = self;
-        let rotation = Rotation {
-            signer: OwnSigner(Arc::clone(&authority)),
-            observer: Arc::new(OwnObserver {
-                latch: process.readiness().latch("security-provider"),
-                metrics: authority.metrics.clone(),
-            }),
-            key_type: KeyType::Ed25519,
-            learnt_anchors: LearntAnchors::Adopt,
-            schedule: Schedule::default(),
-        };
+        let clock = Arc::clone(&authority.clock);
+        let (publisher, identity) = Publisher::new(TrustBundle::empty(), clock);
+        let own_latch = process.readiness().latch("security-provider");
+        let rotation = own_certificate(Arc::clone(&authority), own_latch);
+        let own = publisher.clone();
         let service = CaServer::new(api).max_decoding_message_size(MAX_REQUEST);
         let routes = Routes::new(service).prepare();
         let tls = identity.server_tls(ClientAuth::None);
         let cancel = process.shutdown();
-        let own = publisher.clone();
-        process.spawn(
-            "issuer",
-            until(cancel.clone(), async move {
-                authority.keep(publisher, issuer_latch).await;
-            }),
-        );
-        process.spawn(
-            "own certificate",
-            until(cancel.clone(), async move {
-                rotation.run(own).await;
-            }),
-        );
+        let issuer = async move {
+            authority.keep(publisher, issuer_latch).await;
+        };
+        let renewal = async move {
+            rotation.run(own).await;
+        };
+        process.spawn("issuer", until(cancel.clone(), issuer));
+        process.spawn("own certificate", until(cancel.clone(), renewal));
         process.spawn("grpc", async move {
-            serve(
-                listener,
-                Some(tls),
-                routes,
-                (ServeConfig::new("sentry"), cancel),
-            )
-            .await;
+            let options = (ServeConfig::new("sentry"), cancel);
+            serve(listener, Some(tls), routes, options).await;
             Ok(())
         });
+    }
+}
+
+/// Keeps sentry's own certificate current.
+fn own_certificate(authority: Arc<Authority>, latch: Latch) -> Rotation<OwnSigner> {
+    Rotation {
+        observer: Arc::new(OwnObserver {
+            latch,
+            metrics: authority.metrics.clone(),
+        }),
+        signer: OwnSigner(authority),
+        key_type: KeyType::Ed25519,
+        // The authority publishes them, in step with the issuer.
+        learnt_anchors: LearntAnchors::Ignore,
+        schedule: Schedule::default(),
     }
 }
 
@@ -221,6 +219,11 @@ async fn until(
 fn standalone(args: &Args) -> anyhow::Result<Backing> {
     let path = |name: &Path| args.issuer_credentials.join(name);
     let settings = settings::from_file(&args.config)?;
+    if !settings.more_validators {
+        tracing::info!(
+            "callers are believed without a token: let only this machine reach the port"
+        );
+    }
     Ok(Backing {
         store: Store::Disk(DiskStore {
             ca: path(&args.issuer_ca_filename),

@@ -28,7 +28,7 @@ use crate::{
 
 /// How often the store is looked at: a rotation by hand takes effect within this time, and a
 /// damaged ConfigMap is repaired.
-const POLL: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_secs(5);
 
 /// From when on the end of the issuer is worth a daily warning.
 const EXPIRY_NOTICE: Duration = Duration::from_hours(30 * 24);
@@ -189,7 +189,7 @@ impl CertificateSigner for OwnSigner {
             .map_err(|error| failed(error.to_string()))?;
         Ok(Issued {
             chain_pem: signed.chain_pem.into_bytes(),
-            anchors_pem: Some(issuer.anchors().pem().into()),
+            anchors_pem: None,
         })
     }
 }

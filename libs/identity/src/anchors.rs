@@ -29,6 +29,8 @@ pub enum Anchors {
 pub struct AnchorsFile {
     path: PathBuf,
     last: Option<Vec<u8>>,
+    /// What was logged last.
+    complaint: String,
 }
 
 /// What one look at the file found.
@@ -42,9 +44,9 @@ enum Look {
 
 #[derive(Debug, thiserror::Error)]
 enum UnusableFile {
-    #[error(transparent)]
+    #[error("cannot be read: {0}")]
     Read(#[from] io::Error),
-    #[error(transparent)]
+    #[error("is unusable, the anchors in force stay: {0}")]
     Content(#[from] BundleError),
 }
 
@@ -55,6 +57,7 @@ impl AnchorsFile {
         Self {
             path: path.into(),
             last: None,
+            complaint: String::new(),
         }
     }
 
@@ -70,28 +73,30 @@ impl AnchorsFile {
     /// # Cancel safety
     /// May be dropped at any await.
     pub async fn follow(mut self, publisher: Publisher) {
-        let path = self.path.display().to_string();
-        let mut told_absent = false;
         loop {
             match self.look() {
-                Look::Absent if !told_absent => {
-                    told_absent = true;
-                    tracing::info!("Trust anchors file '{path}' not found, waiting...");
-                }
-                Look::Absent | Look::Unchanged => {}
+                Look::Absent => self.complain("not found, waiting..."),
+                Look::Unusable(error) => self.complain(&error.to_string()),
+                Look::Unchanged => {}
                 Look::Changed(bundle) => {
-                    told_absent = false;
+                    self.complaint.clear();
                     let anchors = bundle.len();
                     if publisher.publish_bundle(bundle) {
-                        tracing::info!(path, anchors, "trust anchors loaded");
+                        tracing::info!(path = %self.path.display(), anchors, "trust anchors loaded");
                     }
-                }
-                Look::Unusable(error) => {
-                    tracing::error!(%error, path, "trust anchors file is unusable, the anchors in force stay");
                 }
             }
             let known = !publisher.bundle().borrow().is_empty();
             tokio::time::sleep(if known { PRESENT_POLL } else { ABSENT_POLL }).await;
+        }
+    }
+
+    /// Logs what is wrong, once for as long as it stays the same.
+    fn complain(&mut self, complaint: &str) {
+        if self.complaint != complaint {
+            complaint.clone_into(&mut self.complaint);
+            let path = self.path.display();
+            tracing::warn!("Trust anchors file '{path}' {complaint}");
         }
     }
 
