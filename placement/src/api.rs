@@ -105,3 +105,6 @@ impl StreamingService<Host> for ReportMethod {
         Box::pin(async move { session })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ async fn get(placement: &Placement, path: &str) -> String {
     Http::host().get(&url).await.expect("it answers").text()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn host_gets_the_table_in_three_phases() {
     let placement = placement().await;
     let mut host = Client::connect(&placement, "10.0.0.1:50002").await;
@@ -29,7 +29,7 @@ async fn host_gets_the_table_in_three_phases() {
     assert_eq!(table, ["A=10.0.0.1:50002", "B=10.0.0.1:50002"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn hosts_share_one_table_and_leave_it() {
     let placement = placement().await;
     let mut one = Client::connect(&placement, "10.0.0.1:50002").await;
@@ -44,7 +44,7 @@ async fn hosts_share_one_table_and_leave_it() {
     assert_eq!(one.round(3).await, ["A=10.0.0.1:50002"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn host_without_types_gets_the_table_without_a_round() {
     let placement = placement().await;
     let mut one = Client::connect(&placement, "10.0.0.1:50002").await;
@@ -55,7 +55,7 @@ async fn host_without_types_gets_the_table_without_a_round() {
     assert_eq!(two.round(1).await, ["A=10.0.0.1:50002"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn message_that_makes_no_sense_ends_the_stream() {
     let placement = placement().await;
     let mut host = Client::connect(&placement, "10.0.0.1:50002").await;
@@ -66,7 +66,7 @@ async fn message_that_makes_no_sense_ends_the_stream() {
     assert_eq!(status.message(), "host ID and namespace must be provided");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn foreign_internal_type_is_refused() {
     let placement = placement().await;
     let mut host = Client::connect(&placement, "10.0.0.1:50002").await;
@@ -79,7 +79,7 @@ async fn foreign_internal_type_is_refused() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn host_that_does_not_acknowledge_is_disconnected() {
     let mut placement = Placement::new().arg("--disseminate-timeout", "300ms");
     placement.start().await;
@@ -93,7 +93,7 @@ async fn host_that_does_not_acknowledge_is_disconnected() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn state_and_metrics_show_the_hosts() {
     let placement = placement().await;
     assert_eq!(get(&placement, "/placement/state").await, "{}");
@@ -117,7 +117,7 @@ async fn state_and_metrics_show_the_hosts() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn stopping_ends_streams_at_once() {
     let mut placement = placement().await;
     let mut host = Client::connect(&placement, "10.0.0.1:50002").await;
@@ -129,7 +129,7 @@ async fn stopping_ends_streams_at_once() {
     assert!(exit.success(), "{exit}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn several_replicas_are_refused_with_the_reason() {
     let mut placement = Placement::new().arg("--id", "a").arg(
         "--initial-cluster",
