@@ -6,6 +6,7 @@
 //! and in what health says is missing.
 
 mod actors;
+mod described;
 mod identity;
 mod resources;
 mod rules;
@@ -19,7 +20,7 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use trilby_bootstrap::Process;
 use trilby_bootstrap::net::hostname;
 use trilby_components::registry::Registry;
@@ -28,12 +29,12 @@ use trilby_resources::Resources;
 use trilby_sidecar_args::{AppProtocol, Mode};
 
 use crate::api::grpc::{Gate, GrpcApi, Services};
-use crate::api::http::{ApiLogging, Cors, HttpApi};
+use crate::api::http::{Cors, HttpApi};
 use crate::api::internal::InternalApi;
 use crate::blocks::Blocks;
 use crate::blocks::invoke::Invoker;
 use crate::blocks::invoke::headers::ForwardingHost;
-use crate::blocks::metadata::{AppConnection, AppHealthCheck, Metadata};
+use crate::blocks::metadata::Metadata;
 use crate::blocks::secrets::Secrets;
 use crate::blocks::state::State;
 use crate::channel::{AppChannel, ChannelConfig};
@@ -67,13 +68,29 @@ struct Listeners {
     internal: TcpListener,
 }
 
-/// The tokens that end the sidecar.
-#[derive(Debug, Clone)]
+/// What ends when: first the servers, then what they use.
+#[derive(Clone)]
 struct Ending {
     /// Servers stop; cancelled some time after the process was told to end, if so configured.
     serving: CancellationToken,
+    /// Components close; cancelled when the last holder of `in_use` is gone.
+    closing: CancellationToken,
+    /// Held by every server, and by the actors, until its last request is done.
+    in_use: Arc<DropGuard>,
     /// Everything stops at once.
     forced: CancellationToken,
+}
+
+impl Ending {
+    fn new() -> Self {
+        let closing = CancellationToken::new();
+        Self {
+            serving: CancellationToken::new(),
+            in_use: Arc::new(closing.clone().drop_guard()),
+            closing,
+            forced: CancellationToken::new(),
+        }
+    }
 }
 
 /// What a build of the sidecar brings along.
@@ -96,8 +113,15 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         &config.app_id,
     )
     .context("internal gRPC port")?;
+    let ending = Ending::new();
     let identity = identity::obtain(&config, process).await?;
-    let resources = resources::start(&config, identity.as_ref(), parts.registry, process).await?;
+    let resources = resources::start(
+        &config,
+        identity.as_ref(),
+        parts.registry,
+        (process, &ending),
+    )
+    .await?;
     let (app_health, healthy) = watch::channel(initially_healthy(&config));
     let app = config
         .app
@@ -114,10 +138,6 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         identity,
         resources,
         app,
-    };
-    let ending = Ending {
-        serving: CancellationToken::new(),
-        forced: CancellationToken::new(),
     };
     let blocks = wired.blocks(parts.resolver, &internal, &ending)?;
     let health = HealthView::new(process.readiness().clone(), blocks.actors.clone());
@@ -170,7 +190,7 @@ impl Bound {
         serve::spawn(&process, (&ending, &serving), (listeners, http, services));
         health.open_outbound();
         ending.spawn(&process, &config, app_health.subscribe());
-        startup::spawn(&process, config, blocks, app_health);
+        startup::spawn((&process, &ending), config, blocks, app_health);
     }
 }
 
@@ -285,7 +305,7 @@ impl Wiring<'_> {
             secrets: Secrets::new(self.resources.clone()),
             metadata: Metadata::new(
                 app_id,
-                connection(self.config),
+                described::connection(self.config),
                 self.resources.clone(),
                 actors.clone(),
             ),
@@ -304,7 +324,7 @@ impl Wiring<'_> {
         let access = rules::access_control(self.process, &self.resources, protocol(self.config))?;
         let token = ApiToken::new(&self.config.environment.api_token);
         let shutdown = ShutdownRequest::new(self.process.shutdown(), ending.forced.clone());
-        let api_logging = api_logging(self.config, &configuration);
+        let api_logging = described::api_logging(self.config, &configuration);
         let rules = rules::api_rules(&configuration);
         let max_body = self.config.servers.max_body;
         let gate = Gate {
@@ -353,59 +373,6 @@ fn protocol(config: &Config) -> crate::acl::Protocol {
     match config.app.as_ref().map(|app| app.protocol) {
         Some(AppProtocol::Grpc | AppProtocol::Grpcs) => crate::acl::Protocol::Grpc,
         _ => crate::acl::Protocol::Http,
-    }
-}
-
-fn api_logging(config: &Config, configuration: &trilby_crds::ConfigurationSpec) -> ApiLogging {
-    let spec = configuration
-        .logging
-        .as_ref()
-        .and_then(|logging| logging.api_logging.as_ref());
-    let asked = config
-        .servers
-        .api_logging
-        .or_else(|| spec?.enabled)
-        .unwrap_or(false);
-    if !asked {
-        return ApiLogging::Off;
-    }
-    ApiLogging::On {
-        obfuscate_urls: spec.and_then(|spec| spec.obfuscate_urls).unwrap_or(false),
-        omit_health_checks: spec
-            .and_then(|spec| spec.omit_health_checks)
-            .unwrap_or(false),
-    }
-}
-
-fn connection(config: &Config) -> AppConnection {
-    let Some(app) = &config.app else {
-        return AppConnection {
-            port: 0,
-            protocol: "http".to_owned(),
-            host: "127.0.0.1".to_owned(),
-            max_concurrency: 0,
-            health: None,
-        };
-    };
-    let is_http = !matches!(app.protocol, AppProtocol::Grpc | AppProtocol::Grpcs);
-    AppConnection {
-        port: app.port,
-        protocol: app.protocol.to_string(),
-        host: app.host.clone(),
-        max_concurrency: app
-            .max_concurrency
-            .and_then(|limit| i32::try_from(limit).ok())
-            .unwrap_or(0),
-        health: app.health.as_ref().map(|health| AppHealthCheck {
-            path: if is_http {
-                health.path.clone()
-            } else {
-                String::new()
-            },
-            interval: health.interval,
-            timeout: health.timeout,
-            threshold: i32::try_from(health.threshold).unwrap_or(i32::MAX),
-        }),
     }
 }
 

@@ -9,6 +9,8 @@ use trilby_sidecar::{backends, process, wait};
 use trilby_sidecar_args::SidecarArgs;
 
 fn main() -> ExitCode {
+    // Clients that take no provider of their own use this one. It is the first, so it is not refused.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let args: SidecarArgs = trilby_bootstrap::args::parse();
     if args.process.wait {
         return wait::main(args.api.dapr_http_port);

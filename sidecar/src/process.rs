@@ -12,7 +12,7 @@ const WORKERS: usize = 2;
 /// Added to the grace of the servers, so that what they wait for can be reported.
 const MARGIN: Duration = Duration::from_secs(1);
 /// The drain of a sidecar whose grace has no limit.
-const NO_LIMIT: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+pub(crate) const NO_LIMIT: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// Logs, metrics and the end of the process, from the flags. Health is served by the sidecar's own API.
 pub fn service_config(args: &SidecarArgs) -> ServiceConfig {

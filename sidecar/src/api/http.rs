@@ -5,6 +5,7 @@
 mod actors;
 mod cors;
 mod escape;
+mod group;
 mod health;
 mod invoke;
 mod metadata;

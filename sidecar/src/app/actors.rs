@@ -41,9 +41,10 @@ pub(super) fn start(
         surroundings,
     );
     let (running, channels) = (actors.clone(), channels(wiring)?);
-    let serving = ending.serving.clone();
+    let (serving, in_use) = (ending.serving.clone(), Arc::clone(&ending.in_use));
     wiring.process.spawn("actors", async move {
         running.run(channels, serving).await;
+        drop(in_use);
         Ok(())
     });
     Ok(ActorBlock::new(actors))

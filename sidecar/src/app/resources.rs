@@ -12,7 +12,7 @@ use trilby_identity::{Expect, Identity};
 use trilby_resources::{Environment, Resources, Source};
 use trilby_sidecar_args::Mode;
 
-use super::{identity, in_kubernetes};
+use super::{Ending, identity, in_kubernetes};
 use crate::config::Config;
 use crate::host;
 use crate::resolver::{NameResolver, ResolverConfig};
@@ -28,7 +28,7 @@ pub(super) async fn start(
     config: &Config,
     identity: Option<&Identity>,
     registry: Registry,
-    process: &Process,
+    (process, ending): (&Process, &Ending),
 ) -> anyhow::Result<Resources> {
     let settings = trilby_resources::Config {
         app_id: config.app_id.clone(),
@@ -44,7 +44,7 @@ pub(super) async fn start(
         environment: environment(config),
     };
     let loaded = process.readiness().latch("components");
-    let (resources, following) = Resources::start(settings, process.shutdown()).await?;
+    let (resources, following) = Resources::start(settings, ending.closing.clone()).await?;
     loaded.ready();
     process.spawn("resources", async move {
         following.await;

@@ -21,8 +21,6 @@ use crate::config::Config;
 
 /// How long a forced end waits, so that the answer to its request gets out.
 const FORCED_PAUSE: Duration = Duration::from_millis(100);
-/// The grace of a sidecar that is given no limit.
-const NO_LIMIT: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 /// A client that is silent for this long is asked whether it is still there, as upstream's servers ask.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long it may take to answer.
@@ -38,7 +36,7 @@ pub(super) struct Serving {
 
 /// How long a sidecar's open requests may take at the end.
 pub(super) fn grace(config: &Config) -> Duration {
-    config.ending.grace.unwrap_or(NO_LIMIT)
+    config.ending.grace.unwrap_or(crate::process::NO_LIMIT)
 }
 
 /// Starts every server.
@@ -108,8 +106,10 @@ impl Server<'_> {
             service,
             (config, self.ending.serving.clone()),
         );
+        let in_use = Arc::clone(&self.ending.in_use);
         self.process.spawn(self.name, async move {
             served.await;
+            drop(in_use);
             Ok(())
         });
     }
@@ -124,7 +124,7 @@ impl Ending {
         config: &Config,
         mut healthy: watch::Receiver<bool>,
     ) {
-        let Self { serving, forced } = self.clone();
+        let (serving, forced) = (self.serving.clone(), self.forced.clone());
         let (shutdown, block) = (process.shutdown(), config.ending.block);
         process.spawn("ending", async move {
             tokio::select! {
@@ -142,7 +142,7 @@ impl Ending {
                 );
                 tokio::select! {
                     () = tokio::time::sleep(block) => {}
-                    _ = healthy.wait_for(|healthy| !healthy) => {}
+                    Ok(_) = healthy.wait_for(|healthy| !healthy) => {}
                     () = forced.cancelled() => {}
                 }
             }

@@ -11,6 +11,7 @@ use trilby_bootstrap::{Latch, Process};
 use trilby_proto::common::v1::http_extension::Verb;
 use trilby_sidecar_args::AppProtocol;
 
+use super::Ending;
 use crate::app_health::{wait_until_listening, watch_health};
 use crate::blocks::Blocks;
 use crate::blocks::invoke::headers::{APP_ID, Origin};
@@ -24,13 +25,13 @@ const CONFIG_PATH: &str = "dapr/config";
 
 /// Follows the application from its start to the sidecar's end.
 pub(super) fn spawn(
-    process: &Process,
+    (process, ending): (&Process, &Ending),
     config: Config,
     blocks: Arc<Blocks>,
     health: watch::Sender<bool>,
 ) {
     let ready = process.readiness().latch("runtime");
-    let shutdown = process.shutdown();
+    let serving = ending.serving.clone();
     process.spawn("application", async move {
         let startup = Startup {
             config,
@@ -38,7 +39,7 @@ pub(super) fn spawn(
             started: Instant::now(),
         };
         tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
+            () = serving.cancelled() => Ok(()),
             result = startup.run(&ready, health) => result,
         }
     });

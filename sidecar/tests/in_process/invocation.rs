@@ -153,6 +153,30 @@ async fn body_over_the_limit_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn body_of_unknown_length_is_limited_as_well() {
+    let directory = Directory::default();
+    let settings = Settings::new("a")
+        .app(app::start().await)
+        .flags(&["--max-body-size=1Ki"]);
+    let a = Sidecar::start(settings, &directory).await;
+    let pieces = (0..10).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b'x'; 512])));
+    let body = Body::from_stream(tokio_stream::iter(pieces));
+    let client: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+            .build_http();
+    let request = Request::post(a.url("/v1.0/invoke/a/method/x"))
+        .body(body)
+        .unwrap();
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(
+        String::from_utf8_lossy(&body).contains("length limit exceeded"),
+        "{body:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_invoked_says_why() {
     let directory = Directory::default();
     let a = Sidecar::start(Settings::new("a"), &directory).await;

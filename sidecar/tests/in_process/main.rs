@@ -11,6 +11,7 @@ mod invocation_grpc;
 mod metadata;
 mod placement;
 mod resources;
+mod secrets;
 mod security;
 mod sentry;
 mod sidecar;

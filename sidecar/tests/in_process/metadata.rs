@@ -88,3 +88,24 @@ async fn shutdown_api_ends_the_process() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn blocked_shutdown_keeps_serving_for_a_while() {
+    let settings = Settings::new("a")
+        .app(app::start().await)
+        .flags(&["--dapr-block-shutdown-duration=1s"]);
+    let a = Sidecar::start(settings, &Directory::default()).await;
+    a.process.shutdown().cancel();
+    assert_eq!(
+        a.get("/v1.0/invoke/a/method/x").await.status,
+        StatusCode::OK
+    );
+    let ended = a.process.stop(std::time::Duration::from_secs(10));
+    ended.await.unwrap();
+    assert!(
+        Client::host()
+            .get(&a.url("/v1.0/healthz/outbound"))
+            .await
+            .is_err()
+    );
+}

@@ -236,3 +236,16 @@ async fn refused_apis_are_as_if_they_were_not_there() {
     assert_eq!(response.json()["errorCode"], "ERR_DIRECT_INVOKE");
     assert_eq!(a.get("/v1.0/healthz").await.status, StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn sentry_that_comes_late_is_waited_for() {
+    let (sentry, directory) = (Sentry::away().await, Directory::default());
+    let (a, ()) = tokio::join!(
+        Sidecar::start(Settings::new("a").sentry(&sentry), &directory),
+        async {
+            tokio::task::yield_now().await;
+            sentry.come().await;
+        }
+    );
+    assert_eq!(a.get("/v1.0/healthz").await.status, StatusCode::NO_CONTENT);
+}

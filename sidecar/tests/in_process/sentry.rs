@@ -24,6 +24,8 @@ pub(crate) const NAMESPACE: &str = "dapr-system";
 pub(crate) struct Sentry {
     authority: Arc<Authority>,
     address: SocketAddr,
+    _port: trilby_testkit::ports::Port,
+    identity: trilby_identity::Identity,
     _serving: Publisher,
 }
 
@@ -34,6 +36,13 @@ struct Signer(Arc<Authority>);
 
 impl Sentry {
     pub(crate) async fn start() -> Self {
+        let sentry = Self::away().await;
+        sentry.come().await;
+        sentry
+    }
+
+    /// One whose address and anchors are known, and that does not answer yet.
+    pub(crate) async fn away() -> Self {
         let authority = Arc::new(Authority::new());
         let (publisher, identity) =
             trilby_identity::channel(TrustBundle::from_pem(authority.pem().as_bytes()).unwrap());
@@ -42,18 +51,25 @@ impl Sentry {
                 "spiffe://{TRUST_DOMAIN}/ns/{NAMESPACE}/dapr-sentry"
             )))
             .unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let routes =
-            tonic::service::Routes::new(CaServer::new(Signer(Arc::clone(&authority)))).prepare();
-        let tls = identity.server_tls(ClientAuth::None);
-        let options = (ServeConfig::new("sentry"), CancellationToken::new());
-        tokio::spawn(trilby_grpc::serve(listener, Some(tls), routes, options));
+        // Taken and given back: nobody else gets a port below the ephemeral range by chance.
+        let port = trilby_testkit::ports::Port::free();
         Self {
+            address: port.address(),
+            _port: port,
             authority,
-            address,
+            identity,
             _serving: publisher,
         }
+    }
+
+    /// Starts to answer.
+    pub(crate) async fn come(&self) {
+        let listener = tokio::net::TcpListener::bind(self.address).await.unwrap();
+        let signer = Signer(Arc::clone(&self.authority));
+        let routes = tonic::service::Routes::new(CaServer::new(signer)).prepare();
+        let tls = self.identity.server_tls(ClientAuth::None);
+        let options = (ServeConfig::new("sentry"), CancellationToken::new());
+        tokio::spawn(trilby_grpc::serve(listener, Some(tls), routes, options));
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

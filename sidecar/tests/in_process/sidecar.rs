@@ -59,6 +59,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) resources: Option<&'a Path>,
     pub(crate) flags: Vec<String>,
     pub(crate) environment: Environment,
+    pub(crate) registry: Registry,
 }
 
 impl<'a> Settings<'a> {
@@ -74,6 +75,7 @@ impl<'a> Settings<'a> {
             resources: None,
             flags: Vec::new(),
             environment,
+            registry: Registry::in_memory(),
         }
     }
 
@@ -103,7 +105,12 @@ impl<'a> Settings<'a> {
         self
     }
 
-    fn config(mut self) -> Config {
+    pub(crate) fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    fn config(mut self) -> (Config, Registry) {
         let flags = "--dapr-http-port=0 --dapr-grpc-port=0 --dapr-listen-addresses=127.0.0.1 \
                      --dapr-internal-grpc-listen-address=127.0.0.1 --dapr-graceful-shutdown-seconds=1";
         let mut args: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
@@ -127,7 +134,7 @@ impl<'a> Settings<'a> {
         args.extend(self.flags);
         let args: SidecarArgs =
             parse_from(std::iter::once("daprd".to_owned()).chain(args)).unwrap();
-        Config::new(&args, self.environment).unwrap()
+        (Config::new(&args, self.environment).unwrap(), self.registry)
     }
 }
 
@@ -158,11 +165,11 @@ impl Sidecar {
 
     /// Starts one that need not become ready.
     pub(crate) async fn launch(settings: Settings<'_>, directory: &Directory) -> Self {
-        let config = settings.config();
+        let (config, registry) = settings.config();
         let key = (config.app_id.clone(), config.environment.namespace.clone());
         let process = Process::for_test();
         let parts = Parts {
-            registry: Registry::in_memory(),
+            registry,
             resolver: Some(Arc::new(directory.clone())),
         };
         let building =

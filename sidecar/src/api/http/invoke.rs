@@ -4,6 +4,7 @@ use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::Body as _;
+use http_body_util::Limited;
 use tonic::Code;
 
 use super::HttpApi;
@@ -78,7 +79,7 @@ async fn take(body: Body, headers: &HeaderMap, limit: usize) -> Result<Payload, 
     if headers.contains_key(CONTENT_LENGTH) {
         return Ok(Payload::Bytes(collect(body, limit).await?));
     }
-    Ok(Payload::Stream(body))
+    Ok(Payload::Stream(Body::new(Limited::new(body, limit))))
 }
 
 /// The length travels with the body, the host is that of this sidecar.

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::escape::QueryString;
+use super::group::Group;
 use super::respond::{HttpResponse, empty, failed, text};
-use super::route::{Group, Route};
+use super::route::Route;
 use super::{ApiLogging, HttpApi, actors, health, invoke, metadata, secrets, state};
 use crate::blocks::invoke::headers::API_TOKEN;
 use crate::error::ApiError;
