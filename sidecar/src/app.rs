@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use trilby_bootstrap::Process;
 use trilby_bootstrap::net::hostname;
@@ -58,6 +59,7 @@ pub struct Bound {
     health: HealthView,
     app_health: watch::Sender<bool>,
     ending: Ending,
+    began: Instant,
 }
 
 /// The open sockets.
@@ -106,6 +108,7 @@ pub struct Parts {
 /// # Errors
 /// A port is taken, or the Configuration asks for something that cannot be enforced.
 pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::Result<Bound> {
+    let began = Instant::now();
     let servers = &config.servers;
     let internal = listen::listen_internal(
         &servers.internal_address,
@@ -154,6 +157,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         health,
         app_health,
         ending,
+        began,
     })
 }
 
@@ -185,12 +189,13 @@ impl Bound {
             health,
             app_health,
             ending,
+            began,
         } = self;
         let blocks = Arc::clone(&http.blocks);
         serve::spawn(&process, (&ending, &serving), (listeners, http, services));
         health.open_outbound();
         ending.spawn(&process, &config, app_health.subscribe());
-        startup::spawn((&process, &ending), config, blocks, app_health);
+        startup::spawn((&process, &ending), (config, began), blocks, app_health);
     }
 }
 

@@ -14,7 +14,7 @@ use tower::Service;
 use trilby_bootstrap::Process;
 use trilby_grpc::{Protocols, ServeConfig};
 
-use super::{Ending, Listeners};
+use super::{Ending, Listeners, address_of};
 use crate::api::grpc::Services;
 use crate::api::http::{HttpApi, HttpService, PublicService};
 use crate::config::Config;
@@ -57,16 +57,16 @@ pub(super) fn spawn(
         server("public-http", Protocols::Http1AndHttp2).spawn(listener, None, service);
     }
     for listener in listeners.http {
-        tracing::info!(address = ?listener.local_addr(), "HTTP API listening");
+        tracing::info!(address = %address_of(&listener), "HTTP API listening");
         let service = HttpService::new(Arc::clone(&http));
         server("http-api", Protocols::Http1AndHttp2).spawn(listener, None, service);
     }
     for listener in listeners.grpc {
-        tracing::info!(address = ?listener.local_addr(), "gRPC API listening");
+        tracing::info!(address = %address_of(&listener), "gRPC API listening");
         server("grpc-api", Protocols::Http2).spawn(listener, None, services.api.clone());
     }
     let mtls = serving.tls.is_some();
-    tracing::info!(address = ?listeners.internal.local_addr(), mtls, "internal gRPC listening");
+    tracing::info!(address = %address_of(&listeners.internal), mtls, "internal gRPC listening");
     server("grpc-internal", Protocols::Http2).spawn(
         listeners.internal,
         serving.tls.clone(),

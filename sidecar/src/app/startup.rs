@@ -26,7 +26,7 @@ const CONFIG_PATH: &str = "dapr/config";
 /// Follows the application from its start to the sidecar's end.
 pub(super) fn spawn(
     (process, ending): (&Process, &Ending),
-    config: Config,
+    (config, began): (Config, Instant),
     blocks: Arc<Blocks>,
     health: watch::Sender<bool>,
 ) {
@@ -36,7 +36,7 @@ pub(super) fn spawn(
         let startup = Startup {
             config,
             blocks,
-            started: Instant::now(),
+            began,
         };
         tokio::select! {
             () = serving.cancelled() => Ok(()),
@@ -48,7 +48,7 @@ pub(super) fn spawn(
 struct Startup {
     config: Config,
     blocks: Arc<Blocks>,
-    started: Instant,
+    began: Instant,
 }
 
 impl Startup {
@@ -155,7 +155,7 @@ impl Startup {
 
     fn finished(&self, ready: &Latch) {
         ready.ready();
-        let elapsed = self.started.elapsed().as_millis();
+        let elapsed = self.began.elapsed().as_millis();
         tracing::info!("dapr initialized. Status: Running. Init Elapsed {elapsed}ms");
     }
 }

@@ -7,7 +7,7 @@ use super::route::{ActorRoute, Route, StateRoute};
 pub(super) struct Group {
     /// `<version>/<name>`.
     pub name: &'static str,
-    /// The path, with names for its variable parts.
+    /// The path, with names for its variable parts; for an API that is not there yet, its name.
     pub template: &'static str,
 }
 
@@ -16,15 +16,15 @@ impl Route {
     pub(super) fn group(&self) -> Option<Group> {
         let (name, template) = match self {
             Self::Health | Self::HealthOutbound => return None,
-            Self::GetMetadata => ("v1/metadata", "v1.0/metadata"),
-            Self::SetMetadata { .. } => ("v1/metadata", "v1.0/metadata/{key}"),
-            Self::Shutdown => ("v1/shutdown", "v1.0/shutdown"),
+            Self::GetMetadata => ("v1/metadata", "/v1.0/metadata"),
+            Self::SetMetadata { .. } => ("v1/metadata", "/v1.0/metadata/{key}"),
+            Self::Shutdown => ("v1/shutdown", "/v1.0/shutdown"),
             Self::State(state) => return Some(state.group()),
-            Self::GetSecret { .. } => ("v1/secrets", "v1.0/secrets/{secretStoreName}/{key}"),
-            Self::BulkSecrets { .. } => ("v1/secrets", "v1.0/secrets/{secretStoreName}/bulk"),
+            Self::GetSecret { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/{key}"),
+            Self::BulkSecrets { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/bulk"),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),
             Self::Absent(feature) => (*feature, *feature),
-            Self::Invoke | Self::Refused => ("v1/invoke", "v1.0/invoke/*"),
+            Self::Invoke | Self::Refused => ("v1/invoke", "/v1.0/invoke/*"),
         };
         Some(Group { name, template })
     }
@@ -33,11 +33,11 @@ impl Route {
 impl StateRoute {
     fn group(&self) -> Group {
         let (name, template) = match self {
-            Self::Get { .. } | Self::Delete { .. } => ("v1/state", "v1.0/state/{storeName}/{key}"),
-            Self::Save { .. } => ("v1/state", "v1.0/state/{storeName}"),
-            Self::BulkGet { .. } => ("v1/state", "v1.0/state/{storeName}/bulk"),
-            Self::Transaction { .. } => ("v1/state", "v1.0/state/{storeName}/transaction"),
-            Self::Query { .. } => ("v1alpha1/state", "v1.0-alpha1/state/{storeName}/query"),
+            Self::Get { .. } | Self::Delete { .. } => ("v1/state", "/v1.0/state/{storeName}/{key}"),
+            Self::Save { .. } => ("v1/state", "/v1.0/state/{storeName}"),
+            Self::BulkGet { .. } => ("v1/state", "/v1.0/state/{storeName}/bulk"),
+            Self::Transaction { .. } => ("v1/state", "/v1.0/state/{storeName}/transaction"),
+            Self::Query { .. } => ("v1alpha1/state", "/v1.0-alpha1/state/{storeName}/query"),
         };
         Group { name, template }
     }
@@ -46,15 +46,15 @@ impl StateRoute {
 impl ActorRoute {
     fn template(&self) -> &'static str {
         match self {
-            Self::Invoke { .. } => "v1.0/actors/{actorType}/{actorId}/method/{method}",
-            Self::GetState { .. } => "v1.0/actors/{actorType}/{actorId}/state/{key}",
-            Self::Transaction => "v1.0/actors/{actorType}/{actorId}/state",
+            Self::Invoke { .. } => "/v1.0/actors/{actorType}/{actorId}/method/{method}",
+            Self::GetState { .. } => "/v1.0/actors/{actorType}/{actorId}/state/{key}",
+            Self::Transaction => "/v1.0/actors/{actorType}/{actorId}/state",
             Self::CreateTimer { .. } | Self::DeleteTimer { .. } => {
-                "v1.0/actors/{actorType}/{actorId}/timers/{name}"
+                "/v1.0/actors/{actorType}/{actorId}/timers/{name}"
             }
             Self::CreateReminder { .. }
             | Self::GetReminder { .. }
-            | Self::DeleteReminder { .. } => "v1.0/actors/{actorType}/{actorId}/reminders/{name}",
+            | Self::DeleteReminder { .. } => "/v1.0/actors/{actorType}/{actorId}/reminders/{name}",
         }
     }
 }

@@ -102,10 +102,16 @@ impl HttpApi {
             return route;
         }
         match route.group() {
-            Some(group) if !self.rules.allow_http(group.name, group.template) => match route {
-                Route::Invoke => Route::Refused,
-                _ => Route::Invoke,
-            },
+            Some(group)
+                if !self
+                    .rules
+                    .allow_http(group.name, group.template.trim_start_matches('/')) =>
+            {
+                match route {
+                    Route::Invoke => Route::Refused,
+                    _ => Route::Invoke,
+                }
+            }
             _ => route,
         }
     }
