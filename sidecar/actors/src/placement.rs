@@ -33,7 +33,10 @@ const OUTBOX: usize = 16;
 /// How long everything active may take to be deactivated when the sidecar stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Keeps the stream open until `shutdown`.
+/// Why the stream ends when the sidecar stops.
+const STOPPING: &str = "the sidecar stops";
+
+/// Keeps the stream open until `shutdown`, and then until nothing is active here any more.
 pub(crate) async fn run(
     runtime: Arc<Runtime>,
     channels: Vec<Channel>,
@@ -43,21 +46,13 @@ pub(crate) async fn run(
         client: Client::new(runtime.settings.disseminate_timeout),
         runtime: Arc::clone(&runtime),
         settling: None,
+        shutdown,
     };
     tokio::select! {
-        () = shutdown.cancelled() => {}
         () = connection.keep(channels) => {}
         () = runtime.host.deactivate_idle() => {}
     }
     runtime.closed.cancel();
-    runtime.connected.store(false, Relaxed);
-    let closing = async {
-        drain_all(&runtime).await;
-        runtime.host.deactivate_where(|_| true).await;
-    };
-    if tokio::time::timeout(CLOSE_WITHIN, closing).await.is_err() {
-        warn!("not every actor was deactivated within {CLOSE_WITHIN:?}");
-    }
 }
 
 struct Connection {
@@ -65,6 +60,7 @@ struct Connection {
     client: Client,
     /// The round whose consequences are being carried out.
     settling: Option<Settling>,
+    shutdown: CancellationToken,
 }
 
 type Settling = Pin<Box<dyn Future<Output = u64> + Send>>;
@@ -93,8 +89,13 @@ impl Connection {
         for channel in channels.iter().cycle() {
             let reason = self.attempt(channel.clone(), &mut backoff).await;
             self.lose().await;
+            if self.shutdown.is_cancelled() {
+                return;
+            }
             warn!(placement = %channel.target(), %reason, "no stream to placement");
-            tokio::time::sleep(backoff.pause()).await;
+            let pause = tokio::time::sleep(backoff.pause());
+            // If it is cut short, the next attempt ends before it begins.
+            self.shutdown.run_until_cancelled(pause).await;
         }
     }
 
@@ -111,10 +112,12 @@ impl Connection {
             return reason;
         }
         let within = self.runtime.settings.disseminate_timeout;
-        let orders = match tokio::time::timeout(within, open(channel, messages)).await {
-            Ok(Ok(orders)) => orders,
-            Ok(Err(status)) => return words(&status),
-            Err(_) => return format!("no answer within {within:?}"),
+        let opening = tokio::time::timeout(within, open(channel, messages));
+        let orders = match self.shutdown.run_until_cancelled(opening).await {
+            Some(Ok(Ok(orders))) => orders,
+            Some(Ok(Err(status))) => return words(&status),
+            Some(Err(_)) => return format!("no answer within {within:?}"),
+            None => return STOPPING.to_owned(),
         };
         info!("the stream to placement is open");
         self.runtime.connected.store(true, Relaxed);
@@ -136,6 +139,10 @@ impl Connection {
                 Ok(()) = stream.hosted.changed() => Wake::Hosting,
                 Ok(()) = stream.store.changed() => Wake::Hosting,
                 () = until(deadline) => Wake::Deadline,
+                () = self.shutdown.cancelled() => {
+                    self.leave().await;
+                    return STOPPING.to_owned();
+                }
             };
             let outcome = match self.event(wake) {
                 Ok(event) => self.step(event, &stream.outbox).await,
@@ -173,7 +180,8 @@ impl Connection {
                 }
                 Action::Publish(routing) => self.runtime.publish(routing),
                 Action::Settle { version, moved } => {
-                    self.settling = Some(settle(Arc::clone(&self.runtime), version, moved));
+                    let round = settle(Arc::clone(&self.runtime), version, moved);
+                    self.settling = Some(after(self.settling.take(), round));
                 }
                 Action::Ready => self.runtime.ready.store(true, Relaxed),
                 Action::HaltAll => halt_all(&self.runtime).await,
@@ -186,15 +194,31 @@ impl Connection {
         Ok(())
     }
 
+    /// Gives up everything while the stream is still open: placement hands the actors to others only
+    /// once it is closed.
+    async fn leave(&mut self) {
+        if tokio::time::timeout(CLOSE_WITHIN, self.lose())
+            .await
+            .is_err()
+        {
+            warn!("not every actor was deactivated within {CLOSE_WITHIN:?}");
+        }
+    }
+
     /// Without its stream this sidecar must assume that others take its actors over.
     async fn lose(&mut self) {
-        self.settling = None;
         self.runtime.connected.store(false, Relaxed);
         self.runtime.ready.store(false, Relaxed);
         for action in self.client.step(Event::Lost, now()) {
             match action {
                 Action::Publish(routing) => self.runtime.publish(routing),
-                Action::HaltAll => halt_all(&self.runtime).await,
+                Action::HaltAll => {
+                    // What an earlier round grants to calls under way is theirs.
+                    if let Some(settling) = self.settling.take() {
+                        settling.await;
+                    }
+                    halt_all(&self.runtime).await;
+                }
                 other => debug!(?other, "nothing can be sent without a stream"),
             }
         }
@@ -282,6 +306,17 @@ async fn drain(runtime: &Runtime, types: &[Arc<str>]) {
     futures_util::future::join_all(drains).await;
 }
 
+/// Rounds are settled one after the other: giving one up would cut short the calls that it lets end.
+fn after(earlier: Option<Settling>, round: Settling) -> Settling {
+    match earlier {
+        None => round,
+        Some(earlier) => Box::pin(async move {
+            earlier.await;
+            round.await
+        }),
+    }
+}
+
 async fn settled(settling: &mut Option<Settling>) -> u64 {
     match settling {
         Some(settling) => settling.await,
@@ -350,3 +385,6 @@ fn tables_of(tables: PlacementTables) -> Result<Tables, String> {
         entries: entries.collect(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,8 @@ impl AppCallback for App {
                 .lock()
                 .push(format!("{id}: {other} and {}", self.name));
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let takes = if request.method == "nap" { 1800 } else { 2 };
+        tokio::time::sleep(Duration::from_millis(takes)).await;
         self.world.executing.lock().remove(&id);
         let data = Bytes::from(self.name.clone());
         Ok(ActorResponse {
@@ -117,11 +118,18 @@ impl Sidecar {
             entities: types.iter().map(ToString::to_string).collect(),
             ..AppConfig::default()
         };
-        actors.set_hosted(Some(HostedActors::new(&config, DISSEMINATE).unwrap()));
+        actors.set_hosted(Some(
+            HostedActors::new(&config, DISSEMINATE).expect("the defaults are usable"),
+        ));
         world.runtimes.lock().insert(address, actors.clone());
 
-        let target = placement.grpc_address().to_string().parse().unwrap();
-        let channel = trilby_grpc::channel(target, None, ChannelConfig::default()).unwrap();
+        let target = placement
+            .grpc_address()
+            .to_string()
+            .parse()
+            .expect("an address");
+        let channel =
+            trilby_grpc::channel(target, None, ChannelConfig::default()).expect("an address");
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({
             let (actors, shutdown) = (actors.clone(), shutdown.clone());
@@ -137,7 +145,7 @@ impl Sidecar {
 
     async fn stop(self) {
         self.shutdown.cancel();
-        self.running.await.unwrap();
+        self.running.await.expect("it does not panic");
     }
 
     /// Calls every actor once and says who served each.
@@ -147,7 +155,10 @@ impl Sidecar {
             let request = ActorRequest::new(ActorKey::new("cat", id.to_string()), "purr");
             let answer = self.actors.invoke(request).await;
             let answer = answer.unwrap_or_else(|error| panic!("actor {id}: {error}"));
-            served.insert(id, String::from_utf8(answer.data.to_vec()).unwrap());
+            served.insert(
+                id,
+                String::from_utf8(answer.data.to_vec()).expect("a host's name"),
+            );
         }
         served
     }
@@ -256,4 +267,45 @@ async fn a_type_that_nobody_hosts_is_an_error_that_names_the_actor() {
         error.to_string(),
         "did not find address for actor 'unicorn||1'"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_stops_keeps_its_actors_until_their_calls_are_over() {
+    let (world, placement) = (Arc::new(World::default()), placement().await);
+    let leaving = Sidecar::start(&world, &placement, 1, &["cat"]);
+    let caller = Arc::new(Sidecar::start(&world, &placement, 9, &[]));
+    leaving.has_table().await;
+    caller.has_table().await;
+    caller.call_all().await;
+    let staying = Sidecar::start(&world, &placement, 2, &["cat"]);
+    staying.has_table().await;
+    let served = caller.call_all().await;
+    let (id, _) = served
+        .iter()
+        .find(|(_, host)| *host == "10.0.0.1:50002")
+        .expect("it has a share");
+
+    let call = |method: &'static str| {
+        let (caller, actor) = (Arc::clone(&caller), ActorKey::new("cat", id.to_string()));
+        tokio::spawn(async move { caller.actors.invoke(ActorRequest::new(actor, method)).await })
+    };
+    let nap = call("nap");
+    eventually("the nap has begun", async || {
+        let executing = world.executing.lock().contains_key(&id.to_string());
+        if executing { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    let stopping = tokio::spawn(leaving.stop());
+    eventually("the other host has the actor", async || {
+        let answer = call("purr").await.expect("no panic").expect("it succeeds");
+        if answer.data == "10.0.0.2:50002" {
+            Ok(())
+        } else {
+            Err("still the old one")
+        }
+    })
+    .await;
+    nap.await.expect("no panic").expect("it may end");
+    stopping.await.expect("it stops");
+    assert_eq!(*world.overlaps.lock(), [""; 0]);
 }

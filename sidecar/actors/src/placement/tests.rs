@@ -1,0 +1,115 @@
+use std::future::pending;
+
+use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
+
+use super::*;
+use crate::{
+    ActorKey, ActorRequest, ActorResponse, Actors, AppCallback, AppFailure, Peer, Peers, Settings,
+    StateTtl, Surroundings, TimerFire,
+};
+
+struct Silent;
+
+#[async_trait::async_trait]
+impl AppCallback for Silent {
+    async fn invoke(&self, _: ActorRequest) -> Result<ActorResponse, AppFailure> {
+        pending().await
+    }
+
+    async fn timer(&self, _: &ActorKey, _: TimerFire) -> Result<ActorResponse, AppFailure> {
+        pending().await
+    }
+
+    async fn deactivate(&self, _: &ActorKey) -> Result<(), AppFailure> {
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Peers for Silent {
+    async fn call_actor(
+        &self,
+        _: &Peer,
+        _: InternalInvokeRequest,
+    ) -> Result<InternalInvokeResponse, Status> {
+        pending().await
+    }
+}
+
+fn connection() -> Connection {
+    let settings = Settings {
+        app_id: "app".into(),
+        namespace: "default".into(),
+        host_address: "10.0.0.1:50002".into(),
+        disseminate_timeout: Duration::from_secs(30),
+        state_ttl: StateTtl::Refused,
+    };
+    let (_, store) = watch::channel(None);
+    let surroundings = Surroundings {
+        app: Arc::new(Silent),
+        peers: Arc::new(Silent),
+        store,
+    };
+    let actors = Actors::new(settings, surroundings);
+    Connection {
+        client: Client::new(Duration::from_secs(30)),
+        runtime: Arc::clone(actors.runtime().expect("it is enabled")),
+        settling: None,
+        shutdown: CancellationToken::new(),
+    }
+}
+
+fn update(version: u64, types: &[&str]) -> Event {
+    let host = HostRef {
+        address: "10.0.0.2:50002".into(),
+        app_id: "other".into(),
+        port: 0,
+    };
+    let entry = HostEntry {
+        key: "10.0.0.2:50002".into(),
+        host,
+    };
+    let entries = types
+        .iter()
+        .map(|name| ((*name).into(), vec![entry.clone()]))
+        .collect();
+    Event::Update {
+        version,
+        tables: Tables {
+            replication: 10,
+            entries,
+        },
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_follows_at_once_does_not_cut_short_what_the_first_lets_end() {
+    let (outbox, _messages) = mpsc::channel(OUTBOX);
+    let mut connection = connection();
+    let claim = connection.runtime.claims.claim("cat");
+    let call =
+        tokio::spawn(async move { claim.run(tokio::time::sleep(Duration::from_secs(1))).await });
+    connection
+        .step(update(1, &["cat"]), &outbox)
+        .await
+        .expect("the stream is open");
+    assert!(
+        tokio::time::timeout(
+            Duration::from_millis(100),
+            settled(&mut connection.settling)
+        )
+        .await
+        .is_err(),
+        "the call is under way"
+    );
+    connection
+        .step(update(2, &["cat", "dog"]), &outbox)
+        .await
+        .expect("the stream is open");
+    assert_eq!(settled(&mut connection.settling).await, 2);
+    assert_eq!(
+        call.await.expect("no panic"),
+        Some(()),
+        "it had time to end"
+    );
+}
