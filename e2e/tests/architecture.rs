@@ -84,7 +84,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "trilby-testkit",
         &["trilby-grpc", "trilby-identity", "trilby-proto"],
     ),
-    ("trilby-e2e", &["trilby-testkit"]),
+    (
+        "trilby-e2e",
+        &["trilby-identity", "trilby-proto", "trilby-testkit"],
+    ),
 ];
 
 const CONTROL_PLANE: &[&str] = &[

@@ -183,15 +183,7 @@ async fn a_locked_down_redis_answers() {
     cluster.wait_ready(&namespace, "pod/redis").await;
     cluster
         .eventually("redis answers", async |kube| {
-            let arguments = [
-                "exec",
-                "-n",
-                &namespace,
-                "redis",
-                "--",
-                "/redis-cli",
-                "PING",
-            ];
+            let arguments = ["exec", "-n", &namespace, "redis", "--", "redis-cli", "PING"];
             let printed = kube.try_kubectl(&arguments).await?;
             if printed == "PONG\n" {
                 Ok(())

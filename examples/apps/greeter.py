@@ -57,7 +57,9 @@ class Greeter(BaseHTTPRequestHandler):
     def do_POST(self):
         if self.path == "/hello":
             name = self.body().get("name", "stranger")
-            self.answer(200, {"greeting": f"Hello, {name}!", "served_by": ME})
+            # The sidecar says who calls: it has read that in the caller's certificate.
+            caller = self.headers.get("dapr-caller-app-id")
+            self.answer(200, {"greeting": f"Hello, {name}!", "called_by": caller, "served_by": ME})
         else:
             self.answer(404, {"error": f"no method at {self.path}"})
 

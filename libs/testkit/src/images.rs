@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-pub use self::stock::{coredns, pause, product, python, redis};
+pub use self::stock::{coredns, pause, product, python, redis, service};
 
 /// An image of one layer, under construction.
 #[derive(Clone, Debug)]
@@ -61,6 +61,13 @@ impl Image {
             environment: Vec::new(),
             user: "0".to_owned(),
         }
+    }
+
+    /// The same image by another name.
+    #[must_use]
+    pub fn renamed(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// Its name.

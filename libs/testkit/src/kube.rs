@@ -72,7 +72,15 @@ impl Kube {
     /// # Panics
     /// If it fails.
     pub async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> String {
-        or_panic(self.run("kubectl", arguments, input).await)
+        or_panic(self.try_kubectl_with_input(arguments, input).await)
+    }
+
+    /// Runs `kubectl` with this text as its standard input (`-f -`) and gives its standard output.
+    ///
+    /// # Errors
+    /// If it fails; the text has the command and its standard error.
+    pub async fn try_kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        self.run("kubectl", arguments, input).await
     }
 
     /// Applies manifests of YAML or JSON.

@@ -217,7 +217,8 @@ pub async fn install_crds(kube: &Kube) {
         "{CHART_CRDS} is no directory"
     );
     // On the server: two tests that install at once must not both create.
-    kube.kubectl(&["apply", "--server-side", "-f", CHART_CRDS]).await;
+    kube.kubectl(&["apply", "--server-side", "-f", CHART_CRDS])
+        .await;
     let wait = [
         "wait",
         "--for=condition=Established",

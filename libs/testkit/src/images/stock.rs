@@ -35,16 +35,16 @@ pub fn coredns() -> Result<Image> {
         .entrypoint(&["/coredns"]))
 }
 
-/// `e2e.local/redis:1`: Debian's Redis, `redis-server` and `redis-cli` at the root.
+/// `e2e.local/redis:1`: Debian's Redis, `redis-server` and `redis-cli` on the path.
 ///
 /// # Errors
 /// If it is not installed.
 pub fn redis() -> Result<Image> {
     Ok(Image::named("e2e.local/redis:1")
-        .program(programs::system("redis-server")?, "/redis-server")?
-        .program(programs::system("redis-cli")?, "/redis-cli")?
+        .program(programs::system("redis-server")?, "/usr/bin/redis-server")?
+        .program(programs::system("redis-cli")?, "/usr/bin/redis-cli")?
         .scratch("/tmp")
-        .entrypoint(&["/redis-server", "--save", "", "--dir", "/tmp"])
+        .entrypoint(&["/usr/bin/redis-server", "--save", "", "--dir", "/tmp"])
         .user(USER))
 }
 
@@ -109,9 +109,18 @@ fn extension_modules(mut image: Image, dir: &Path) -> Result<Image> {
 /// # Errors
 /// If it is not built.
 pub fn product(name: &str, image: &str) -> Result<Image> {
-    let at = format!("/{name}");
+    service(&programs::product(name)?, image)
+}
+
+/// As [`product`], with the program at this path.
+///
+/// # Errors
+/// If it is not there.
+pub fn service(program: &Path, image: &str) -> Result<Image> {
+    let name = program.file_name().context("a program has a name")?;
+    let at = format!("/{}", name.to_string_lossy());
     Ok(Image::named(image)
-        .program(programs::product(name)?, &at)?
+        .program(program, &at)?
         .file(CERTIFICATES, CERTIFICATES)?
         .text("/etc/passwd", PASSWD)
         .text("/etc/nsswitch.conf", NAME_SERVICES)
