@@ -9,6 +9,6 @@ e2e/packages.sh
 e2e/tools.sh >/dev/null
 make release
 # Fixtures (sentry, operator) come from the same build.
-export TRILBY_BIN_DIR=$PWD/target/release
+export TRILBY_BIN_DIR=${CARGO_TARGET_DIR:-$PWD/target}/release
 cargo bench --locked -p trilby-e2e --bench footprint -- "$TRILBY_BIN_DIR" "$@"
 cargo bench --locked -p trilby-e2e --bench invocation -- "$TRILBY_BIN_DIR/daprd" "${@/%//daprd}"
