@@ -102,7 +102,7 @@ charts: tools ## the Helm chart: lint, golden rendering
 .PHONY: docs
 docs: ## API documentation builds without a warning
 	$(call step,documentation)
-	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --document-private-items --quiet
+	@RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --workspace --no-deps --locked --document-private-items --quiet
 
 .PHONY: bench
 bench: ## figures of docs/performance.md
