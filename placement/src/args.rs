@@ -52,7 +52,7 @@ pub struct Args {
     /// File with the trust anchors
     #[arg(long, default_value = "/var/run/secrets/dapr.io/tls/ca.crt")]
     pub trust_anchors_file: String,
-    /// Address of sentry; by default dapr-sentry.<NAMESPACE>.svc:443
+    /// Address of sentry; by default `dapr-sentry.<NAMESPACE>.svc:443`
     #[arg(long)]
     pub sentry_address: Option<String>,
     /// Where this runs: kubernetes or standalone

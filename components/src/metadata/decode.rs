@@ -214,7 +214,7 @@ impl de::Error for Error {
         Self::Value(format!("expected {expected}"))
     }
 
-    /// As [`Self::invalid_value`].
+    /// As `Error::invalid_value`.
     fn unknown_variant(_variant: &str, expected: &'static [&'static str]) -> Self {
         Self::Value(format!("expected one of {}", expected.join(", ")))
     }

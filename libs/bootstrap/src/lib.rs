@@ -1,6 +1,6 @@
 //! One process: flags, logs, health, metrics, signals, supervised tasks, drain.
 //!
-//! A service's `main` reads its flags with [`args::parse`] and hands a build function to [`run`]. The build
+//! A service's `main` reads its flags with [`args::parse`] and hands a build function to [`run()`]. The build
 //! function gets a [`Process`]: it takes readiness latches from it, registers its metrics in it, and spawns its
 //! long-running tasks on it. The process is ready when the build function has returned and every latch is set;
 //! it stops when a signal arrives or a task ends, whichever is first.

@@ -3,7 +3,7 @@
 //! - [`server::serve`]: one accept loop for tonic and axum services; knows the peer of every request.
 //! - [`client::Channel`]: a connection that is made when needed and made again when lost, and that
 //!   says in words why it could not be made.
-//! - [`follow`]: keeps a server stream open for as long as the process lives.
+//! - [`follow()`]: keeps a server stream open for as long as the process lives.
 //! - [`Backoff`]: how long to wait between attempts.
 //!
 //! Deliberately absent: the messages of any service.
