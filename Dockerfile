@@ -4,6 +4,8 @@
 #
 #   docker build --target operator -t <registry>/operator:1.18.0 .
 #
+# The images have no entry point, as upstream's: injectors put the program's path first among a sidecar's arguments.
+#
 # Targets: operator, injector, sentry, placement, daprd. With docker buildx, podman or buildah, `--platform linux/arm64`
 # builds for that machine by cross-compiling; the default is the builder's own. All services are compiled once: what
 # follows the first build only packs a binary.
@@ -53,20 +55,20 @@ LABEL org.opencontainers.image.title="Trilby" \
 
 FROM base AS operator
 COPY --from=build /out/operator /operator
-ENTRYPOINT ["/operator"]
+CMD ["/operator"]
 
 FROM base AS injector
 COPY --from=build /out/injector /injector
-ENTRYPOINT ["/injector"]
+CMD ["/injector"]
 
 FROM base AS sentry
 COPY --from=build /out/sentry /sentry
-ENTRYPOINT ["/sentry"]
+CMD ["/sentry"]
 
 FROM base AS placement
 COPY --from=build /out/placement /placement
-ENTRYPOINT ["/placement"]
+CMD ["/placement"]
 
 FROM base AS daprd
 COPY --from=build /out/daprd /daprd
-ENTRYPOINT ["/daprd"]
+CMD ["/daprd"]

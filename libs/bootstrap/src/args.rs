@@ -12,7 +12,7 @@
 //! }
 //! ```
 
-use std::{ffi::OsString, io::Write};
+use std::{ffi::OsString, io::Write, path::Path};
 
 use clap::{Args, Parser};
 
@@ -113,12 +113,17 @@ fn log_level(text: &str) -> Result<String, String> {
     }
 }
 
-/// `-port 1` becomes `--port 1`. What follows `--` stays as it is, as does a negative number.
+/// `-port 1` becomes `--port 1`. What follows `--` stays as it is, as does a negative number. The program's own
+/// name as the first argument is dropped: that is what an image whose entrypoint is the program gets from a
+/// pod that gives the program as its first argument, as injectors do.
 fn normalise(args: impl IntoIterator<Item = impl Into<OsString>>) -> Vec<OsString> {
     let mut flags = true;
-    let mut normalised = Vec::new();
+    let mut normalised: Vec<OsString> = Vec::new();
     for (position, arg) in args.into_iter().enumerate() {
         let arg: OsString = arg.into();
+        if position == 1 && same_program(&normalised[0], &arg) {
+            continue;
+        }
         flags &= arg != "--";
         normalised.push(match arg.to_str() {
             Some(text) if position > 0 && flags && single_dashed(text) => format!("-{text}").into(),
@@ -126,6 +131,11 @@ fn normalise(args: impl IntoIterator<Item = impl Into<OsString>>) -> Vec<OsStrin
         });
     }
     normalised
+}
+
+fn same_program(own: &OsString, arg: &OsString) -> bool {
+    let path = Path::new(arg);
+    path.has_root() && path.file_name() == Path::new(own).file_name()
 }
 
 fn single_dashed(text: &str) -> bool {

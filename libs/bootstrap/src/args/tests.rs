@@ -98,3 +98,17 @@ fn version_and_build_are_told_before_anything_else_is_read() {
     assert!(build.contains("1.18.0") && build.contains("Trilby"));
     assert_eq!(about(&args(&["daprd", "--", "--version"])), None);
 }
+
+#[test]
+fn the_programs_own_name_may_come_twice() {
+    let told = |words: &[&str]| normalise(words.iter().copied());
+    assert_eq!(
+        told(&["/daprd", "/daprd", "-mode", "x"]),
+        told(&["/daprd", "--mode", "x"])
+    );
+    assert_eq!(
+        told(&["/daprd", "/other"]).len(),
+        2,
+        "any other word is for clap to refuse"
+    );
+}
