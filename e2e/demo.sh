@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 cluster=${CLUSTER:-own}
 registry=${REGISTRY:-}
-programs=$PWD/target/ci
+programs=$(realpath -m "${CARGO_TARGET_DIR:-target}")/ci
 export TRILBY_NODE_DIR=${TRILBY_NODE_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/trilby/demo}
 
 elapsed() { printf '%dm%02ds' $((SECONDS / 60)) $((SECONDS % 60)); }

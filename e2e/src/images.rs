@@ -44,16 +44,10 @@ fn program_dir() -> Result<PathBuf> {
         return Ok(named.into());
     }
     let own = std::env::current_exe().context("where this program is")?;
-    // target/<profile>/demo, or target/<profile>/deps/<test>
-    let target = own
-        .ancestors()
-        .skip(1)
-        .find(|dir| dir.join("CACHEDIR.TAG").is_file())
-        .with_context(|| {
-            format!(
-                "{} is not in a build directory: name that of the services in {PROGRAM_DIR}",
-                own.display()
-            )
-        })?;
+    // <target>/<profile>/demo, or <target>/<profile>/deps/<test>
+    let profile = own.ancestors().skip(1).find(|dir| !dir.ends_with("deps"));
+    let target = profile
+        .and_then(Path::parent)
+        .context("a program is in a directory")?;
     Ok(target.join("ci"))
 }

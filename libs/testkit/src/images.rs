@@ -32,6 +32,7 @@ pub struct Image {
     /// What is in it, by absolute path.
     entries: BTreeMap<PathBuf, Entry>,
     entrypoint: Vec<String>,
+    command: Vec<String>,
     environment: Vec<String>,
     user: String,
 }
@@ -58,6 +59,7 @@ impl Image {
             name: name.to_owned(),
             entries: BTreeMap::new(),
             entrypoint: Vec::new(),
+            command: Vec::new(),
             environment: Vec::new(),
             user: "0".to_owned(),
         }
@@ -146,10 +148,17 @@ impl Image {
         self.entry(at, Content::Directory, 0o1777)
     }
 
-    /// What it runs.
+    /// What it runs, and what a container's arguments are appended to.
     #[must_use]
     pub fn entrypoint(mut self, words: &[&str]) -> Self {
         self.entrypoint = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// What it runs unless a container has arguments: they replace it.
+    #[must_use]
+    pub fn command(mut self, words: &[&str]) -> Self {
+        self.command = words.iter().map(ToString::to_string).collect();
         self
     }
 

@@ -97,6 +97,7 @@ impl Image {
             "os": "linux",
             "config": {
                 "Entrypoint": self.entrypoint,
+                "Cmd": self.command,
                 "Env": self.environment,
                 "User": self.user,
                 "WorkingDir": "/",

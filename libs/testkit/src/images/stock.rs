@@ -104,7 +104,8 @@ fn extension_modules(mut image: Image, dir: &Path) -> Result<Image> {
     Ok(image)
 }
 
-/// One of our services, as upstream ships it: the program at `/<name>`, user 65532, nothing else to run.
+/// One of our services, as upstream ships it: the program at `/<name>`, user 65532, and no entry point, for injectors
+/// put the program's path first among a sidecar's arguments.
 ///
 /// # Errors
 /// If it is not built.
@@ -124,6 +125,6 @@ pub fn service(program: &Path, image: &str) -> Result<Image> {
         .file(CERTIFICATES, CERTIFICATES)?
         .text("/etc/passwd", PASSWD)
         .text("/etc/nsswitch.conf", NAME_SERVICES)
-        .entrypoint(&[&at])
+        .command(&[&at])
         .user("65532:65532"))
 }
