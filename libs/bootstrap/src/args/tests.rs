@@ -2,7 +2,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use super::{HealthArgs, LogArgs, MetricsArgs, about, parse_from};
+use super::{HealthArgs, LogArgs, MetricsArgs, about, normalise, parse_from};
 
 #[derive(Parser, Debug)]
 struct Flags {
