@@ -25,7 +25,7 @@ use trilby_proto::internals::v1::{
 use crate::acl::{AccessControl, Action, Attempt};
 use crate::blocks::Blocks;
 use crate::blocks::invoke::frames::{Incoming, Outgoing};
-use crate::blocks::invoke::headers::{CALLER_ID, Parties, stamp_identity, to_wire};
+use crate::blocks::invoke::headers::{CALLER_ID, Origin, Parties, stamp_identity, to_wire};
 use crate::blocks::invoke::{Answer, Call, CallError, from_wire_head};
 use crate::channel::AppChannel;
 use crate::path::normalize_method;
@@ -261,11 +261,20 @@ impl InternalApi {
         let received = from_wire_head(head)?;
         let mut call = received.call;
         let name = self.admit(&mut call, caller)?;
-        call.body = match received.length {
+        let body = match received.length {
             Some(0) if first.payload.is_none() => Payload::empty(),
             length => Payload::Stream(Body::new(
                 Incoming::new(first.payload, messages).with_length(length),
             )),
+        };
+        call.body = match call.origin {
+            Origin::Http => body,
+            // It was one message where it entered, and its length is not told. An application that gets it in chunks may
+            // not know how to read them.
+            Origin::Grpc => {
+                let whole = body.collect(self.limit()).await;
+                Payload::Bytes(whole.map_err(|error| Status::internal(error.to_string()))?)
+            }
         };
         Ok((call, name))
     }

@@ -93,6 +93,7 @@ async fn message_reaches_an_application_that_speaks_http() {
         (&"POST".into(), &"/orders".into(), &"q=1".into())
     );
     assert_eq!(seen["body"], "hello");
+    assert_eq!(seen["headers"]["content-length"][0], "5", "not in chunks");
     let status = dapr
         .invoke_service(call("web", "status/404"))
         .await
