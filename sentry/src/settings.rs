@@ -47,10 +47,10 @@ pub(crate) fn from_file(path: &str) -> anyhow::Result<Settings> {
     from_spec(configuration.spec).with_context(|| format!("Configuration file {path:?}"))
 }
 
-/// Reads the object; waits while the API server is away, telling `latch` why.
+/// Reads the object; waits while the API server is away or there is no such object, telling `latch` why.
 ///
 /// # Errors
-/// When there is no such Configuration, or its settings cannot work.
+/// Its settings cannot work.
 pub(crate) async fn from_cluster(
     client: &Client,
     (namespace, name): (&str, &str),
@@ -62,8 +62,9 @@ pub(crate) async fn from_cluster(
     loop {
         let reason = match tokio::time::timeout(API_TIMEOUT, api.get(name)).await {
             Ok(Ok(configuration)) => return from_spec(configuration.spec).with_context(what),
+            // `helm install` makes its Deployments before the objects of its CRDs.
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-                bail!("{} does not exist; the chart creates it", what())
+                "it does not exist; the chart creates it".to_owned()
             }
             Ok(Err(kube::Error::Api(status))) => status.message,
             Ok(Err(error)) => error.to_string(),

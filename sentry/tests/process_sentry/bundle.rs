@@ -15,6 +15,11 @@ const BUNDLE: &str = "dapr-trust-bundle";
 async fn namespace(api: &ApiServer) -> String {
     install_crds(api).await;
     let namespace = api.namespace("dapr-system").await;
+    configure(api, &namespace).await;
+    namespace
+}
+
+async fn configure(api: &ApiServer, namespace: &str) {
     let configuration = json!({
         "apiVersion": "dapr.io/v1alpha1", "kind": "Configuration",
         "metadata": {"name": "daprsystem", "namespace": namespace},
@@ -25,7 +30,6 @@ async fn namespace(api: &ApiServer) -> String {
         }},
     });
     api.apply(&configuration.to_string()).await;
-    namespace
 }
 
 async fn empty_objects(api: &ApiServer, namespace: &str) {
@@ -219,20 +223,20 @@ async fn a_new_authority_in_the_secret_takes_effect_and_a_broken_one_does_not() 
 }
 
 #[tokio::test]
-async fn a_missing_configuration_ends_the_process_with_its_name() {
+async fn a_missing_configuration_is_named_and_awaited() {
     let api = ApiServer::shared().await;
     install_crds(api).await;
     let namespace = api.namespace("dapr-system").await;
+    empty_objects(api, &namespace).await;
     let mut sentry = sentry(api, &namespace);
     sentry.launch();
-    let status = sentry.ended(Duration::from_secs(20)).await;
-    assert_eq!(status.code(), Some(1));
-    let text = format!("Configuration {namespace}/daprsystem does not exist");
-    assert!(
-        sentry.log().text().contains(&text),
-        "{}",
-        sentry.log().text()
-    );
+    let log = sentry.log();
+    log.wait_for(&format!("{namespace}/daprsystem")).await;
+    log.wait_for("it does not exist; the chart creates it")
+        .await;
+    assert!(!sentry.is_healthy().await);
+    configure(api, &namespace).await;
+    sentry.healthy().await;
 }
 
 fn openssl_authority(dir: &tempfile::TempDir) -> (String, String) {
