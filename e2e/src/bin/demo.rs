@@ -174,14 +174,7 @@ async fn current(target: &Target, clock: &Clock) -> Result<Scene> {
     let kube = current_kube()?;
     let version = kube.try_kubectl(&["version"]).await;
     version.context("the cluster of the current context does not answer")?;
-    let is_ours = made_by_demo(&kube).await;
-    let release = kube.try_helm(&["status", "dapr", "-n", SYSTEM]).await;
-    if release.is_ok() && !is_ours {
-        bail!(
-            "this cluster has a release dapr in {SYSTEM} that the demo did not make: it would be replaced. Uninstall \
-             it (helm uninstall dapr -n {SYSTEM}), or use another cluster"
-        );
-    }
+    refuse_if_in_use(&kube).await?;
     let images = images::all(&target.registry)?;
     registry::push(&images, &|what| clock.say(what)).await?;
     let (label, value) = MADE_BY.split_once('=').context("a label has a value")?;
@@ -191,6 +184,21 @@ async fn current(target: &Target, clock: &Clock) -> Result<Scene> {
     });
     kube.try_apply(&namespace.to_string()).await?;
     Ok(Scene::new(kube, GUEST_NAMESPACE, &target.registry))
+}
+
+/// A control plane that somebody relies on is not replaced, and their resources not deleted in the end.
+async fn refuse_if_in_use(kube: &Kube) -> Result<()> {
+    let mut arguments = vec!["get", "crd", "--ignore-not-found", "-o", "name"];
+    arguments.extend(CRDS);
+    let found = kube.try_kubectl(&arguments).await?;
+    if !found.trim().is_empty() && !made_by_demo(kube).await {
+        bail!(
+            "this cluster has Dapr's resource types, and the demo did not bring them: it would replace what serves \
+             them. Use another cluster; or, if nobody needs them, `helm uninstall` that Dapr and `kubectl delete crd {}`",
+            CRDS.join(" ")
+        );
+    }
+    Ok(())
 }
 
 async fn down(target: &Target) -> Result<()> {
@@ -237,14 +245,16 @@ async fn made_by_demo(kube: &Kube) -> bool {
 
 fn current_kube() -> Result<Kube> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let kubeconfig = match std::env::var_os("KUBECONFIG") {
-        Some(named) => named.into(),
-        None => home
-            .context("neither KUBECONFIG nor HOME is set")?
-            .join(".kube/config"),
-    };
-    let caches = std::env::temp_dir().join("trilby-demo-caches");
-    Ok(Kube::new(kubeconfig, caches, Network::Host))
+    let home = home.context("HOME is not set")?;
+    let kubeconfig = std::env::var_os("KUBECONFIG").map(PathBuf::from);
+    let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    Ok(Kube::new(
+        kubeconfig.unwrap_or_else(|| home.join(".kube/config")),
+        caches
+            .unwrap_or_else(|| home.join(".cache"))
+            .join("trilby/clients"),
+        Network::Host,
+    ))
 }
 
 fn node_dir(target: &Target) -> Result<NodeDir> {

@@ -40,18 +40,21 @@ fn the_index_leads_to_every_part() {
     let image = Image::named("e2e.local/x:1")
         .text("/etc/motd", "hello")
         .entrypoint(&["/x"])
+        .command(&["-v"])
         .env("A", "b")
-        .user("7");
+        .user("7")
+        .renamed("e2e.local/y:2");
     let entries = entries(&image);
     let index: Value = serde_json::from_slice(&entries["index.json"]).unwrap();
     let descriptor = &index["manifests"][0];
     assert_eq!(
         descriptor["annotations"]["io.containerd.image.name"],
-        "e2e.local/x:1"
+        "e2e.local/y:2"
     );
     let manifest: Value = serde_json::from_slice(blob(&entries, descriptor)).unwrap();
     let config: Value = serde_json::from_slice(blob(&entries, &manifest["config"])).unwrap();
     assert_eq!(config["config"]["Entrypoint"][0], "/x");
+    assert_eq!(config["config"]["Cmd"][0], "-v");
     assert_eq!(config["config"]["Env"][0], "A=b");
     assert_eq!(config["config"]["User"], "7");
     assert_eq!(
