@@ -41,11 +41,12 @@ check_arguments() {
 
 # What would otherwise be found out only after minutes of building.
 check_machine() {
-	command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust: https://rustup.rs"
 	[[ $(uname -s) == Linux ]] || die "this is $(uname -s), not Linux" "use a Linux machine"
+	[[ $cluster == current ]] || ((EUID == 0)) ||
+		die "a cluster of its own needs root, for namespaces, mounts and packages" \
+			"run it as root, or use a cluster that you have: make demo CLUSTER=current REGISTRY=..."
+	command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust: https://rustup.rs"
 	[[ $cluster == own ]] || return 0
-	((EUID == 0)) || die "a cluster of its own needs root, for namespaces, mounts and packages" \
-		"run it as root, or use a cluster that you have: make demo CLUSTER=current REGISTRY=..."
 	command -v go >/dev/null || die "the Go toolchain is missing; Kubernetes is built with it, once" \
 		"install Go 1.26 or later (https://go.dev/dl) and put 'go' on the PATH"
 	local controller
