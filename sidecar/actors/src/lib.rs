@@ -21,6 +21,8 @@ mod router;
 mod runtime;
 mod state;
 mod status;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod wire;
 

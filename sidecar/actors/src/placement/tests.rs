@@ -1,56 +1,8 @@
-use std::future::pending;
-
-use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
-
 use super::*;
-use crate::{
-    ActorKey, ActorRequest, ActorResponse, Actors, AppCallback, AppFailure, Peer, Peers, Settings,
-    StateTtl, Surroundings, TimerFire,
-};
-
-struct Silent;
-
-#[async_trait::async_trait]
-impl AppCallback for Silent {
-    async fn invoke(&self, _: ActorRequest) -> Result<ActorResponse, AppFailure> {
-        pending().await
-    }
-
-    async fn timer(&self, _: &ActorKey, _: TimerFire) -> Result<ActorResponse, AppFailure> {
-        pending().await
-    }
-
-    async fn deactivate(&self, _: &ActorKey) -> Result<(), AppFailure> {
-        Ok(())
-    }
-}
-
-#[async_trait::async_trait]
-impl Peers for Silent {
-    async fn call_actor(
-        &self,
-        _: &Peer,
-        _: InternalInvokeRequest,
-    ) -> Result<InternalInvokeResponse, Status> {
-        pending().await
-    }
-}
+use crate::testing::silent_actors;
 
 fn connection() -> Connection {
-    let settings = Settings {
-        app_id: "app".into(),
-        namespace: "default".into(),
-        host_address: "10.0.0.1:50002".into(),
-        disseminate_timeout: Duration::from_secs(30),
-        state_ttl: StateTtl::Refused,
-    };
-    let (_, store) = watch::channel(None);
-    let surroundings = Surroundings {
-        app: Arc::new(Silent),
-        peers: Arc::new(Silent),
-        store,
-    };
-    let actors = Actors::new(settings, surroundings);
+    let actors = silent_actors();
     Connection {
         client: Client::new(Duration::from_secs(30)),
         runtime: Arc::clone(actors.runtime().expect("it is enabled")),

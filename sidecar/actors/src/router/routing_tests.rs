@@ -1,60 +1,15 @@
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use trilby_placement_protocol::client::{Client, Event, HostEntry, Tables};
-use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
 
 use super::*;
-use crate::{
-    AppCallback, AppFailure, HostedActors, Peers, Settings, StateTtl, Surroundings, TimerFire,
-};
-
-/// Neither app nor peer ever answers.
-struct Silent;
-
-#[async_trait]
-impl AppCallback for Silent {
-    async fn invoke(&self, _: ActorRequest) -> Result<ActorResponse, AppFailure> {
-        pending().await
-    }
-
-    async fn timer(&self, _: &ActorKey, _: TimerFire) -> Result<ActorResponse, AppFailure> {
-        pending().await
-    }
-
-    async fn deactivate(&self, _: &ActorKey) -> Result<(), AppFailure> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Peers for Silent {
-    async fn call_actor(
-        &self,
-        _: &Peer,
-        _: InternalInvokeRequest,
-    ) -> Result<InternalInvokeResponse, tonic::Status> {
-        pending().await
-    }
-}
+use crate::HostedActors;
+use crate::testing::silent_actors;
 
 fn actors() -> Actors {
-    let settings = Settings {
-        app_id: "app".into(),
-        namespace: "default".into(),
-        host_address: "10.0.0.1:50002".into(),
-        disseminate_timeout: Duration::from_secs(30),
-        state_ttl: StateTtl::Refused,
-    };
-    let (_, store) = watch::channel(None);
-    let surroundings = Surroundings {
-        app: Arc::new(Silent),
-        peers: Arc::new(Silent),
-        store,
-    };
-    let actors = Actors::new(settings, surroundings);
+    let actors = silent_actors();
     actors.set_hosted(Some(HostedActors::default()));
     actors
 }
