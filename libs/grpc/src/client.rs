@@ -340,17 +340,24 @@ impl Shared {
         Ok(send)
     }
 
+    /// A server that resets one call chose a code for it. Whatever else ends a call took the
+    /// connection with it, which says nothing about the call: gRPC calls that unavailable.
     fn call_failed(&self, error: hyper::Error) -> Status {
         let text = format!("call to {} failed: {}", self.target, chain(&error));
-        if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
+        if !is_reset_by_server(&error) {
             return Status::unavailable(text);
         }
-        let status = Status::from_error(error.into());
-        match status.code() {
+        match Status::from_error(error.into()).code() {
             tonic::Code::Unknown => Status::unavailable(text),
             code => Status::new(code, text),
         }
     }
+}
+
+fn is_reset_by_server(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<h2::Error>())
+        .is_some_and(|cause| cause.is_reset() && cause.is_remote())
 }
 
 /// An error with its causes, which hyper's own text leaves out.

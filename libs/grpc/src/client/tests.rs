@@ -106,3 +106,23 @@ async fn callers_that_come_together_share_one_failed_attempt() {
     }
     assert_eq!(attempts, 1);
 }
+
+#[tokio::test]
+async fn a_server_that_speaks_no_http2_is_unavailable() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let (listener, target) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // A TLS alert, as a client in plain text gets it: no valid HTTP/2 frame.
+        stream
+            .write_all(&[21, 3, 3, 0, 2, 2, 10, 0, 0, 0, 0, 0])
+            .await
+            .unwrap();
+        stream
+    });
+    let mut channel = channel(target, None, ChannelConfig::default()).unwrap();
+    let status = echo(&mut channel, "").await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+    drop(server.await.unwrap());
+}
