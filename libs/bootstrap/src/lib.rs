@@ -10,6 +10,7 @@
 mod admin;
 pub mod args;
 pub mod log;
+mod memory;
 pub mod net;
 mod process;
 mod readiness;

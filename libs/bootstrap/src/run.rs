@@ -10,7 +10,7 @@ use crate::{
     admin::{Admin, Health},
     args::{HealthArgs, LogArgs, MetricsArgs},
     log::{self, LogHandle},
-    net,
+    memory, net,
     process::Process,
     version::{PRODUCT, VERSION},
 };
@@ -121,6 +121,8 @@ where
     let started = process.readiness().latch("startup");
     start_admin(&config, &process, log)?;
     let shutdown = process.shutdown();
+    let ready = process.readiness().clone();
+    tokio::spawn(memory::release_after_start(ready, shutdown.clone()));
     tokio::select! {
         built = build(process.clone()) => {
             built?;
