@@ -11,6 +11,7 @@
 
 pub mod in_memory;
 pub mod metadata;
+pub mod middleware;
 pub mod registry;
 pub mod secret;
 pub mod state;

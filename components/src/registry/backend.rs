@@ -5,6 +5,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 use super::Block;
 use crate::{
     metadata::{Metadata, MetadataError},
+    middleware::HttpMiddleware,
     secret::SecretStore,
     state::StateStore,
 };
@@ -44,6 +45,8 @@ pub enum Instance {
     State(Arc<dyn StateStore>),
     /// `secretstores.*`
     Secret(Arc<dyn SecretStore>),
+    /// `middleware.http.*`
+    Middleware(Arc<dyn HttpMiddleware>),
 }
 
 impl Instance {
@@ -53,6 +56,7 @@ impl Instance {
         match self {
             Self::State(store) => store.capabilities(),
             Self::Secret(store) => store.capabilities(),
+            Self::Middleware(_) => Vec::new(),
         }
     }
 
@@ -61,6 +65,7 @@ impl Instance {
         match self {
             Self::State(store) => store.close().await,
             Self::Secret(store) => store.close().await,
+            Self::Middleware(middleware) => middleware.close().await,
         }
     }
 }
@@ -70,6 +75,7 @@ impl fmt::Debug for Instance {
         f.write_str(match self {
             Self::State(_) => "State",
             Self::Secret(_) => "Secret",
+            Self::Middleware(_) => "Middleware",
         })
     }
 }
@@ -108,6 +114,18 @@ impl Backend {
         Self::new(Block::SecretStore, name, move |context, metadata| {
             let creation = create(context, metadata);
             Box::pin(async { creation.await.map(Instance::Secret) })
+        })
+    }
+
+    /// An HTTP middleware called `name`; `create` returns it ready.
+    pub fn middleware<F, Fut>(name: &'static str, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Arc<dyn HttpMiddleware>, InitError>> + Send + 'static,
+    {
+        Self::new(Block::Middleware, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::Middleware) })
         })
     }
 

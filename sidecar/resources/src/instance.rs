@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use trilby_components::{
     RequestMetadata,
     metadata::{Metadata, Schema},
+    middleware::{Body, HttpMiddleware, Next},
     registry::Instance,
     secret::{Secret, SecretError, SecretStore},
     state::{
@@ -92,11 +93,20 @@ pub struct SecretComponent {
     _in_use: DropGuard,
 }
 
+/// An HTTP middleware. It is closed after its last clone is gone.
+pub struct MiddlewareComponent {
+    /// The component's name.
+    pub name: String,
+    middleware: Arc<dyn HttpMiddleware>,
+    _in_use: DropGuard,
+}
+
 /// A component that serves.
 #[derive(Clone)]
 pub(crate) enum Running {
     State(Arc<StateComponent>),
     Secret(Arc<SecretComponent>),
+    Middleware(Arc<MiddlewareComponent>),
 }
 
 /// What is left of a component for closing it.
@@ -126,6 +136,11 @@ impl Running {
                 store: Arc::clone(store),
                 _in_use: in_use,
             })),
+            Instance::Middleware(middleware) => Self::Middleware(Arc::new(MiddlewareComponent {
+                name: name.to_owned(),
+                middleware: Arc::clone(middleware),
+                _in_use: in_use,
+            })),
         };
         let remains = Remains {
             name: name.to_owned(),
@@ -139,6 +154,7 @@ impl Running {
         match self {
             Self::State(component) => component.store.capabilities(),
             Self::Secret(component) => component.store.capabilities(),
+            Self::Middleware(_) => Vec::new(),
         }
     }
 }
@@ -148,6 +164,7 @@ impl fmt::Debug for Running {
         match self {
             Self::State(component) => component.fmt(f),
             Self::Secret(component) => component.fmt(f),
+            Self::Middleware(component) => component.fmt(f),
         }
     }
 }
@@ -241,5 +258,20 @@ impl SecretStore for SecretComponent {
 
     fn capabilities(&self) -> Vec<&'static str> {
         self.store.capabilities()
+    }
+}
+
+// === impl MiddlewareComponent ===
+
+impl fmt::Debug for MiddlewareComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MiddlewareComponent({})", self.name)
+    }
+}
+
+#[async_trait]
+impl HttpMiddleware for MiddlewareComponent {
+    async fn handle(&self, request: http::Request<Body>, next: Next<'_>) -> http::Response<Body> {
+        self.middleware.handle(request, next).await
     }
 }

@@ -30,6 +30,6 @@ mod updater;
 mod view;
 
 pub use config::{Config, Environment, Source};
-pub use instance::{SecretComponent, StateComponent};
+pub use instance::{MiddlewareComponent, SecretComponent, StateComponent};
 pub use resources::{LoadError, Resources};
 pub use view::{ComponentInfo, Lookup};

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trilby_components::{secret::SecretStore, state::StateStore};
+use trilby_components::{middleware::HttpMiddleware, secret::SecretStore, state::StateStore};
 use trilby_crds::ConfigurationSpec;
 
 use crate::{
@@ -48,6 +48,8 @@ pub struct Resources {
 /// What the runtime publishes.
 pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
+    /// Bumped after each change of `view`.
+    pub(crate) changes: watch::Sender<u64>,
     pub(crate) actor_state: watch::Sender<Option<Arc<dyn StateStore>>>,
     pub(crate) configuration: watch::Receiver<Arc<ConfigurationSpec>>,
 }
@@ -95,6 +97,26 @@ impl Resources {
     /// See [`Lookup`].
     pub fn secret_store(&self, name: &str) -> Result<Arc<dyn SecretStore>, Lookup> {
         self.shared.view.load().secret_store(name)
+    }
+
+    /// The HTTP middleware of exactly that name, type and version; no version is `v1`.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn middleware(
+        &self,
+        name: &str,
+        type_name: &str,
+        version: &str,
+    ) -> Result<Arc<dyn HttpMiddleware>, Lookup> {
+        let view = self.shared.view.load();
+        view.middleware(name, type_name, version)
+    }
+
+    /// A number that grows after each change of any component.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
     }
 
     /// All components in the order of their names, also those that do not serve.

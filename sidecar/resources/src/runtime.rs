@@ -90,6 +90,7 @@ impl Runtime {
             }),
             shared: Arc::new(Shared {
                 view: ArcSwap::from_pointee(View::default()),
+                changes: watch::Sender::new(0),
                 actor_state,
                 configuration: configuration.clone(),
             }),
@@ -220,6 +221,7 @@ impl Runtime {
 
     fn publish(&self) {
         self.shared.view.store(Arc::new(self.updater.view()));
+        self.shared.changes.send_modify(|changes| *changes += 1);
         let actor_store = self.updater.actor_store();
         self.shared.actor_state.send_if_modified(|current| {
             let same = match (&*current, &actor_store) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use trilby_components::{registry::Block, secret::SecretStore};
+use trilby_components::{middleware::HttpMiddleware, registry::Block, secret::SecretStore};
 
 use crate::{
     instance::{Running, StateComponent},
@@ -74,6 +74,28 @@ impl View {
         }
     }
 
+    /// The one of exactly that name, type and version; no version is `v1`.
+    pub(crate) fn middleware(
+        &self,
+        name: &str,
+        type_name: &str,
+        version: &str,
+    ) -> Result<Arc<dyn HttpMiddleware>, Lookup> {
+        let wanted = (type_name, version_or_first(version));
+        match self.components.get(name) {
+            Some((info, Some(Running::Middleware(component))))
+                if wanted
+                    == (
+                        info.component_type.as_str(),
+                        version_or_first(&info.version),
+                    ) =>
+            {
+                Ok(Arc::clone(component) as _)
+            }
+            other => Err(self.missing(Block::Middleware, other.map(|(info, _)| info))),
+        }
+    }
+
     fn missing(&self, block: Block, found: Option<&ComponentInfo>) -> Lookup {
         let is_of = |info: &ComponentInfo| block_of(&info.component_type) == Some(block);
         match found {
@@ -86,3 +108,11 @@ impl View {
         }
     }
 }
+
+/// Pipelines name components by version, and none is the first.
+fn version_or_first(version: &str) -> &str {
+    if version.is_empty() { "v1" } else { version }
+}
+
+#[cfg(test)]
+mod tests;
