@@ -4,16 +4,24 @@
 //! generator inlines everything; [`structural`] takes out the rest.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
-    CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceValidation,
-    JSONSchemaProps,
+    CustomResourceColumnDefinition, CustomResourceConversion, CustomResourceDefinition,
+    CustomResourceDefinitionNames, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion,
+    CustomResourceValidation, JSONSchemaProps, ServiceReference, WebhookClientConfig,
+    WebhookConversion,
 };
 use kube_core::{ObjectMeta, Resource};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::{Component, Configuration};
+use crate::object::{Object, Spec};
+use crate::{
+    Component, Configuration, HttpEndpointSpec, McpServerSpec, ResiliencySpec, SubscriptionSpec,
+    SubscriptionV1Spec, V2ALPHA1, WorkflowAccessPolicySpec,
+};
+
+/// The version of conversion requests that the API server sends. `v2alpha1`, which upstream lists beside it, is none.
+const REVIEW_V1: &str = "v1";
 
 /// One CRD and the name of its file in the chart's `crds/` folder, which the CLI relies on.
 #[derive(Clone, Debug)]
@@ -27,27 +35,97 @@ pub struct Manifest {
 /// Every CRD of this crate.
 pub fn manifests() -> Vec<Manifest> {
     vec![
-        Manifest {
-            file: "components.yaml",
-            definition: definition::<Component>(vec![
-                column("Type", ".spec.type", "What serves the building block"),
-                column("Version", ".spec.version", "Version of the component type"),
-                CustomResourceColumnDefinition {
-                    priority: Some(1), // only with `-o wide`
-                    ..column(
-                        "Scopes",
-                        ".scopes",
-                        "App ids that may use it; none means all",
-                    )
-                },
+        manifest(
+            "components.yaml",
+            definition::<Component>(component_columns()),
+        ),
+        manifest(
+            "configuration.yaml",
+            definition::<Configuration>(Vec::new()),
+        ),
+        manifest(
+            "httpendpoints.yaml",
+            object_definition::<HttpEndpointSpec>(vec![
+                column("URL", ".spec.baseUrl", "Where the endpoint is"),
                 age_column(),
             ]),
-        },
-        Manifest {
-            file: "configuration.yaml",
-            definition: definition::<Configuration>(Vec::new()),
-        },
+        ),
+        manifest(
+            "mcpservers.yaml",
+            object_definition::<McpServerSpec>(Vec::new()),
+        ),
+        manifest(
+            "resiliency.yaml",
+            object_definition::<ResiliencySpec>(Vec::new()),
+        ),
+        manifest("subscription.yaml", subscription()),
+        manifest(
+            "workflowaccesspolicy.yaml",
+            object_definition::<WorkflowAccessPolicySpec>(Vec::new()),
+        ),
     ]
+}
+
+fn manifest(file: &'static str, definition: CustomResourceDefinition) -> Manifest {
+    Manifest { file, definition }
+}
+
+fn component_columns() -> Vec<CustomResourceColumnDefinition> {
+    vec![
+        column("Type", ".spec.type", "What serves the building block"),
+        column("Version", ".spec.version", "Version of the component type"),
+        CustomResourceColumnDefinition {
+            priority: Some(1), // only with `-o wide`
+            ..column(
+                "Scopes",
+                ".scopes",
+                "App ids that may use it; none means all",
+            )
+        },
+        age_column(),
+    ]
+}
+
+/// Two versions, of which the newer one is stored; the operator converts.
+fn subscription() -> CustomResourceDefinition {
+    let columns = || {
+        vec![
+            column(
+                "Pubsub",
+                ".spec.pubsubname",
+                "Name of the pub/sub component",
+            ),
+            column("Topic", ".spec.topic", "Name of the topic"),
+            age_column(),
+        ]
+    };
+    let mut subscription = object_definition::<SubscriptionSpec>(columns());
+    let mut older = object_definition::<SubscriptionV1Spec>(columns())
+        .spec
+        .versions;
+    older.iter_mut().for_each(|version| version.storage = false);
+    subscription.spec.versions.splice(0..0, older);
+    subscription.spec.conversion = Some(conversion());
+    subscription
+}
+
+/// The operator's webhook. It writes its namespace and its certificate authority here when it starts.
+fn conversion() -> CustomResourceConversion {
+    CustomResourceConversion {
+        strategy: "Webhook".to_owned(),
+        webhook: Some(WebhookConversion {
+            client_config: Some(WebhookClientConfig {
+                service: Some(ServiceReference {
+                    namespace: "replaceme".to_owned(),
+                    name: "dapr-webhook".to_owned(),
+                    path: Some("/convert".to_owned()),
+                    port: None,
+                }),
+                ..WebhookClientConfig::default()
+            }),
+            conversion_review_versions: vec![REVIEW_V1.to_owned(), V2ALPHA1.to_owned()],
+        }),
+    }
 }
 
 /// Schema of an object's `metadata`, which the API server fills in by itself.
@@ -66,6 +144,26 @@ impl Manifest {
             "# Generated from the types in crds/ by `cargo run -p trilby-crds`. Do not edit.\n---\n{body}"
         )
     }
+}
+
+/// The CRD of a resource around the spec `S`.
+fn object_definition<S>(columns: Vec<CustomResourceColumnDefinition>) -> CustomResourceDefinition
+where
+    S: Spec + JsonSchema,
+{
+    let mut definition = definition::<Object<S>>(columns);
+    let schemas = definition
+        .spec
+        .versions
+        .iter_mut()
+        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    for schema in schemas {
+        schema.description = Some(S::DESCRIPTION.to_owned());
+        if let Some(properties) = schema.properties.as_mut().filter(|_| !S::HAS_AUTH) {
+            properties.remove("auth");
+        }
+    }
+    definition
 }
 
 /// The CRD of a namespaced resource with one version.

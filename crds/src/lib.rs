@@ -18,8 +18,14 @@
 mod component;
 mod configuration;
 mod definition;
+mod http_endpoint;
 mod lenient;
+mod mcp_server;
+mod object;
+mod resiliency;
+mod subscription;
 mod value;
+mod workflow_access_policy;
 
 pub use component::{Auth, Component, ComponentSpec};
 pub use configuration::access_control::{AccessControlSpec, AppOperationAction, AppPolicySpec};
@@ -37,13 +43,35 @@ pub use configuration::{
     FeatureSpec, LoggingSpec, NameResolutionSpec, SecretsScope, SecretsSpec, WasmSpec,
 };
 pub use definition::{Manifest, manifests};
+pub use http_endpoint::{ClientTlsSpec, HttpEndpoint, HttpEndpointSpec, TlsDocumentSpec};
+pub use mcp_server::{
+    McpAuthSpec, McpCatalogSpec, McpEndpointSpec, McpHookSpec, McpHttpSpec, McpMiddlewareSpec,
+    McpMutatingHookSpec, McpOauth2Spec, McpOwnerSpec, McpServer, McpServerSpec, McpSpiffeJwtSpec,
+    McpSpiffeSpec, McpStdioSpec, McpWorkflowSpec,
+};
+pub use object::{Object, Spec};
+pub use resiliency::{
+    ActorTargetSpec, AppTargetSpec, CircuitBreakerSpec, ComponentTargetSpec, PoliciesSpec,
+    PolicyNamesSpec, Resiliency, ResiliencySpec, RetryMatchingSpec, RetrySpec, TargetsSpec,
+};
+pub use subscription::{
+    BulkSubscribeSpec, RouteRuleSpec, RoutesSpec, Subscription, SubscriptionSpec, SubscriptionV1,
+    SubscriptionV1Spec,
+};
 pub use value::{NameValuePair, SecretKeyRef};
+pub use workflow_access_policy::{
+    ActivityRuleSpec, WorkflowAccessPolicy, WorkflowAccessPolicySpec, WorkflowAccessRuleSpec,
+    WorkflowCallerSpec, WorkflowOperation, WorkflowRuleSpec,
+};
 
 /// API group of every Dapr resource.
 pub const GROUP: &str = "dapr.io";
 
-/// API version of Component and Configuration.
+/// API version of every kind but the newer Subscription.
 pub const V1ALPHA1: &str = "v1alpha1";
+
+/// API version of Subscriptions with rules.
+pub const V2ALPHA1: &str = "v2alpha1";
 
 /// `apiVersion` of Component and Configuration.
 pub const API_VERSION_V1ALPHA1: &str = "dapr.io/v1alpha1";

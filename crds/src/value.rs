@@ -57,11 +57,7 @@ impl NameValuePair {
 
     /// The inline value as a component reads it: a string as it is, nothing for `null`, other JSON as its compact text.
     pub fn text(&self) -> Cow<'_, str> {
-        match &self.value {
-            None | Some(Value::Null) => Cow::Borrowed(""),
-            Some(Value::String(text)) => Cow::Borrowed(text),
-            Some(other) => Cow::Owned(other.to_string()),
-        }
+        text_of(self.value.as_ref())
     }
 }
 
@@ -74,8 +70,17 @@ impl SecretKeyRef {
     }
 }
 
+/// JSON as a setting: a string as it is, nothing for `null`, other JSON as its compact text.
+pub(crate) fn text_of(value: Option<&Value>) -> Cow<'_, str> {
+    match value {
+        None | Some(Value::Null) => Cow::Borrowed(""),
+        Some(Value::String(text)) => Cow::Borrowed(text),
+        Some(other) => Cow::Owned(other.to_string()),
+    }
+}
+
 /// Any JSON value, kept as it is.
-fn any_json(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn any_json(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
 }
 

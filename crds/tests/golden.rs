@@ -13,18 +13,41 @@ fn describe(definition: &Value) -> Vec<String> {
     let mut outside = definition.clone();
     outside["apiVersion"].take();
     outside["kind"].take();
-    let schema = outside["spec"]["versions"][0]["schema"].take();
+    let versions = outside["spec"]["versions"].as_array_mut();
+    let schemas: Vec<Value> = versions
+        .expect("versions")
+        .iter_mut()
+        .map(|version| version["schema"].take())
+        .collect();
     let mut lines = Vec::new();
     leaves("", &outside, &mut lines);
-    let root = &schema["openAPIV3Schema"];
-    for (name, property) in root["properties"]
-        .as_object()
-        .expect("a schema with properties")
-    {
-        fields(name, property, is_required(root, name), &mut lines);
+    for (version, schema) in schemas.iter().enumerate() {
+        let mut of_version = Vec::new();
+        let root = &schema["openAPIV3Schema"];
+        for (name, property) in root["properties"]
+            .as_object()
+            .expect("a schema with properties")
+        {
+            fields(name, property, is_required(root, name), &mut of_version);
+        }
+        // The fields of a second version are told apart by its number.
+        let mark = |line: String| match version {
+            0 => line,
+            number => format!("[{number}] {line}"),
+        };
+        lines.extend(of_version.into_iter().map(mark));
     }
     lines
 }
+
+/// What a schema demands of values beyond their type.
+const CONSTRAINTS: [&str; 5] = [
+    "minItems",
+    "minLength",
+    "minimum",
+    "x-kubernetes-list-type",
+    "x-kubernetes-validations",
+];
 
 fn leaves(path: &str, node: &Value, lines: &mut Vec<String>) {
     match node {
@@ -52,6 +75,10 @@ fn fields(path: &str, node: &Value, required: bool, lines: &mut Vec<String>) {
         "{path} | {} | {required} | {default}",
         type_of(node)
     ));
+    for name in CONSTRAINTS {
+        let constraint = node.get(name);
+        lines.extend(constraint.map(|constraint| format!("{path} {name} {constraint}")));
+    }
     for (name, property) in node["properties"].as_object().into_iter().flatten() {
         fields(
             &format!("{path}.{name}"),

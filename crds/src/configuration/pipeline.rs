@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lenient::null_as_default;
+use crate::lenient::{non_empty, null_as_default};
 
 /// A chain of HTTP middleware.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,12 @@ pub struct HandlerSpec {
     /// Type of the middleware component, as `middleware.http.ratelimit`.
     #[serde(rename = "type", deserialize_with = "null_as_default")]
     pub type_: String,
+    /// Version of the middleware component, as `v1`; unset means `v1`.
+    #[serde(
+        deserialize_with = "non_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub version: Option<String>,
     /// Requests it is applied to; unset means all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<SelectorSpec>,

@@ -21,7 +21,15 @@ const OWN_NAMESPACE: &str = "default";
 /// The namespace of the apps on somebody's cluster. Its label says that the demo made it, and all the rest.
 const GUEST_NAMESPACE: &str = "trilby-demo";
 const MADE_BY: &str = "trilby.io/made-by=demo";
-const CRDS: &[&str] = &["components.dapr.io", "configurations.dapr.io"];
+const CRDS: &[&str] = &[
+    "components.dapr.io",
+    "configurations.dapr.io",
+    "httpendpoints.dapr.io",
+    "mcpservers.dapr.io",
+    "resiliencies.dapr.io",
+    "subscriptions.dapr.io",
+    "workflowaccesspolicies.dapr.io",
+];
 
 /// The main path on a real Kubernetes.
 #[derive(Parser)]

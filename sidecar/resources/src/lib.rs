@@ -23,6 +23,7 @@ mod initialise;
 mod instance;
 mod manifest;
 mod properties;
+mod resource;
 mod resources;
 mod runtime;
 mod source;
@@ -31,5 +32,6 @@ mod view;
 
 pub use config::{Config, Environment, Source};
 pub use instance::{MiddlewareComponent, SecretComponent, StateComponent};
+pub use resource::{Followed, Resource};
 pub use resources::{LoadError, Resources};
 pub use view::{ComponentInfo, Lookup};

@@ -6,11 +6,15 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trilby_components::{middleware::HttpMiddleware, secret::SecretStore, state::StateStore};
-use trilby_crds::ConfigurationSpec;
+use trilby_crds::{
+    ConfigurationSpec, HttpEndpointSpec, McpServerSpec, ResiliencySpec, SubscriptionSpec,
+    WorkflowAccessPolicySpec,
+};
 
 use crate::{
     config::Config,
     instance::StateComponent,
+    resource::{Followed, Resource},
     runtime::Runtime,
     view::{ComponentInfo, Lookup, View},
 };
@@ -52,6 +56,17 @@ pub(crate) struct Shared {
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) actor_state: watch::Sender<Option<Arc<dyn StateStore>>>,
     pub(crate) configuration: watch::Receiver<Arc<ConfigurationSpec>>,
+    pub(crate) kinds: Kinds,
+}
+
+/// The kinds without a life of their own, as they are published.
+#[derive(Default)]
+pub(crate) struct Kinds {
+    pub(crate) resiliencies: watch::Sender<Arc<[Resource<ResiliencySpec>]>>,
+    pub(crate) http_endpoints: watch::Sender<Arc<[Resource<HttpEndpointSpec>]>>,
+    pub(crate) subscriptions: watch::Sender<Arc<[Resource<SubscriptionSpec>]>>,
+    pub(crate) mcp_servers: watch::Sender<Arc<[Resource<McpServerSpec>]>>,
+    pub(crate) workflow_access_policies: watch::Sender<Arc<[Resource<WorkflowAccessPolicySpec>]>>,
 }
 
 impl fmt::Debug for Resources {
@@ -136,5 +151,35 @@ impl Resources {
     #[must_use]
     pub fn configuration(&self) -> watch::Receiver<Arc<ConfigurationSpec>> {
         self.shared.configuration.clone()
+    }
+
+    /// Resiliency policies, as they change.
+    #[must_use]
+    pub fn resiliencies(&self) -> Followed<ResiliencySpec> {
+        self.shared.kinds.resiliencies.subscribe()
+    }
+
+    /// Places outside that are invoked by name, as they change.
+    #[must_use]
+    pub fn http_endpoints(&self) -> Followed<HttpEndpointSpec> {
+        self.shared.kinds.http_endpoints.subscribe()
+    }
+
+    /// Declared subscriptions, as they change; the older version is converted.
+    #[must_use]
+    pub fn subscriptions(&self) -> Followed<SubscriptionSpec> {
+        self.shared.kinds.subscriptions.subscribe()
+    }
+
+    /// Servers of the Model Context Protocol, as they change.
+    #[must_use]
+    pub fn mcp_servers(&self) -> Followed<McpServerSpec> {
+        self.shared.kinds.mcp_servers.subscribe()
+    }
+
+    /// Who may do what to this app's workflows, as it changes.
+    #[must_use]
+    pub fn workflow_access_policies(&self) -> Followed<WorkflowAccessPolicySpec> {
+        self.shared.kinds.workflow_access_policies.subscribe()
     }
 }
