@@ -49,8 +49,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-hash-ring",
             "trilby-placement-protocol",
             "trilby-proto",
+            "trilby-resiliency",
         ],
     ),
+    ("trilby-resiliency", &["trilby-crds", "trilby-go-syntax"]),
     (
         "trilby-resources",
         &[
@@ -74,6 +76,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-grpc",
             "trilby-identity",
             "trilby-proto",
+            "trilby-resiliency",
             "trilby-resources",
             "trilby-sentry-client",
             "trilby-sidecar-args",
