@@ -25,11 +25,9 @@ mod review;
 mod server;
 mod settings;
 mod system_configuration;
-mod unprivileged;
 mod webhook;
 
 pub use app::{Bound, Config, build};
 pub use args::Args;
 pub use requester::{AccountError, Requesters};
 pub use settings::{Settings, SettingsError};
-pub use unprivileged::refuse_root;

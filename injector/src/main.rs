@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use trilby_bootstrap::{ServiceConfig, args, run};
-use trilby_injector::{Args, Config, Settings, build, refuse_root};
+use trilby_bootstrap::{ServiceConfig, args, refuse_root, run};
+use trilby_injector::{Args, Config, Settings, build};
 
 fn main() -> ExitCode {
     let args: Args = args::parse();

@@ -8,8 +8,9 @@ use tracing::warn;
 use trilby_bootstrap::{
     ServiceConfig,
     args::{HealthArgs, LogArgs, MetricsArgs, go_bool},
+    refuse_root,
 };
-use trilby_go_syntax::{GoDuration, truthy};
+use trilby_go_syntax::GoDuration;
 
 use crate::{app::Config, leader::Election, services::Reconcile};
 
@@ -94,7 +95,7 @@ impl Args {
     /// # Errors
     /// `NAMESPACE` is missing, or the process runs as root.
     pub fn config(&self) -> anyhow::Result<Config> {
-        refuse_root()?;
+        refuse_root(env)?;
         for (flag, why) in self.without_effect() {
             warn!(flag, "{why}");
         }
@@ -158,18 +159,6 @@ impl Args {
 
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// The control plane has no need of root; as upstream, it insists on that unless told otherwise.
-fn refuse_root() -> anyhow::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    const SKIP: &str = "DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK";
-    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    anyhow::ensure!(
-        !root || env(SKIP).is_some_and(|value| truthy(&value)),
-        "refusing to run as root (set {SKIP}=true to allow it)"
-    );
-    Ok(())
 }
 
 fn is_off(interval: &str) -> bool {

@@ -10,8 +10,7 @@ use anyhow::{Context as _, ensure};
 use kube::{Client, Config as KubeConfig, config::Kubeconfig};
 use tokio::{net::TcpListener, sync::watch};
 use tonic::service::Routes;
-use trilby_bootstrap::{Latch, Process, net::listen_async};
-use trilby_go_syntax::truthy;
+use trilby_bootstrap::{Latch, Process, net::listen_async, refuse_root, root_allowed};
 use trilby_grpc::{ServeConfig, serve};
 use trilby_identity::{
     ClientAuth, KeyType, LearntAnchors, Publisher, Rotation, Schedule, SpiffeId, SystemClock,
@@ -68,8 +67,7 @@ impl Environment {
         let env = |name: &str| std::env::var(name).ok();
         Self {
             namespace: env("NAMESPACE"),
-            root_allowed: env("DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK")
-                .is_some_and(|value| truthy(&value)),
+            root_allowed: root_allowed(env),
         }
     }
 
@@ -144,7 +142,8 @@ fn check(args: &Args, environment: &Environment) -> anyhow::Result<()> {
     }
     match args.mode {
         Mode::Standalone => Ok(()),
-        Mode::Kubernetes => refuse_root(environment),
+        Mode::Kubernetes if environment.root_allowed => Ok(()),
+        Mode::Kubernetes => Ok(refuse_root(|_| None)?),
     }
 }
 
@@ -286,17 +285,4 @@ async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
             .context("neither in a cluster nor is there a ~/.kube/config")?,
     };
     Client::try_from(config).context("cannot make a Kubernetes client")
-}
-
-/// The control plane has no need of root; as upstream, it insists on that unless told otherwise.
-fn refuse_root(environment: &Environment) -> anyhow::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    ensure!(
-        !root || environment.root_allowed,
-        "current user UID(0) is root. Dapr must be run as a non-root user in Kubernetes \
-         environments. To override this check, set the environment variable \
-         'DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK=true'"
-    );
-    Ok(())
 }

@@ -15,9 +15,11 @@ pub mod net;
 mod process;
 mod readiness;
 mod run;
+mod unprivileged;
 pub mod version;
 
 pub use admin::AdminReply;
 pub use process::{Process, TaskEnded};
 pub use readiness::{Latch, Readiness};
 pub use run::{ServiceConfig, run};
+pub use unprivileged::{ROOT_ALLOWED, RunsAsRoot, refuse_root, root_allowed, user_id};

@@ -23,6 +23,8 @@ struct Inner {
     readiness: Readiness,
     metrics: Registry,
     shutdown: CancellationToken,
+    /// Cancelled when nothing is to be waited for any longer.
+    aborted: CancellationToken,
     tasks: TaskTracker,
     running: Mutex<Vec<&'static str>>,
     /// The first task that ended before shutdown.
@@ -46,6 +48,7 @@ impl Process {
             readiness: Readiness::default(),
             metrics: Registry::new(),
             shutdown: CancellationToken::new(),
+            aborted: CancellationToken::new(),
             tasks: TaskTracker::new(),
             running: Mutex::default(),
             ended: Mutex::default(),
@@ -102,6 +105,17 @@ impl Process {
         self.0.routes.insert(path, Arc::new(handler));
     }
 
+    /// Ends the process as failed, without waiting for any task; `name` says who asks for it.
+    pub fn abort(&self, name: &'static str, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.0
+            .ended
+            .lock()
+            .get_or_insert(TaskEnded { name, reason });
+        self.0.aborted.cancel();
+        self.0.shutdown.cancel();
+    }
+
     /// Asks the tasks to end and waits for them, at most `drain`.
     ///
     /// # Errors
@@ -109,7 +123,10 @@ impl Process {
     pub async fn stop(&self, drain: Duration) -> Result<(), TaskEnded> {
         self.0.shutdown.cancel();
         self.0.tasks.close();
-        let drained = tokio::time::timeout(drain, self.0.tasks.wait()).await;
+        let drained = tokio::select! {
+            drained = tokio::time::timeout(drain, self.0.tasks.wait()) => drained,
+            () = self.0.aborted.cancelled() => Ok(()),
+        };
         if let Some(ended) = self.0.ended.lock().clone() {
             return Err(ended);
         }

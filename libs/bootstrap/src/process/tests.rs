@@ -62,3 +62,18 @@ async fn a_task_that_ignores_the_token_is_named_when_the_drain_ends() {
         "task \"stubborn\" ended: did not finish within 5s"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_process_waits_for_no_task() {
+    let process = Process::for_test();
+    process.spawn("stubborn", std::future::pending());
+    process.abort("ending", "asked to end at once");
+    assert!(process.shutdown().is_cancelled());
+    let began = tokio::time::Instant::now();
+    let ended = process.stop(Duration::from_secs(5)).await.unwrap_err();
+    assert_eq!(
+        ended.to_string(),
+        "task \"ending\" ended: asked to end at once"
+    );
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
