@@ -175,7 +175,7 @@ impl Ca for CertificateApi {
         request: Request<SignCertificateRequest>,
     ) -> Result<Response<SignCertificateResponse>, Status> {
         self.metrics.received.inc();
-        let from = peer(request.extensions()).map(|peer| peer.addr);
+        let from = peer(request.extensions()).and_then(|peer| peer.addr);
         let request = request.into_inner();
         match self.grant(&request).await {
             Ok(grant) => {

@@ -20,4 +20,4 @@ pub use backoff::Backoff;
 pub use client::{Channel, ChannelConfig, Target, channel};
 pub use follow::{Follower, follow};
 pub use peer::{PeerIdentity, peer};
-pub use server::{Protocols, ServeConfig, serve};
+pub use server::{Listener, Protocols, ServeConfig, serve};

@@ -9,8 +9,8 @@ use trilby_identity::SpiffeId;
 pub struct PeerIdentity {
     /// Who it proved to be; `None` without TLS or without a client certificate.
     pub spiffe: Option<SpiffeId>,
-    /// Where it called from.
-    pub addr: SocketAddr,
+    /// Where it called from; `None` over a unix socket.
+    pub addr: Option<SocketAddr>,
 }
 
 /// The peer of a request that [`crate::serve`] accepted: `peer(request.extensions())`, with tonic's

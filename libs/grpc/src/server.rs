@@ -1,28 +1,34 @@
-//! One accept loop for every server: TLS by SPIFFE rules or none, tonic's services or axum's.
+//! One accept loop for every server: TCP or a unix socket, TLS by SPIFFE rules or none, tonic's services or axum's.
+//!
+//! A client that is slow to say what it wants is dropped: in the TLS handshake, before the first byte, and inside a
+//! request's head. One that merely keeps a connection open is not, unless the server bounds idle connections.
+
+mod activity;
+mod connection;
+mod head;
+mod listener;
+mod preface;
 
 use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt as _};
+use tower::Service;
 use trilby_identity::{SpiffeId, handshake_failure, peer_id};
 
 use crate::PeerIdentity;
+use connection::Http;
+use listener::Accepted;
+pub use listener::Listener;
 
 /// Bytes that a peer may send ahead of what was read of one stream. Enough for full speed at a
 /// round trip of some milliseconds; what is not used takes no memory.
@@ -37,6 +43,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// What is spoken on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocols {
+    /// HTTP without gRPC.
+    Http1,
     /// gRPC.
     Http2,
     /// Webhooks, and gRPC beside other HTTP.
@@ -52,12 +60,18 @@ pub struct ServeConfig {
     pub protocols: Protocols,
     /// How long a client may take for the TLS handshake.
     pub handshake_timeout: Duration,
+    /// How long a client may take for its first bytes, and for the rest of a request's head once it has begun.
+    pub head_timeout: Duration,
+    /// The largest head of a request in bytes; larger ones are answered with 431.
+    pub max_head: usize,
     /// How many clients may be in their handshakes at once; further ones wait.
     pub max_handshakes: usize,
     /// How many connections may be open at once; further ones wait in the kernel's queue.
     pub max_connections: usize,
     /// How many requests one connection may have open at once; `None` is hyper's limit (200).
     pub max_streams: Option<u32>,
+    /// How long a connection may be without any request; `None` for ever.
+    pub max_idle: Option<Duration>,
     /// How often a silent client is asked whether it is still there.
     pub keepalive_interval: Duration,
     /// How long it may take to answer.
@@ -74,9 +88,12 @@ impl ServeConfig {
             name,
             protocols: Protocols::Http2,
             handshake_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            max_head: 64 * 1024,
             max_handshakes: 256,
             max_connections: 16 * 1024,
             max_streams: Some(1024),
+            max_idle: None,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             drain: Duration::from_secs(5),
@@ -86,11 +103,12 @@ impl ServeConfig {
 
 /// Serves until `cancel`, then lets open requests end for at most `config.drain`.
 ///
-/// Every request carries its [`PeerIdentity`]. With `tls`, whoever fails the handshake is refused.
+/// Every request carries its [`PeerIdentity`]. With `tls`, whoever fails the handshake is refused; a unix socket
+/// has no use for it.
 ///
 /// `service` is a `tonic::service::Routes`, an `axum::Router` or anything alike.
 pub async fn serve<S, B>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     tls: Option<Arc<ServerConfig>>,
     service: S,
     (config, cancel): (ServeConfig, CancellationToken),
@@ -101,15 +119,16 @@ pub async fn serve<S, B>(
         + Sync
         + 'static,
     S::Future: Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let listener = listener.into();
     let slots = Arc::new(Semaphore::new(config.max_connections));
     let server = Arc::new(Server {
         tls: tls.map(|tls| with_alpn(&tls, config.protocols)),
         handshakes: Semaphore::new(config.max_handshakes),
-        http: http_builder(&config),
+        http: Http::new(&config),
         service,
         cancel: cancel.clone(),
         config,
@@ -119,8 +138,8 @@ pub async fn serve<S, B>(
         tokio::select! {
             () = cancel.cancelled() => break,
             Some(_ended) = connections.join_next() => {}
-            (slot, stream, addr) = accept(&listener, &slots) => {
-                connections.spawn(Arc::clone(&server).connection(stream, addr, slot));
+            (slot, accepted) = accept(&listener, &slots) => {
+                connections.spawn(Arc::clone(&server).connection(accepted, slot));
             }
         }
     }
@@ -129,17 +148,14 @@ pub async fn serve<S, B>(
 }
 
 /// Waits for a free slot, then for a client.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
+async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> (OwnedSemaphorePermit, Accepted) {
     let slot = Arc::clone(slots)
         .acquire_owned()
         .await
         .expect("the semaphore is never closed");
     loop {
         match listener.accept().await {
-            Ok((stream, addr)) => return (slot, stream, addr),
+            Ok(accepted) => return (slot, accepted),
             Err(error) => {
                 tracing::warn!(%error, "connection could not be accepted");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -163,7 +179,7 @@ async fn drain(mut connections: JoinSet<()>, config: &ServeConfig) {
 struct Server<S> {
     tls: Option<TlsAcceptor>,
     handshakes: Semaphore,
-    http: auto::Builder<TokioExecutor>,
+    http: Http,
     service: S,
     cancel: CancellationToken,
     config: ServeConfig,
@@ -177,26 +193,29 @@ where
         + Sync
         + 'static,
     S::Future: Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    async fn connection(
-        self: Arc<Self>,
-        stream: TcpStream,
-        addr: SocketAddr,
-        slot: OwnedSemaphorePermit,
-    ) {
+    async fn connection(self: Arc<Self>, accepted: Accepted, slot: OwnedSemaphorePermit) {
         let _held_until_the_end = slot;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, peer = %addr, "TCP_NODELAY could not be set");
+        let plain = |addr| PeerIdentity { spiffe: None, addr };
+        match (accepted, &self.tls) {
+            (Accepted::Unix(stream), _) => self.http(stream, plain(None)).await,
+            (Accepted::Tcp(stream, addr), None) => self.http(stream, plain(Some(addr))).await,
+            (Accepted::Tcp(stream, addr), Some(tls)) => self.over_tls(tls, stream, addr).await,
         }
-        let Some(tls) = &self.tls else {
-            let peer = PeerIdentity { spiffe: None, addr };
-            return self.http(stream, peer).await;
-        };
+    }
+
+    async fn over_tls(&self, tls: &TlsAcceptor, stream: TcpStream, addr: SocketAddr) {
         match self.handshake(tls, stream).await {
-            Ok((stream, spiffe)) => self.http(stream, PeerIdentity { spiffe, addr }).await,
+            Ok((stream, spiffe)) => {
+                let peer = PeerIdentity {
+                    spiffe,
+                    addr: Some(addr),
+                };
+                self.http(stream, peer).await;
+            }
             // Probes of open ports and clients that go away look like this; no one need act.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 tracing::debug!(server = self.config.name, peer = %addr, "client left during the TLS handshake");
@@ -231,63 +250,19 @@ where
             .and_then(|leaf| peer_id(leaf).ok());
         Ok((stream, spiffe))
     }
-
-    async fn http<I>(&self, stream: I, peer: PeerIdentity)
-    where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let addr = peer.addr;
-        let service = self
-            .service
-            .clone()
-            .map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(peer.clone());
-                request
-            });
-        let service = TowerToHyperService::new(service);
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        let result = tokio::select! {
-            result = connection.as_mut() => result,
-            () = self.cancel.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = result {
-            tracing::debug!(server = self.config.name, peer = %addr, error, "connection ended");
-        }
-    }
-}
-
-fn http_builder(config: &ServeConfig) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(config.max_streams)
-        .keep_alive_interval(config.keepalive_interval)
-        .keep_alive_timeout(config.keepalive_timeout);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.handshake_timeout);
-    match config.protocols {
-        Protocols::Http2 => builder.http2_only(),
-        Protocols::Http1AndHttp2 => builder,
-    }
 }
 
 fn with_alpn(tls: &ServerConfig, protocols: Protocols) -> TlsAcceptor {
     let mut tls = tls.clone();
     tls.alpn_protocols = match protocols {
+        Protocols::Http1 => vec![b"http/1.1".to_vec()],
         Protocols::Http2 => vec![b"h2".to_vec()],
         Protocols::Http1AndHttp2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
     };
     TlsAcceptor::from(Arc::new(tls))
 }
 
+#[cfg(test)]
+mod patience_tests;
 #[cfg(test)]
 mod tests;

@@ -50,7 +50,7 @@ fn by_cart<M>(message: M) -> Request<M> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(PeerIdentity {
         spiffe: Some("spiffe://public/ns/shop/cart".parse().unwrap()),
-        addr: ([127, 0, 0, 1], 1).into(),
+        addr: Some(([127, 0, 0, 1], 1).into()),
     });
     request
 }
