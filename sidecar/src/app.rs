@@ -7,7 +7,9 @@
 
 mod actors;
 mod described;
+mod ending;
 mod identity;
+mod listeners;
 mod resources;
 mod rules;
 mod serve;
@@ -21,7 +23,6 @@ use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use trilby_bootstrap::Process;
 use trilby_bootstrap::net::hostname;
 use trilby_components::registry::Registry;
@@ -45,8 +46,9 @@ use crate::metrics::{Families, GrpcServerMetrics, HttpServerMetrics, InvocationM
 use crate::peers::Peers;
 use crate::resolver::NameResolver;
 use crate::shutdown::ShutdownRequest;
-use crate::tokens::ApiToken;
 use crate::{host, listen};
+use ending::Ending;
+use listeners::{Listeners, address_of};
 
 /// A sidecar whose sockets are open and that serves nobody yet.
 pub struct Bound {
@@ -60,39 +62,6 @@ pub struct Bound {
     app_health: watch::Sender<bool>,
     ending: Ending,
     began: Instant,
-}
-
-/// The open sockets.
-struct Listeners {
-    http: Vec<TcpListener>,
-    grpc: Vec<TcpListener>,
-    public: Vec<TcpListener>,
-    internal: TcpListener,
-}
-
-/// What ends when: first the servers, then what they use.
-#[derive(Clone)]
-struct Ending {
-    /// Servers stop; cancelled some time after the process was told to end, if so configured.
-    serving: CancellationToken,
-    /// Components close; cancelled when the last holder of `in_use` is gone.
-    closing: CancellationToken,
-    /// Held by every server, and by the actors, until its last request is done.
-    in_use: Arc<DropGuard>,
-    /// Everything stops at once.
-    forced: CancellationToken,
-}
-
-impl Ending {
-    fn new() -> Self {
-        let closing = CancellationToken::new();
-        Self {
-            serving: CancellationToken::new(),
-            in_use: Arc::new(closing.clone().drop_guard()),
-            closing,
-            forced: CancellationToken::new(),
-        }
-    }
 }
 
 /// What a build of the sidecar brings along.
@@ -116,7 +85,9 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         &config.app_id,
     )
     .context("internal gRPC port")?;
+    let (app_health, healthy) = watch::channel(initially_healthy(&config));
     let ending = Ending::new();
+    ending.spawn(process, config.ending, healthy.clone());
     let identity = identity::obtain(&config, process).await?;
     let resources = resources::start(
         &config,
@@ -125,16 +96,12 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         (process, &ending),
     )
     .await?;
-    let (app_health, healthy) = watch::channel(initially_healthy(&config));
     let app = config
         .app
         .as_ref()
         .map(|app| channel(&config, app, healthy))
         .transpose()?;
-    let serving = serve::Serving {
-        tls: internal_tls(&config, identity.as_ref()),
-        grace: serve::grace(&config),
-    };
+    let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
     let wired = Wiring {
         config: &config,
         process,
@@ -162,19 +129,19 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
 }
 
 impl Bound {
-    /// The HTTP API's address.
+    /// The HTTP API's address; unspecified on a unix socket.
     pub fn http_addr(&self) -> SocketAddr {
-        address_of(&self.listeners.http[0])
+        self.listeners.http[0].address()
     }
 
-    /// The gRPC API's address.
+    /// The gRPC API's address; unspecified on a unix socket.
     pub fn grpc_addr(&self) -> SocketAddr {
-        address_of(&self.listeners.grpc[0])
+        self.listeners.grpc[0].address()
     }
 
     /// The address for other sidecars.
     pub fn internal_addr(&self) -> SocketAddr {
-        address_of(&self.listeners.internal)
+        self.listeners.internal.address()
     }
 
     /// Starts serving, on tasks of the process.
@@ -194,7 +161,6 @@ impl Bound {
         let blocks = Arc::clone(&http.blocks);
         serve::spawn(&process, (&ending, &serving), (listeners, http, services));
         health.open_outbound();
-        ending.spawn(&process, &config, app_health.subscribe());
         startup::spawn((&process, &ending), (config, began), blocks, app_health);
     }
 }
@@ -204,12 +170,6 @@ fn internal_tls(config: &Config, identity: Option<&Identity>) -> Option<Arc<rust
     identity
         .filter(|_| config.control_plane.mtls)
         .map(|identity| identity.server_tls(ClientAuth::Required))
-}
-
-fn address_of(listener: &TcpListener) -> SocketAddr {
-    listener
-        .local_addr()
-        .expect("a listening socket has an address")
 }
 
 /// An application whose health is asked counts as unhealthy until it says otherwise.
@@ -236,28 +196,6 @@ fn channel(
         token: token.context("APP_API_TOKEN cannot be sent as a header")?,
     };
     AppChannel::new(&channel, healthy).context("app-channel-address")
-}
-
-impl Listeners {
-    async fn open(config: &Config, internal: TcpListener) -> anyhow::Result<Self> {
-        let servers = &config.servers;
-        let public = match servers.public_port {
-            Some(port) => listen::listen_all(std::slice::from_ref(&servers.public_address), port)
-                .await
-                .context("public port")?,
-            None => Vec::new(),
-        };
-        Ok(Self {
-            http: listen::listen_all(&servers.addresses, servers.http_port)
-                .await
-                .context("HTTP port")?,
-            grpc: listen::listen_all(&servers.addresses, servers.grpc_port)
-                .await
-                .context("gRPC port")?,
-            public,
-            internal,
-        })
-    }
 }
 
 /// What the blocks and APIs are made from.
@@ -327,7 +265,7 @@ impl Wiring<'_> {
         let configuration = Arc::clone(&self.resources.configuration().borrow());
         rules::check(&configuration)?;
         let access = rules::access_control(self.process, &self.resources, protocol(self.config))?;
-        let token = ApiToken::new(&self.config.environment.api_token);
+        let token = rules::api_token(self.process, &self.config.environment)?;
         let shutdown = ShutdownRequest::new(self.process.shutdown(), ending.forced.clone());
         let api_logging = described::api_logging(self.config, &configuration);
         let rules = rules::api_rules(&configuration);

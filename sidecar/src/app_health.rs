@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::channel::{AppChannel, Connector};
-use crate::config::HealthCheckConfig;
+use crate::config::{AppConfig, HealthCheckConfig};
 
 /// How long one attempt to reach the application's port may take.
 const DIAL_LIMIT: Duration = Duration::from_millis(500);
@@ -19,21 +19,22 @@ const ATTEMPTS_PER_LINE: u32 = 100;
 ///
 /// # Cancel safety
 /// May be dropped at any time.
-pub async fn wait_until_listening(port: u16, connector: &Connector) {
+pub async fn wait_until_listening(app: &AppConfig, connector: &Connector) {
+    let AppConfig { port, protocol, .. } = app;
     let start = Instant::now();
     tracing::info!(
-        port,
-        "application protocol set, waiting for the application to listen"
+        "application protocol: {protocol}. waiting on port {port}.  This will block until the app is listening on \
+         that port."
     );
     let mut attempts = 0;
     while !matches!(timeout(DIAL_LIMIT, connector.connect()).await, Ok(Ok(_))) {
         attempts += 1;
         if attempts % ATTEMPTS_PER_LINE == 0 {
-            tracing::info!(port, waited = ?start.elapsed(), "still waiting for the application to listen");
+            tracing::info!(waited = ?start.elapsed(), "waiting for application to listen on port {port}");
         }
         sleep(DIAL_PAUSE).await;
     }
-    tracing::info!(port, "application discovered");
+    tracing::info!("application discovered on port {port}");
 }
 
 /// Probes the application and tells `health`; ends when nobody is interested any more.

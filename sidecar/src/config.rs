@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use trilby_bootstrap::{RunsAsRoot, user_id};
 use trilby_sidecar_args::{AppProtocol, InitEndpoint, Mode, SidecarArgs, entries};
 
 use crate::environment::Environment;
-use crate::listen::user_id;
 
 /// What one sidecar is told.
 #[derive(Debug, Clone)]
@@ -68,6 +68,8 @@ pub struct ServerConfig {
     pub grpc_port: u16,
     /// The addresses of both; none is every interface.
     pub addresses: Vec<String>,
+    /// The folder of unix sockets that replace both ports.
+    pub unix_sockets: Option<PathBuf>,
     /// The port for other sidecars; 0 is one derived from the application.
     pub internal_port: u16,
     /// Its address; empty is every interface.
@@ -78,7 +80,7 @@ pub struct ServerConfig {
     pub public_address: String,
     /// The largest body, in bytes.
     pub max_body: usize,
-    /// The largest head of an application's answer, in bytes.
+    /// The largest head of a request and of an application's answer, in bytes.
     pub max_head: usize,
     /// Origins that browsers may call from.
     pub allowed_origins: Vec<String>,
@@ -218,6 +220,8 @@ fn servers(args: &SidecarArgs) -> anyhow::Result<ServerConfig> {
         http_port: api.dapr_http_port,
         grpc_port: api.dapr_grpc_port,
         addresses: list(&api.dapr_listen_addresses),
+        unix_sockets: (!api.unix_domain_socket.is_empty())
+            .then(|| PathBuf::from(&api.unix_domain_socket)),
         internal_port: api.dapr_internal_grpc_port,
         internal_address: api.dapr_internal_grpc_listen_address.clone(),
         public_port: (api.dapr_public_port != 0).then_some(api.dapr_public_port),
@@ -319,21 +323,17 @@ fn problems(args: &SidecarArgs, environment: &Environment) -> Vec<String> {
     );
     check(
         !standalone && !environment.root_allowed && user_id() == Some(0),
-        "current user UID(0) is root. Dapr must be run as a non-root user in Kubernetes environments. To override \
-         this check, set the environment variable 'DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK=true'"
-            .into(),
+        RunsAsRoot.to_string(),
     );
     problems
 }
 
 /// Names each flag that was given although its part is not there, so that nobody relies on it.
 fn warn_of_absent_parts(args: &SidecarArgs) {
-    let unix = !args.api.unix_domain_socket.is_empty();
     let scheduler = entries(&args.control_plane.scheduler_host_address)
         .next()
         .is_some();
     let absent = [
-        (unix, "unix-domain-socket", "the APIs are served over TCP"),
         (
             scheduler,
             "scheduler-host-address",

@@ -1,7 +1,9 @@
 //! The environment, read once.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
+use trilby_go_syntax::truthy;
 use trilby_sidecar_args::env;
 
 /// The namespace of a sidecar whose environment names none.
@@ -20,6 +22,8 @@ pub struct Environment {
     pub host_ip: Option<IpAddr>,
     /// The token that callers of the APIs must show; empty for none.
     pub api_token: String,
+    /// A file with more of them.
+    pub api_token_file: Option<PathBuf>,
     /// The token shown to the application; empty for none.
     pub app_token: String,
     /// The trust anchors, PEM.
@@ -30,6 +34,8 @@ pub struct Environment {
     pub control_plane_trust_domain: Option<String>,
     /// The name of the identity to ask for, instead of the app id.
     pub local_identity: Option<String>,
+    /// Whether the HTTP API speaks HTTP/1.1 only.
+    pub h2c_disabled: bool,
     /// Whether root is accepted inside a pod.
     pub root_allowed: bool,
     /// Names that components may read, if the list is limited.
@@ -68,13 +74,14 @@ impl Environment {
             pod_name: given(env::POD_NAME),
             host_ip: host_ip.transpose()?,
             api_token: given(env::API_TOKEN).unwrap_or_default(),
+            api_token_file: given(env::API_TOKEN_FILE).map(PathBuf::from),
             app_token: given(env::APP_TOKEN).unwrap_or_default(),
             trust_anchors: given(env::TRUST_ANCHORS),
             control_plane_namespace: given(env::CONTROL_PLANE_NAMESPACE),
             control_plane_trust_domain: given(env::CONTROL_PLANE_TRUST_DOMAIN),
             local_identity: given("SENTRY_LOCAL_IDENTITY"),
-            root_allowed: given("DAPR_UNSAFE_SKIP_CONTAINER_UID_GID_CHECK")
-                .is_some_and(|value| value == "true"),
+            h2c_disabled: given(env::HTTP_DISABLE_H2C).is_some_and(|value| truthy(&value)),
+            root_allowed: trilby_bootstrap::root_allowed(&get),
             readable: given(env::ENV_KEYS)
                 .map(|keys| keys.split_whitespace().map(str::to_owned).collect()),
         })

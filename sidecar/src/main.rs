@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     if args.process.wait {
         return wait::main(args.api.dapr_http_port);
     }
-    trilby_bootstrap::run(process::service_config(&args), |process| async move {
+    let code = trilby_bootstrap::run(process::service_config(&args), |process| async move {
         let environment = Environment::read(|name| std::env::var(name).ok())?;
         let config = Config::new(&args, environment)?;
         let parts = Parts {
@@ -24,5 +24,9 @@ fn main() -> ExitCode {
         };
         app::build(config, parts, &process).await?.start();
         Ok(())
-    })
+    });
+    if code == ExitCode::SUCCESS {
+        tracing::info!("Daprd shutdown gracefully");
+    }
+    code
 }

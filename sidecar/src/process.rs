@@ -9,20 +9,13 @@ use trilby_sidecar_args::SidecarArgs;
 /// Threads for the sidecar's tasks. A sidecar shares its pod with an application; two keep a slow turn of one
 /// connection from stalling the others.
 const WORKERS: usize = 2;
-/// Added to the grace of the servers, so that what they wait for can be reported.
-const MARGIN: Duration = Duration::from_secs(1);
-/// The drain of a sidecar whose grace has no limit.
+/// What has no limit. The end of the process is bounded by the sidecar itself, since its grace begins only when it
+/// stops to serve.
 pub(crate) const NO_LIMIT: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// Logs, metrics and the end of the process, from the flags. Health is served by the sidecar's own API.
 pub fn service_config(args: &SidecarArgs) -> ServiceConfig {
     let observability = &args.observability;
-    let block = args
-        .process
-        .block_shutdown()
-        .ok()
-        .flatten()
-        .unwrap_or_default();
     ServiceConfig {
         app_id: Some(args.app.app_id.clone()),
         log: LogArgs {
@@ -35,11 +28,7 @@ pub fn service_config(args: &SidecarArgs) -> ServiceConfig {
             metrics_port: observability.metrics_port,
             metrics_listen_address: observability.metrics_listen_address.clone(),
         }),
-        drain: block
-            + args
-                .process
-                .grace()
-                .map_or(NO_LIMIT, |grace| grace + MARGIN),
+        drain: NO_LIMIT,
         workers: WORKERS,
         ..ServiceConfig::new("daprd", args)
     }

@@ -1,8 +1,7 @@
 //! Ending on request of the application, through the shutdown API.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio_util::sync::CancellationToken;
-use trilby_go_syntax::truthy;
 
 /// How an application wants its sidecar to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +17,8 @@ const FORCE: &str = "dapr-force-shutdown";
 
 impl From<&HeaderMap> for Manner {
     fn from(headers: &HeaderMap) -> Self {
-        let forced = headers
-            .get(FORCE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(truthy);
-        if forced {
+        let is_true = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"true");
+        if headers.get_all(FORCE).iter().any(is_true) {
             Self::Forced
         } else {
             Self::Gracefully
@@ -45,10 +41,17 @@ impl ShutdownRequest {
 
     /// Asks for the end.
     pub fn ask(&self, manner: Manner) {
-        tracing::info!(?manner, "shutdown was asked for through the API");
         match manner {
-            Manner::Gracefully => self.graceful.cancel(),
-            Manner::Forced => self.forced.cancel(),
+            Manner::Gracefully => {
+                tracing::info!("Shutdown requested via API");
+                self.graceful.cancel();
+            }
+            Manner::Forced => {
+                tracing::warn!(
+                    "Force shutdown requested, exiting immediately without graceful shutdown"
+                );
+                self.forced.cancel();
+            }
         }
     }
 }
@@ -60,14 +63,15 @@ mod tests {
     use super::Manner;
 
     #[test]
-    fn only_a_truthy_header_forces() {
+    fn only_the_word_true_forces() {
         let with = |value| {
             Manner::from(&HeaderMap::from_iter([(
                 super::FORCE.parse().unwrap(),
                 value,
             )]))
         };
-        assert_eq!(with(HeaderValue::from_static("true")), Manner::Forced);
+        assert_eq!(with(HeaderValue::from_static("True")), Manner::Forced);
+        assert_eq!(with(HeaderValue::from_static("1")), Manner::Gracefully);
         assert_eq!(with(HeaderValue::from_static("0")), Manner::Gracefully);
         assert_eq!(Manner::from(&HeaderMap::new()), Manner::Gracefully);
     }

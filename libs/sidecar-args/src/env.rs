@@ -20,10 +20,14 @@ pub const COMPONENT_SOCKETS_FOLDER: &str = "DAPR_COMPONENT_SOCKETS_FOLDER";
 pub const COMPONENTS_SOCKETS_FOLDER: &str = "DAPR_COMPONENTS_SOCKETS_FOLDER";
 /// Token that callers of the sidecar's API present.
 pub const API_TOKEN: &str = "DAPR_API_TOKEN";
+/// File with further tokens of the sidecar's API, one a line; read again when it changes. Not upstream's.
+pub const API_TOKEN_FILE: &str = "DAPR_API_TOKEN_FILE";
 /// Token that the sidecar presents to the app.
 pub const APP_TOKEN: &str = "APP_API_TOKEN";
 /// Scheduler addresses, where the flag is not given.
 pub const SCHEDULER_HOST_ADDRESS: &str = "DAPR_SCHEDULER_HOST_ADDRESS_DNS_A";
+/// Turns HTTP/2 without TLS off on the HTTP API, if truthy.
+pub const HTTP_DISABLE_H2C: &str = "DAPR_HTTP_DISABLE_H2C";
 /// File with the token for sentry.
 pub const SENTRY_TOKEN_FILE: &str = "DAPR_SENTRY_TOKEN_FILE";
 /// Its presence on a Windows sidecar asks for rights to install certificates.

@@ -206,6 +206,14 @@ impl<P> Service<P> {
         status
     }
 
+    /// Asks it to end (SIGTERM) and does not wait; [`Self::ended`] does.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn ask_to_end(&mut self) {
+        self.running().signal(rustix::process::Signal::TERM);
+    }
+
     /// Kills it.
     ///
     /// # Panics

@@ -12,6 +12,25 @@ use crate::acl::{AccessControl, OperationSpec, PolicySpec, Protocol, Spec};
 use crate::api::internal::Rules;
 use crate::api::{ApiRules, Rule, RuleProtocol};
 use crate::blocks::secrets;
+use crate::environment::Environment;
+use crate::tokens::{ApiToken, TokenFile};
+
+/// The tokens of which callers of the APIs must show one. A file of them is followed.
+///
+/// # Errors
+/// The file cannot be used.
+pub(super) fn api_token(process: &Process, environment: &Environment) -> anyhow::Result<ApiToken> {
+    let token = ApiToken::new(&environment.api_token);
+    if let Some(path) = &environment.api_token_file {
+        let file = TokenFile::open(path.clone(), token.clone())?;
+        let shutdown = process.shutdown();
+        process.spawn("api-token-file", async move {
+            file.follow(shutdown).await;
+            Ok(())
+        });
+    }
+    Ok(token)
+}
 
 /// Refuses a Configuration whose security this build cannot enforce.
 ///

@@ -1,4 +1,4 @@
-//! The servers' tasks, and when they end.
+//! The servers' tasks: what is served where, and how.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,35 +8,79 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use rustls::ServerConfig;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tower::Service;
 use trilby_bootstrap::Process;
 use trilby_grpc::{Protocols, ServeConfig};
 
-use super::{Ending, Listeners, address_of};
+use super::Ending;
+use super::listeners::{Listeners, Socket};
 use crate::api::grpc::Services;
 use crate::api::http::{HttpApi, HttpService, PublicService};
 use crate::config::Config;
 
-/// How long a forced end waits, so that the answer to its request gets out.
-const FORCED_PAUSE: Duration = Duration::from_millis(100);
 /// A client that is silent for this long is asked whether it is still there, as upstream's servers ask.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long it may take to answer.
 const KEEPALIVE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a gRPC connection may be without a call, as upstream has it.
+const GRPC_IDLE: Duration = Duration::from_secs(3 * 60);
+/// What Go's servers grant beyond the configured head, and upstream's with them.
+const HEAD_MARGIN: usize = 4 * 1024;
+/// The least that a gRPC call's metadata may have. Upstream means its head limit in bytes and applies it in
+/// kilobytes; callers send tokens of more than its 4 KiB.
+const LEAST_METADATA: usize = 64 * 1024;
 
-/// How the servers speak and end.
+/// How the servers speak.
 pub(super) struct Serving {
     /// TLS of the internal server.
     pub tls: Option<Arc<ServerConfig>>,
-    /// How long open requests may take at the end.
-    pub grace: Duration,
+    /// What the HTTP API speaks.
+    pub http: Protocols,
+    /// The largest head of a request in bytes, as configured.
+    pub max_head: usize,
 }
 
-/// How long a sidecar's open requests may take at the end.
-pub(super) fn grace(config: &Config) -> Duration {
-    config.ending.grace.unwrap_or(crate::process::NO_LIMIT)
+impl Serving {
+    /// As configured; `tls` is the internal server's.
+    pub(super) fn new(config: &Config, tls: Option<Arc<ServerConfig>>) -> Self {
+        let http = if config.environment.h2c_disabled {
+            Protocols::Http1
+        } else {
+            Protocols::Http1AndHttp2
+        };
+        Self {
+            tls,
+            http,
+            max_head: config.servers.max_head,
+        }
+    }
+
+    fn http(&self, name: &'static str, protocols: Protocols) -> ServeConfig {
+        ServeConfig {
+            protocols,
+            max_head: self.max_head.saturating_add(HEAD_MARGIN),
+            ..common(name)
+        }
+    }
+
+    fn grpc(&self, name: &'static str) -> ServeConfig {
+        ServeConfig {
+            protocols: Protocols::Http2,
+            max_head: self.max_head.max(LEAST_METADATA),
+            max_idle: Some(GRPC_IDLE),
+            ..common(name)
+        }
+    }
+}
+
+/// Open requests have all the time they want: [`Ending`] bounds the end of the whole process.
+fn common(name: &'static str) -> ServeConfig {
+    ServeConfig {
+        keepalive_interval: KEEPALIVE,
+        keepalive_timeout: KEEPALIVE_LIMIT,
+        drain: crate::process::NO_LIMIT,
+        ..ServeConfig::new(name)
+    }
 }
 
 /// Starts every server.
@@ -45,29 +89,27 @@ pub(super) fn spawn(
     (ending, serving): (&Ending, &Serving),
     (listeners, http, services): (Listeners, Arc<HttpApi>, Services),
 ) {
-    let server = |name, protocols| Server {
+    let server = |config| Server {
         process,
         ending,
-        name,
-        protocols,
-        grace: serving.grace,
+        config,
     };
-    for listener in listeners.public {
-        let service = PublicService::new(Arc::clone(&http));
-        server("public-http", Protocols::Http1AndHttp2).spawn(listener, None, service);
+    for socket in listeners.public {
+        let config = serving.http("public-http", Protocols::Http1);
+        server(config).spawn(socket, None, PublicService::new(Arc::clone(&http)));
     }
-    for listener in listeners.http {
-        tracing::info!(address = %address_of(&listener), "HTTP API listening");
-        let service = HttpService::new(Arc::clone(&http));
-        server("http-api", Protocols::Http1AndHttp2).spawn(listener, None, service);
+    for socket in listeners.http {
+        tracing::info!(address = %socket, "HTTP API listening");
+        let config = serving.http("http-api", serving.http);
+        server(config).spawn(socket, None, HttpService::new(Arc::clone(&http)));
     }
-    for listener in listeners.grpc {
-        tracing::info!(address = %address_of(&listener), "gRPC API listening");
-        server("grpc-api", Protocols::Http2).spawn(listener, None, services.api.clone());
+    for socket in listeners.grpc {
+        tracing::info!(address = %socket, "gRPC API listening");
+        server(serving.grpc("grpc-api")).spawn(socket, None, services.api.clone());
     }
     let mtls = serving.tls.is_some();
-    tracing::info!(address = %address_of(&listeners.internal), mtls, "internal gRPC listening");
-    server("grpc-internal", Protocols::Http2).spawn(
+    tracing::info!(address = %listeners.internal, mtls, "internal gRPC listening");
+    server(serving.grpc("grpc-internal")).spawn(
         listeners.internal,
         serving.tls.clone(),
         services.internal,
@@ -78,13 +120,11 @@ pub(super) fn spawn(
 struct Server<'a> {
     process: &'a Process,
     ending: &'a Ending,
-    name: &'static str,
-    protocols: Protocols,
-    grace: Duration,
+    config: ServeConfig,
 }
 
 impl Server<'_> {
-    fn spawn<S>(self, listener: TcpListener, tls: Option<Arc<ServerConfig>>, service: S)
+    fn spawn<S>(self, socket: Socket, tls: Option<Arc<ServerConfig>>, service: S)
     where
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
             + Clone
@@ -93,60 +133,13 @@ impl Server<'_> {
             + 'static,
         S::Future: Send + 'static,
     {
-        let config = ServeConfig {
-            protocols: self.protocols,
-            keepalive_interval: KEEPALIVE,
-            keepalive_timeout: KEEPALIVE_LIMIT,
-            drain: self.grace,
-            ..ServeConfig::new(self.name)
-        };
-        let served = trilby_grpc::serve(
-            listener,
-            tls,
-            service,
-            (config, self.ending.serving.clone()),
-        );
+        let (name, serving) = (self.config.name, self.ending.serving.clone());
+        let (listener, file) = socket.into_parts();
+        let served = trilby_grpc::serve(listener, tls, service, (self.config, serving));
         let in_use = Arc::clone(&self.ending.in_use);
-        self.process.spawn(self.name, async move {
+        self.process.spawn(name, async move {
             served.await;
-            drop(in_use);
-            Ok(())
-        });
-    }
-}
-
-impl Ending {
-    /// Ends serving when the process is told to end: at once, or after the configured time, unless the
-    /// application becomes unhealthy before.
-    pub(super) fn spawn(
-        &self,
-        process: &Process,
-        config: &Config,
-        mut healthy: watch::Receiver<bool>,
-    ) {
-        let (serving, forced) = (self.serving.clone(), self.forced.clone());
-        let (shutdown, block) = (process.shutdown(), config.ending.block);
-        process.spawn("ending", async move {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = forced.cancelled() => {
-                    tokio::time::sleep(FORCED_PAUSE).await;
-                    tracing::warn!("ending at once, as asked through the API");
-                    std::process::exit(1);
-                }
-            }
-            if let Some(block) = block {
-                tracing::info!(
-                    ?block,
-                    "still serving for this long, unless the application becomes unhealthy"
-                );
-                tokio::select! {
-                    () = tokio::time::sleep(block) => {}
-                    Ok(_) = healthy.wait_for(|healthy| !healthy) => {}
-                    () = forced.cancelled() => {}
-                }
-            }
-            serving.cancel();
+            drop((in_use, file));
             Ok(())
         });
     }

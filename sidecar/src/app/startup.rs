@@ -58,7 +58,7 @@ impl Startup {
             self.finished(ready);
             return std::future::pending().await;
         };
-        wait_until_listening(app.port, &connector(app)).await;
+        wait_until_listening(app, &connector(app)).await;
         let mut healthy = health.subscribe();
         let probing = async {
             match &app.health {
@@ -107,6 +107,9 @@ impl Startup {
             return HostedActors::default();
         };
         if !app.asks_config {
+            tracing::warn!(
+                "Skipping programmatic dapr configuration loading (see 'disable-init-endpoints' flag/annotation)"
+            );
             return HostedActors::default();
         }
         match self.app_config(channel).await {

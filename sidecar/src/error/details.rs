@@ -75,7 +75,7 @@ impl Detail {
     }
 
     /// The form in a gRPC status.
-    pub(super) fn any(&self) -> Any {
+    pub(crate) fn any(&self) -> Any {
         match self {
             Self::ErrorInfo { reason, metadata } => pack(&wire::ErrorInfo {
                 reason: reason.clone(),

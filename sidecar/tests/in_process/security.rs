@@ -66,15 +66,18 @@ async fn token_is_asked_over_grpc() {
         request
     };
     let missing = dapr.get_metadata(with(None)).await.unwrap_err();
-    assert_eq!(
-        (missing.code(), missing.message()),
-        (
-            Code::Unauthenticated,
-            "missing api token in request metadata"
-        )
-    );
     let wrong = dapr.get_metadata(with(Some("wrong"))).await.unwrap_err();
-    assert_eq!(wrong.message(), "authentication error: api token mismatch");
+    for (status, reason) in [
+        (missing, "missing api token in request metadata"),
+        (wrong, "authentication error: api token mismatch"),
+    ] {
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unauthenticated, "Unauthorized")
+        );
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        assert!(details.contains(reason), "{details}");
+    }
     assert_eq!(
         dapr.get_metadata(with(Some("secret")))
             .await

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use http::header::USER_AGENT;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::Instant;
 use tonic::Status;
 use tower::Service;
@@ -19,7 +19,7 @@ use super::{Gate, GrpcApi, api_of, reflection};
 use crate::api::http::ApiLogging;
 use crate::api::internal::InternalApi;
 use crate::blocks::invoke::headers::API_TOKEN;
-use crate::error::{ApiError, Detail};
+use crate::error::Detail;
 use crate::metrics::GrpcServerMetrics;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -79,7 +79,7 @@ impl Gate {
                 None => "missing api token in request metadata",
                 Some(_) => "authentication error: api token mismatch",
             };
-            return Err(Status::unauthenticated(text));
+            return Err(rejected(StatusCode::UNAUTHORIZED, text));
         }
         if self.rules.is_empty() {
             return Ok(());
@@ -102,18 +102,21 @@ impl Gate {
 }
 
 fn refused() -> Status {
-    let (http, grpc) = (
-        http::StatusCode::NOT_IMPLEMENTED,
-        tonic::Code::Unimplemented,
-    );
-    ApiError::new(
-        "ERR_API_UNIMPLEMENTED",
-        http,
-        grpc,
+    rejected(
+        StatusCode::NOT_IMPLEMENTED,
         "requested endpoint is not available",
     )
-    .with(Detail::error_info("Not Implemented", []))
-    .status()
+}
+
+/// A refusal before any method: its message is the HTTP status it stands for, and the reason is a detail.
+fn rejected(http: StatusCode, reason: &str) -> Status {
+    let name = http.canonical_reason().unwrap_or_default();
+    let metadata = [
+        ("http.code", http.as_str().to_owned()),
+        ("http.error_message", reason.to_owned()),
+    ];
+    let info = Detail::error_info(name, metadata).any();
+    crate::error::status_with_details(crate::error::status_of_http(http), name, vec![info])
 }
 
 fn log_call(path: &str, user_agent: &str, status: &str, start: Instant) {
