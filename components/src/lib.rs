@@ -12,6 +12,7 @@
 pub mod in_memory;
 pub mod metadata;
 pub mod middleware;
+pub mod name_resolution;
 pub mod registry;
 pub mod secret;
 pub mod state;

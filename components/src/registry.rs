@@ -7,13 +7,14 @@
 mod backend;
 mod block;
 mod known;
+mod resolvers;
 
 use std::{collections::HashMap, sync::Arc};
 
 pub use backend::{Backend, ComponentContext, InitError, Instance};
 pub use block::Block;
 
-use crate::{in_memory, metadata::Metadata};
+use crate::{in_memory, metadata::Metadata, name_resolution::ResolverBackend};
 
 /// Why a component could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,16 @@ pub enum CreateError {
         /// Versions that exist.
         supported: Vec<&'static str>,
     },
+    /// No such name resolver, here or upstream.
+    #[error("couldn't find name resolver {name}/{version}{}", suggestion(.nearest))]
+    UnknownResolver {
+        /// The resolver as it was asked for.
+        name: String,
+        /// The version as it was asked for.
+        version: String,
+        /// Known resolvers that look like it, best first.
+        nearest: Vec<String>,
+    },
     /// The backend refused its configuration or could not start.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -96,6 +107,8 @@ fn suggestion(nearest: &[String]) -> String {
 pub struct Registry {
     /// By full, lower-case type (`state.redis`), aliases included.
     backends: HashMap<String, Arc<Backend>>,
+    /// By lower-case name (`mdns`), aliases included.
+    resolvers: HashMap<&'static str, Arc<ResolverBackend>>,
 }
 
 impl Registry {

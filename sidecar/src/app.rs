@@ -10,6 +10,7 @@ mod described;
 mod ending;
 mod identity;
 mod listeners;
+mod names;
 mod resources;
 mod rules;
 mod serve;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use trilby_bootstrap::Process;
 use trilby_bootstrap::net::hostname;
+use trilby_components::name_resolution::NameResolver;
 use trilby_components::registry::Registry;
 use trilby_identity::{ClientAuth, Identity};
 use trilby_resources::Resources;
@@ -44,7 +46,7 @@ use crate::config::{AppConfig, Config};
 use crate::health::HealthView;
 use crate::metrics::{Families, GrpcServerMetrics, HttpServerMetrics, InvocationMetrics};
 use crate::peers::Peers;
-use crate::resolver::NameResolver;
+use crate::resolver::{Following, Names};
 use crate::shutdown::ShutdownRequest;
 use crate::{host, listen};
 use ending::Ending;
@@ -61,6 +63,7 @@ pub struct Bound {
     health: HealthView,
     app_health: watch::Sender<bool>,
     ending: Ending,
+    following: Option<Following>,
     began: Instant,
 }
 
@@ -92,7 +95,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     let resources = resources::start(
         &config,
         identity.as_ref(),
-        parts.registry,
+        parts.registry.clone(),
         (process, &ending),
     )
     .await?;
@@ -109,7 +112,8 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         resources,
         app,
     };
-    let blocks = wired.blocks(parts.resolver, &internal, &ending)?;
+    let (names, following) = names::wire(&wired, parts, &internal);
+    let blocks = wired.blocks(names, &internal, &ending)?;
     let health = HealthView::new(process.readiness().clone(), blocks.actors.clone());
     let (http, services) = wired.apis(&blocks, &health, &ending)?;
     let listeners = Listeners::open(&config, internal).await?;
@@ -124,6 +128,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         health,
         app_health,
         ending,
+        following,
         began,
     })
 }
@@ -156,8 +161,10 @@ impl Bound {
             health,
             app_health,
             ending,
+            following,
             began,
         } = self;
+        names::spawn((&process, &ending), following, &listeners);
         let blocks = Arc::clone(&http.blocks);
         serve::spawn(&process, (&ending, &serving), (listeners, http, services));
         health.open_outbound();
@@ -210,7 +217,7 @@ struct Wiring<'a> {
 impl Wiring<'_> {
     fn blocks(
         &self,
-        resolver: Option<Arc<dyn NameResolver>>,
+        names: Names,
         internal: &TcpListener,
         ending: &Ending,
     ) -> anyhow::Result<Arc<Blocks>> {
@@ -226,16 +233,12 @@ impl Wiring<'_> {
         );
         let internal_port = address_of(internal).port();
         let address = host::address(environment.host_ip);
-        let resolver = match resolver {
-            Some(resolver) => resolver,
-            None => resources::resolver(&self.resources, self.config.mode)?,
-        };
         let invoke = Invoker {
             app_id: app_id.clone(),
             namespace: environment.namespace.clone(),
             host: ForwardingHost::new(address, &hostname()),
             app: self.app.clone(),
-            resolver,
+            resolver: Arc::new(names.clone()),
             peers: peers.clone(),
             internal_port,
             max_body: self.config.servers.max_body,
@@ -250,7 +253,7 @@ impl Wiring<'_> {
                 app_id,
                 described::connection(self.config),
                 self.resources.clone(),
-                actors.clone(),
+                (actors.clone(), names),
             ),
             actors,
         }))

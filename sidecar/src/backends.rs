@@ -4,7 +4,7 @@ use trilby_components::registry::Registry;
 
 /// Every component type of this build. One that a feature leaves out is still known by name and says so.
 pub fn registry() -> Registry {
-    let registry = Registry::in_memory();
+    let registry = Registry::in_memory().with_resolvers(crate::resolver::backends());
     #[cfg(feature = "redis")]
     let registry = registry.with(trilby_components_redis::backends());
     #[cfg(feature = "kubernetes")]

@@ -143,7 +143,7 @@ async fn resolver_that_is_not_there_yet_is_named() {
         response.json()["message"]
             .as_str()
             .unwrap()
-            .contains("mdns is not there yet"),
+            .contains("nameresolution.mdns is not there yet"),
         "{}",
         response.text()
     );

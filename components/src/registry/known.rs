@@ -34,7 +34,12 @@ pub(super) fn find(type_name: &str) -> Option<Known> {
 
 /// Known types that look like `type_name`, best first.
 pub(super) fn nearest(type_name: &str) -> Vec<String> {
-    let mut candidates: Vec<(usize, String)> = all()
+    nearest_of(type_name, all())
+}
+
+/// Those of `known` that look like `type_name`, best first.
+pub(super) fn nearest_of(type_name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
+    let mut candidates: Vec<(usize, String)> = known
         .map(|known| (distance(type_name, &known), known))
         .filter(|(distance, _)| *distance <= MAX_DISTANCE)
         .collect();

@@ -1,7 +1,6 @@
 //! Resources: from the operator in Kubernetes, from folders elsewhere.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,12 +9,10 @@ use trilby_components::registry::Registry;
 use trilby_grpc::ChannelConfig;
 use trilby_identity::{Expect, Identity};
 use trilby_resources::{Environment, Resources, Source};
-use trilby_sidecar_args::Mode;
 
 use super::{Ending, identity, in_kubernetes};
 use crate::config::Config;
 use crate::host;
-use crate::resolver::{NameResolver, ResolverConfig};
 
 /// How long the operator is waited for at start: upstream asks 100 times for 5 s.
 const FIRST_LOAD: Duration = Duration::from_secs(500);
@@ -93,30 +90,4 @@ fn environment(config: &Config) -> Environment {
         "HOST_ADDRESS" => Some(host.clone()),
         name => std::env::var(name).ok(),
     })
-}
-
-/// The name resolver that the Configuration asks for, else the one of the mode.
-///
-/// # Errors
-/// It is unknown or its settings are wrong.
-pub(super) fn resolver(resources: &Resources, mode: Mode) -> anyhow::Result<Arc<dyn NameResolver>> {
-    let configuration = Arc::clone(&resources.configuration().borrow());
-    let spec = configuration
-        .name_resolution
-        .as_ref()
-        .filter(|spec| !spec.component.is_empty());
-    let default = match mode {
-        Mode::Kubernetes => "kubernetes",
-        Mode::Standalone => "mdns",
-    };
-    let config = ResolverConfig {
-        component: spec.map_or(default, |spec| &spec.component).to_owned(),
-        version: spec.map(|spec| spec.version.clone()).unwrap_or_default(),
-        settings: spec
-            .and_then(|spec| spec.configuration.clone())
-            .unwrap_or_default(),
-    };
-    config
-        .build()
-        .context("the Configuration's spec.nameResolution")
 }

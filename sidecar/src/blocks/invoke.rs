@@ -17,12 +17,12 @@ mod target;
 use std::sync::Arc;
 
 use tonic::Code;
+use trilby_components::name_resolution::{NameResolver, Query};
 
 use crate::channel::AppChannel;
 use crate::metrics::InvocationMetrics;
 use crate::path::normalize_method;
 use crate::peers::Peers;
-use crate::resolver::{NameResolver, Query};
 
 pub use call::{Answer, Call, CallError, Outcome, method_of, verb_of};
 pub use remote::{WireCall, from_wire_head, to_wire_head};

@@ -9,6 +9,7 @@ use trilby_go_syntax::GoDuration;
 use trilby_resources::{ComponentInfo, Resources};
 
 use super::actors::ActorBlock;
+use crate::resolver::Names;
 
 /// The keys under which an application may keep notes, at most.
 const MOST_NOTES: usize = 1024;
@@ -71,17 +72,24 @@ pub struct Metadata {
     notes: Arc<RwLock<BTreeMap<String, String>>>,
     resources: Resources,
     actors: ActorBlock,
+    names: Names,
 }
 
 impl Metadata {
     /// Describes one sidecar.
-    pub fn new(id: &str, app: AppConnection, resources: Resources, actors: ActorBlock) -> Self {
+    pub fn new(
+        id: &str,
+        app: AppConnection,
+        resources: Resources,
+        (actors, names): (ActorBlock, Names),
+    ) -> Self {
         Self {
             id: id.into(),
             app: Arc::new(app),
             notes: Arc::default(),
             resources,
             actors,
+            names,
         }
     }
 
@@ -93,6 +101,9 @@ impl Metadata {
             if let Some(error) = &component.error {
                 extended.insert(format!("component.{}.error", component.name), error.clone());
             }
+        }
+        if let Some(error) = self.names.error() {
+            extended.insert("nameResolution.error".to_owned(), error);
         }
         extended.insert(
             "daprRuntimeVersion".to_owned(),

@@ -8,9 +8,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rand::seq::IndexedRandom as _;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
+use trilby_components::name_resolution::{NameResolver, Query, ResolveError, decode};
+use trilby_components::registry::InitError;
 
-use super::{NameResolver, Query, ResolveError, Template};
+use super::Template;
 
 /// How long addresses are remembered.
 const REMEMBERED: Duration = Duration::from_secs(20);
@@ -50,19 +53,14 @@ impl KubernetesResolver {
     ///
     /// # Errors
     /// The settings are no object, or the template is not one that can be filled.
-    pub fn new(settings: &serde_json::Value) -> Result<Self, ResolveError> {
-        let settings: Option<Settings> =
-            serde_json::from_value(settings.clone()).map_err(|error| {
-                ResolveError(format!("settings of nameresolution.kubernetes: {error}"))
-            })?;
-        let settings = settings.unwrap_or_default();
+    pub fn new(settings: Value) -> Result<Self, InitError> {
+        let settings: Settings = decode("kubernetes", settings)?;
         let template = settings.template.filter(|text| !text.is_empty());
         let template = template.map(|text| text.parse::<Template>()).transpose();
+        let domain = settings.cluster_domain.filter(|text| !text.is_empty());
         Ok(Self {
-            cluster_domain: settings
-                .cluster_domain
-                .unwrap_or_else(|| CLUSTER_DOMAIN.to_owned()),
-            template: template.map_err(|error| ResolveError(error.to_string()))?,
+            cluster_domain: domain.unwrap_or_else(|| CLUSTER_DOMAIN.to_owned()),
+            template: template.map_err(|error| InitError::Invalid(error.to_string()))?,
             known: Mutex::default(),
         })
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::Query;
+use trilby_components::name_resolution::Query;
 
 /// A template such as `{{.ID}}-dapr.{{.Namespace}}:{{.Port}}`: the fields of Go's templates, without its
 /// functions.

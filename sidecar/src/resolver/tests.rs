@@ -1,20 +1,13 @@
-use serde_json::json;
+use serde_json::{Value, json};
+use trilby_components::name_resolution::{NameResolver, Query};
 
-use super::{Query, ResolverConfig, Template};
+use super::{KubernetesResolver, NameFormatResolver, Template};
 
 const QUERY: Query<'static> = Query {
     app_id: "b",
     namespace: "ns",
     port: 50002,
 };
-
-fn config(component: &str, settings: serde_json::Value) -> ResolverConfig {
-    ResolverConfig {
-        component: component.into(),
-        version: String::new(),
-        settings,
-    }
-}
 
 #[test]
 fn templates_are_filled() {
@@ -32,31 +25,35 @@ fn templates_that_cannot_be_filled_say_why() {
 
 #[tokio::test]
 async fn template_that_gives_an_address_needs_no_dns() {
-    let resolver = config("kubernetes", json!({ "template": "127.0.0.1:{{.Port}}" }))
-        .build()
-        .unwrap();
+    let settings = json!({ "template": "127.0.0.1:{{.Port}}" });
+    let resolver = KubernetesResolver::new(settings).unwrap();
     assert_eq!(resolver.resolve(&QUERY).await.unwrap(), "127.0.0.1:50002");
     resolver.forget("b", "ns");
     assert_eq!(resolver.resolve(&QUERY).await.unwrap(), "127.0.0.1:50002");
 }
 
+#[test]
+fn settings_of_another_form_are_refused() {
+    let refused = KubernetesResolver::new(json!({ "template": 3 })).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("kubernetes") && refused.contains("expected a string"),
+        "{refused}"
+    );
+}
+
 #[tokio::test]
-async fn absent_resolver_is_named_in_every_answer() {
-    let resolver = config("mdns", json!(null)).build().unwrap();
-    let error = resolver.resolve(&QUERY).await.unwrap_err().to_string();
-    assert!(error.contains("mdns") && error.contains("app b"), "{error}");
+async fn nameformat_writes_the_application_into_the_address() {
+    let settings = json!({ "format": "{appid}.{appid}-svc.internal:50002" });
+    let resolver = NameFormatResolver::new(settings).unwrap();
+    let found = resolver.resolve(&QUERY).await.unwrap();
+    assert_eq!(found, "b.b-svc.internal:50002");
 }
 
 #[test]
-fn unknown_resolver_is_refused() {
-    let error = config("zookeeper", json!(null)).build().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "couldn't find name resolver zookeeper/v1: kubernetes/v1 is built in"
-    );
-    assert!(
-        config("kubernetes", json!({ "template": 3 }))
-            .build()
-            .is_err()
-    );
+fn nameformat_needs_a_place_for_the_application() {
+    let refused = |settings: Value| NameFormatResolver::new(settings).unwrap_err().to_string();
+    assert_eq!(refused(Value::Null), "format is required in metadata");
+    let refused = refused(json!({ "format": "localhost:50002" }));
+    assert_eq!(refused, "format must contain {appid} placeholder");
 }

@@ -12,11 +12,11 @@ use http::Request;
 use parking_lot::Mutex;
 use trilby_bootstrap::Process;
 use trilby_bootstrap::args::parse_from;
+use trilby_components::name_resolution::{NameResolver, Query, ResolveError};
 use trilby_components::registry::Registry;
 use trilby_sidecar::app::{self, Parts};
 use trilby_sidecar::config::Config;
 use trilby_sidecar::environment::Environment;
-use trilby_sidecar::resolver::{NameResolver, Query, ResolveError};
 use trilby_sidecar_args::SidecarArgs;
 use trilby_testkit::http::{Client, Response};
 
@@ -38,8 +38,6 @@ impl NameResolver for Directory {
             ))
         })
     }
-
-    fn forget(&self, _: &str, _: &str) {}
 }
 
 impl Directory {
