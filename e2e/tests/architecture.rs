@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "trilby-components-redis",
         &["trilby-components", "trilby-go-syntax"],
     ),
+    ("trilby-components-http-middleware", &["trilby-components"]),
     ("trilby-components-kubernetes", &["trilby-components"]),
     // The services: everything above, never one another.
     ("trilby-operator", CONTROL_PLANE),
@@ -69,6 +70,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-actors",
             "trilby-bootstrap",
             "trilby-components",
+            "trilby-components-http-middleware",
             "trilby-components-kubernetes",
             "trilby-components-redis",
             "trilby-crds",

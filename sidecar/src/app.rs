@@ -11,6 +11,7 @@ mod ending;
 mod identity;
 mod listeners;
 mod names;
+mod pipelines;
 mod resources;
 mod rules;
 mod serve;
@@ -46,6 +47,7 @@ use crate::config::{AppConfig, Config};
 use crate::health::HealthView;
 use crate::metrics::{Families, GrpcServerMetrics, HttpServerMetrics, InvocationMetrics};
 use crate::peers::Peers;
+use crate::pipeline::Pipeline;
 use crate::resolver::{Following, Names};
 use crate::shutdown::ShutdownRequest;
 use crate::{host, listen};
@@ -99,10 +101,11 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         (process, &ending),
     )
     .await?;
+    let pipelines = pipelines::follow(process, &resources);
     let app = config
         .app
         .as_ref()
-        .map(|app| channel(&config, app, healthy))
+        .map(|app| channel(&config, app, (healthy, pipelines.app)))
         .transpose()?;
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
     let wired = Wiring {
@@ -111,6 +114,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         identity,
         resources,
         app,
+        pipeline: pipelines.server,
     };
     let (names, following) = names::wire(&wired, parts, &internal);
     let blocks = wired.blocks(names, &internal, &ending)?;
@@ -187,7 +191,7 @@ fn initially_healthy(config: &Config) -> bool {
 fn channel(
     config: &Config,
     app: &AppConfig,
-    healthy: watch::Receiver<bool>,
+    (healthy, pipeline): (watch::Receiver<bool>, Pipeline),
 ) -> anyhow::Result<AppChannel> {
     let token = &config.environment.app_token;
     let token = (!token.is_empty())
@@ -202,7 +206,7 @@ fn channel(
         max_head: config.servers.max_head,
         token: token.context("APP_API_TOKEN cannot be sent as a header")?,
     };
-    AppChannel::new(&channel, healthy).context("app-channel-address")
+    AppChannel::new(&channel, healthy, pipeline).context("app-channel-address")
 }
 
 /// What the blocks and APIs are made from.
@@ -212,6 +216,7 @@ struct Wiring<'a> {
     identity: Option<Identity>,
     resources: Resources,
     app: Option<AppChannel>,
+    pipeline: Pipeline,
 }
 
 impl Wiring<'_> {
@@ -304,6 +309,7 @@ impl Wiring<'_> {
             shutdown,
             max_body,
             api_logging,
+            pipeline: self.pipeline.clone(),
             metrics: HttpServerMetrics::register(self.families())?,
         };
         Ok((Arc::new(http), services))

@@ -9,5 +9,7 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_redis::backends());
     #[cfg(feature = "kubernetes")]
     let registry = registry.with(trilby_components_kubernetes::backends());
+    #[cfg(feature = "http-middleware")]
+    let registry = registry.with(trilby_components_http_middleware::backends());
     registry
 }

@@ -18,6 +18,7 @@ use trilby_grpc::client::InvalidTarget;
 use trilby_sidecar_args::AppProtocol;
 
 use crate::blocks::invoke::{Answer, Call, CallError};
+use crate::pipeline::Pipeline;
 
 pub use connector::Connector;
 pub use grpc::GrpcChannel;
@@ -62,10 +63,14 @@ impl AppChannel {
     ///
     /// # Errors
     /// The application's host cannot stand in an address.
-    pub fn new(config: &ChannelConfig, health: Health) -> Result<Self, InvalidTarget> {
+    pub fn new(
+        config: &ChannelConfig,
+        health: Health,
+        pipeline: Pipeline,
+    ) -> Result<Self, InvalidTarget> {
         Ok(match config.protocol {
             AppProtocol::Http | AppProtocol::Https | AppProtocol::H2c => {
-                Self::Http(Box::new(HttpChannel::new(config, health)))
+                Self::Http(Box::new(HttpChannel::new(config, health, pipeline)))
             }
             AppProtocol::Grpc | AppProtocol::Grpcs => Self::Grpc(GrpcChannel::new(config, health)?),
         })

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod path;
 pub mod payload;
 pub mod peers;
+pub mod pipeline;
 pub mod process;
 pub mod resolver;
 pub mod shutdown;

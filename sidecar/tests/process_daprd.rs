@@ -204,24 +204,6 @@ async fn settings_that_cannot_work_end_the_process_by_name() {
 }
 
 #[tokio::test]
-async fn security_that_cannot_be_enforced_ends_the_process() {
-    let daprd = Daprd::new("a");
-    let configuration = daprd.file(
-        "config.yaml",
-        "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec:\n  httpPipeline:\n    \
-         handlers:\n    - name: guard\n      type: middleware.http.bearer\n",
-    );
-    let mut daprd = daprd.arg("--config", configuration.display());
-    daprd.launch();
-    assert_eq!(daprd.ended(END).await.code(), Some(1));
-    let log = daprd.log().text();
-    assert!(
-        log.contains("guard") && log.contains("requests must not pass without it"),
-        "{log}"
-    );
-}
-
-#[tokio::test]
 async fn flags_without_effect_are_named_and_accepted() {
     let flags = [
         ("--scheduler-host-address", "127.0.0.1:1"),

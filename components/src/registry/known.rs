@@ -15,6 +15,10 @@ pub(super) enum Known {
 const FEATURES: &[(&str, &str)] = &[
     ("state.redis", "redis"),
     ("secretstores.kubernetes", "kubernetes"),
+    ("middleware.http.ratelimit", "http-middleware"),
+    ("middleware.http.routeralias", "http-middleware"),
+    ("middleware.http.routerchecker", "http-middleware"),
+    ("middleware.http.uppercase", "http-middleware"),
 ];
 
 /// At most this many edits between a misspelt type and a suggestion.

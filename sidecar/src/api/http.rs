@@ -22,6 +22,7 @@ use crate::api::ApiRules;
 use crate::blocks::Blocks;
 use crate::health::HealthView;
 use crate::metrics::HttpServerMetrics;
+use crate::pipeline::Pipeline;
 use crate::shutdown::ShutdownRequest;
 use crate::tokens::ApiToken;
 
@@ -47,6 +48,8 @@ pub struct HttpApi {
     pub max_body: usize,
     /// Logs every call.
     pub api_logging: ApiLogging,
+    /// Middleware in front of the routes.
+    pub pipeline: Pipeline,
     /// Counters.
     pub metrics: HttpServerMetrics,
 }

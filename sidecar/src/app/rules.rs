@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tokio::sync::watch;
 use trilby_bootstrap::Process;
-use trilby_crds::{AccessControlSpec, ApiAccessRule, ApiSpec, ConfigurationSpec, PipelineSpec};
+use trilby_crds::{AccessControlSpec, ApiAccessRule, ApiSpec, ConfigurationSpec};
 use trilby_resources::Resources;
 
 use crate::acl::{AccessControl, OperationSpec, PolicySpec, Protocol, Spec};
@@ -37,21 +37,6 @@ pub(super) fn api_token(process: &Process, environment: &Environment) -> anyhow:
 /// # Errors
 /// Names the part.
 pub(super) fn check(configuration: &ConfigurationSpec) -> anyhow::Result<()> {
-    for (name, pipeline) in [
-        ("httpPipeline", &configuration.http_pipeline),
-        ("appHttpPipeline", &configuration.app_http_pipeline),
-    ] {
-        if let Some(PipelineSpec { handlers, .. }) = pipeline
-            && let Some(handler) = handlers.first()
-        {
-            bail!(
-                "the Configuration's spec.{name} names the middleware {:?} ({}): middleware is not there yet in \
-                 Trilby, and requests must not pass without it",
-                handler.name,
-                handler.type_
-            );
-        }
-    }
     secrets::validate(configuration.secrets.as_ref()).context("the Configuration's spec.secrets")
 }
 

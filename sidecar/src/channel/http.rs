@@ -17,6 +17,7 @@ use super::{ChannelConfig, Connector, Health, require_healthy};
 use crate::blocks::invoke::headers::{API_TOKEN, Origin, strip_hop_by_hop, to_http};
 use crate::blocks::invoke::{Answer, Call, CallError, Outcome, method_of};
 use crate::payload::Payload;
+use crate::pipeline::{Chain, Pipeline};
 use crate::tracing_context;
 
 /// Connections kept open while nothing is asked, as upstream keeps.
@@ -34,10 +35,11 @@ pub struct HttpChannel {
     token: Option<HeaderValue>,
     slots: Slots,
     health: Health,
+    pipeline: Pipeline,
 }
 
 impl HttpChannel {
-    pub(super) fn new(config: &ChannelConfig, health: Health) -> Self {
+    pub(super) fn new(config: &ChannelConfig, health: Health, pipeline: Pipeline) -> Self {
         let (scheme, connector) = match config.protocol {
             AppProtocol::Https => (Scheme::HTTPS, Connector::tls(&config.host, config.port)),
             _ => (Scheme::HTTP, Connector::plain(&config.host, config.port)),
@@ -55,6 +57,7 @@ impl HttpChannel {
             token: config.token.clone(),
             slots: Slots::new(config.max_concurrency),
             health,
+            pipeline,
         }
     }
 
@@ -66,10 +69,36 @@ impl HttpChannel {
         require_healthy(&self.health)?;
         let request = self.request(call)?;
         let place = self.slots.take().await;
+        let response = match self.pipeline.current() {
+            None => self.send(request).await?,
+            Some(chain) => self.send_through(&chain, request).await?,
+        };
+        Ok(answer(response.map(|body| hold(body, place))))
+    }
+
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = self.client.request(request).await;
         let response = response.map_err(|error| unreachable_app(&method, &uri, &error))?;
-        Ok(answer(response.map(|body| hold(Body::new(body), place))))
+        Ok(response.map(Body::new))
+    }
+
+    /// A failure to reach the application is what the caller hears, whatever the middleware makes of it.
+    async fn send_through(
+        &self,
+        chain: &Chain,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, CallError> {
+        let mut failure = None;
+        let unreachable = &mut failure;
+        let end = |request| async move {
+            self.send(request).await.unwrap_or_else(|error| {
+                *unreachable = Some(error);
+                Response::new(Body::empty())
+            })
+        };
+        let response = chain.run(request, end).await;
+        failure.map_or(Ok(response), Err)
     }
 
     /// Asks whether the application is healthy; its token is not shown.

@@ -1,6 +1,6 @@
 //! The HTTP servers: what happens to every request before and after its route.
 //!
-//! Order, as upstream's: preflight of browsers → token → route. Metrics and logs see all of them.
+//! Order, as upstream's: preflight of browsers → token → middleware → log → route. Metrics see all of them.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::Instant;
 use tower::Service;
 
-use super::escape::QueryString;
+use super::escape::{BadEscape, QueryString};
 use super::group::Group;
 use super::respond::{HttpResponse, empty, failed, text};
 use super::route::Route;
@@ -72,18 +72,43 @@ impl HttpApi {
     async fn observed(&self, mut request: Request<Body>, start: Instant) -> HttpResponse {
         let method = request.method().clone();
         let route = Route::find(&method, request.uri().path());
-        let group = route.as_ref().ok().and_then(Route::group);
-        let logged = self.log_line(&request, group);
+        let mut group = route.as_ref().ok().and_then(Route::group);
         let response = match route {
             Ok(route) if !self.authorised(&route, request.headers_mut()) => {
                 text(StatusCode::UNAUTHORIZED, "invalid api token")
             }
-            Ok(route) => self.dispatch(self.permitted(route), request).await,
-            Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
+            route => match self.pipeline.current() {
+                None => self.routed(route, request).await,
+                // Middleware may have changed the path.
+                Some(chain) => {
+                    let reached = &mut group;
+                    let again = |request: Request<Body>| async move {
+                        let route = Route::find(request.method(), request.uri().path());
+                        *reached = route.as_ref().ok().and_then(Route::group);
+                        self.routed(route, request).await
+                    };
+                    chain.run(request, again).await
+                }
+            },
         };
         let template = group.map_or("/v1.0/healthz", |group| group.template);
         self.metrics
             .served(&method, template, (response.status(), start));
+        response
+    }
+
+    async fn routed(
+        &self,
+        route: Result<Route, BadEscape>,
+        request: Request<Body>,
+    ) -> HttpResponse {
+        let start = Instant::now();
+        let group = route.as_ref().ok().and_then(Route::group);
+        let logged = self.log_line(&request, group);
+        let response = match route {
+            Ok(route) => self.dispatch(self.permitted(route), request).await,
+            Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
+        };
         if let Some(line) = logged {
             line.finish(response.status(), start);
         }

@@ -1,0 +1,33 @@
+//! HTTP middleware that needs no other server: `routeralias`, `routerchecker`, `uppercase` and `ratelimit`.
+//!
+//! Each is a file: its metadata, decoded once, and what it does to a request. Deliberately absent: whatever
+//! asks someone else (identity providers) or runs foreign code (policies, WebAssembly); those are crates of
+//! their own beside this one.
+
+mod alias;
+mod checker;
+mod ratelimit;
+mod uppercase;
+mod uri;
+
+use trilby_components::registry::Backend;
+
+/// Every middleware of this crate.
+#[must_use]
+pub fn backends() -> Vec<Backend> {
+    vec![
+        Backend::middleware("routeralias", async |_, metadata| alias::create(&metadata)),
+        Backend::middleware("routerchecker", async |_, metadata| {
+            checker::create(&metadata)
+        }),
+        Backend::middleware("uppercase", async |_, metadata| {
+            uppercase::create(&metadata)
+        }),
+        Backend::middleware("ratelimit", async |_, metadata| {
+            ratelimit::create(&metadata)
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod testing;
