@@ -4,6 +4,8 @@
 //! task of its own, and hides why a connection failed. This one hands a call straight to HTTP/2,
 //! and its failures say what happened: `connection to dapr-sentry:443 failed: unexpected SPIFFE ID`.
 
+mod connections;
+
 use std::{
     fmt,
     future::Future,
@@ -15,10 +17,7 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response, Uri, header::USER_AGENT, uri::Scheme};
-use hyper::{
-    body::Incoming,
-    client::conn::http2::{self, SendRequest},
-};
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
@@ -32,6 +31,9 @@ use tower::Service;
 use trilby_identity::handshake_failure;
 
 use crate::server::{CONNECTION_WINDOW, STREAM_WINDOW};
+use connections::{Connections, Lease};
+
+pub use connections::CallBody;
 
 /// Where a server is. The name is resolved at every connect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,7 +71,8 @@ impl Default for ChannelConfig {
 }
 
 /// A client's end of a connection: the transport of a generated gRPC client. Cheap to clone; clones
-/// share the connection, which closes with the last of them.
+/// share the connection, which closes with the last of them. While more calls are open than one connection should
+/// carry, there are several.
 ///
 /// It bounds connecting, not calls: a deadline for an answer is the caller's.
 #[derive(Clone)]
@@ -104,7 +107,7 @@ pub fn channel(
             origin,
             tls,
             config,
-            current: parking_lot::Mutex::new(None),
+            open: Arc::default(),
             connecting: tokio::sync::Mutex::new(None),
         }),
     })
@@ -115,7 +118,7 @@ struct Shared {
     origin: Uri,
     tls: Option<TlsConnector>,
     config: ChannelConfig,
-    current: parking_lot::Mutex<Option<SendRequest<Body>>>,
+    open: Arc<Connections>,
     /// Held by whoever connects, so that callers which come together make one connection. Keeps
     /// the last failure for those who waited for that attempt.
     connecting: tokio::sync::Mutex<Option<(Instant, Status)>>,
@@ -182,7 +185,7 @@ impl Channel {
     /// # Errors
     /// `Unavailable`, with the reason in words.
     pub async fn connect(&self) -> Result<(), Status> {
-        self.shared.connection().await.map(|_| ())
+        self.shared.lease().await.map(drop)
     }
 }
 
@@ -193,7 +196,7 @@ impl fmt::Debug for Channel {
 }
 
 impl Service<Request<Body>> for Channel {
-    type Response = Response<Incoming>;
+    type Response = Response<CallBody>;
     type Error = Status;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
 
@@ -229,33 +232,33 @@ impl Shared {
         Ok(request)
     }
 
-    /// Sends on the current connection. A call that a dying connection gave back unsent goes to
-    /// one new connection; a call that may have been sent is never repeated.
-    async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Status> {
-        let mut connection = self.connection().await?;
-        let request = match connection.try_send_request(request).await {
-            Ok(response) => return Ok(response),
+    /// Sends on a connection with room. A call that a dying connection gave back unsent goes to
+    /// another one; a call that may have been sent is never repeated.
+    async fn send(&self, request: Request<Body>) -> Result<Response<CallBody>, Status> {
+        let place = self.lease().await?;
+        let request = match place.sender().try_send_request(request).await {
+            Ok(response) => return Ok(held(response, place)),
             Err(mut failed) => match failed.take_message() {
                 Some(request) => request,
                 None => return Err(self.call_failed(failed.into_error())),
             },
         };
-        self.forget();
-        let mut connection = self.connection().await?;
-        connection
-            .send_request(request)
-            .await
-            .map_err(|error| self.call_failed(error))
+        place.retire();
+        let place = self.lease().await?;
+        match place.sender().send_request(request).await {
+            Ok(response) => Ok(held(response, place)),
+            Err(error) => Err(self.call_failed(error)),
+        }
     }
 
-    async fn connection(&self) -> Result<SendRequest<Body>, Status> {
-        if let Some(connection) = self.usable() {
-            return Ok(connection);
+    async fn lease(&self) -> Result<Lease, Status> {
+        if let Some(place) = self.open.lease() {
+            return Ok(place);
         }
         let asked = Instant::now();
         let mut last_failure = self.connecting.lock().await;
-        if let Some(connection) = self.usable() {
-            return Ok(connection);
+        if let Some(place) = self.open.lease() {
+            return Ok(place);
         }
         if let Some((when, status)) = last_failure.as_ref()
             && *when >= asked
@@ -265,8 +268,7 @@ impl Shared {
         match self.connect().await {
             Ok(connection) => {
                 *last_failure = None;
-                *self.current.lock() = Some(connection.clone());
-                Ok(connection)
+                Ok(self.open.add(connection))
             }
             Err(reason) => {
                 let text = format!("connection to {} failed: {reason}", self.target);
@@ -275,20 +277,6 @@ impl Shared {
                 Err(status)
             }
         }
-    }
-
-    fn usable(&self) -> Option<SendRequest<Body>> {
-        let current = self.current.lock();
-        current
-            .as_ref()
-            .filter(|connection| !connection.is_closed())
-            .cloned()
-    }
-
-    /// Drops the current connection, which another call may have replaced already: then that one
-    /// costs a new handshake, no more.
-    fn forget(&self) {
-        *self.current.lock() = None;
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, String> {
@@ -352,6 +340,13 @@ impl Shared {
             code => Status::new(code, text),
         }
     }
+}
+
+fn held(response: Response<hyper::body::Incoming>, place: Lease) -> Response<CallBody> {
+    response.map(|body| CallBody {
+        body,
+        _place: place,
+    })
 }
 
 fn is_reset_by_server(error: &hyper::Error) -> bool {

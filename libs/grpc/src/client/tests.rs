@@ -126,3 +126,52 @@ async fn a_server_that_speaks_no_http2_is_unavailable() {
     assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
     drop(server.await.unwrap());
 }
+
+#[tokio::test]
+async fn calls_beyond_what_a_connection_carries_open_another_that_closes_afterwards() {
+    const CALLS: usize = 2 * connections::CALLS_PER_CONNECTION + 50;
+    let (listener, target) = listen().await;
+    let everybody = Arc::new(tokio::sync::Barrier::new(CALLS));
+    let ports = Arc::new(parking_lot::Mutex::new(std::collections::BTreeMap::new()));
+    let (gate, seen) = (Arc::clone(&everybody), Arc::clone(&ports));
+    let meet = move |request: axum::extract::Request| {
+        let (gate, seen) = (Arc::clone(&gate), Arc::clone(&seen));
+        async move {
+            let peer = crate::peer(request.extensions()).unwrap().addr;
+            *seen.lock().entry(peer).or_insert(0) += 1;
+            gate.wait().await;
+        }
+    };
+    let routes = routes().route("/meet", axum::routing::post(meet));
+    let server = ServeConfig {
+        max_streams: Some(100),
+        ..ServeConfig::new("test")
+    };
+    tokio::spawn(serve(
+        listener,
+        None,
+        routes,
+        (server, CancellationToken::new()),
+    ));
+    let channel = channel(target, None, ChannelConfig::default()).unwrap();
+    let calls = (0..CALLS).map(|_| {
+        let mut channel = channel.clone();
+        async move {
+            let request = Request::post("/meet").body(Body::empty()).unwrap();
+            let response = channel.call(request).await.unwrap();
+            response.into_body().collect().await.unwrap();
+        }
+    });
+    let all = futures_util::future::join_all(calls);
+    tokio::time::timeout(Duration::from_secs(20), all)
+        .await
+        .expect("no call waits for another to end");
+    let counts: Vec<i32> = ports.lock().values().copied().collect();
+    assert_eq!(counts.len(), 3, "{counts:?}");
+    assert!(counts.iter().all(|count| *count <= 100), "{counts:?}");
+    assert_eq!(
+        channel.shared.open.count(),
+        1,
+        "idle connections are closed"
+    );
+}
