@@ -1,6 +1,8 @@
 //! Calls to gRPC services that the sidecar does not know: passed on byte by byte, to the application behind
 //! this sidecar or to another sidecar.
 
+mod relay;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -19,6 +21,10 @@ use crate::blocks::invoke::{CallError, Target};
 use crate::metrics::CallKind;
 use crate::path::normalize_method;
 use crate::tracing_context;
+use relay::Limit;
+
+/// Says that a call is a stream.
+const STREAM: &str = "dapr-stream";
 
 /// Where a call came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +97,7 @@ impl Proxy {
         if let Some(token) = grpc.token() {
             headers.insert(API_TOKEN, token.clone());
         }
-        send(grpc.raw(), request).await
+        self.send(grpc.raw(), request).await
     }
 
     fn stamp_for_app(&self, headers: &mut HeaderMap, edge: Edge, caller: Option<&SpiffeId>) {
@@ -116,12 +122,7 @@ impl Proxy {
         target: &Target,
     ) -> Result<Response<Body>, Status> {
         let invoke = &self.blocks.invoke;
-        let address = invoke
-            .locate(target)
-            .await
-            .map_err(|error| status_of(&error))?;
-        let channel = invoke.peers.channel(&address, target);
-        let channel = channel.map_err(|error| Status::internal(error.to_string()))?;
+        let channel = self.connected(target).await?;
         let headers = std::mem::take(request.headers_mut());
         let mut headers = tracing_context::for_grpc(headers, Origin::Grpc);
         headers.remove(APP_ID);
@@ -132,24 +133,58 @@ impl Proxy {
         };
         stamp_identity(&mut headers, &parties);
         *request.headers_mut() = headers;
-        let timer = invoke.metrics.sent(&target.app_id, CallKind::Streaming);
-        match send(channel, request).await {
-            Ok(response) => {
-                timer.received(number(&response));
-                Ok(response)
-            }
-            Err(status) => {
-                invoke.peers.discard(&address, target);
-                invoke.resolver.forget(&target.app_id, &target.namespace);
-                Err(status)
-            }
+        let kind = kind(request.headers());
+        let timer = invoke.metrics.sent(&target.app_id, kind);
+        let response = self.send(channel, request).await?;
+        timer.received(number(&response));
+        Ok(response)
+    }
+
+    /// A connection to the target's sidecar that stands. One that cannot be made is tried once more, where the target is
+    /// by then: nothing has been sent yet.
+    async fn connected(&self, target: &Target) -> Result<Channel, Status> {
+        match self.connect(target).await {
+            Err(status) if status.code() == Code::Unavailable => self.connect(target).await,
+            connected => connected,
+        }
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Channel, Status> {
+        let invoke = &self.blocks.invoke;
+        let address = invoke.locate(target).await;
+        let address = address.map_err(|error| status_of(&error))?;
+        let channel = invoke.peers.channel(&address, target);
+        let channel = channel.map_err(|error| Status::internal(error.to_string()))?;
+        if let Err(status) = channel.connect().await {
+            invoke.peers.discard(&address, target);
+            invoke.resolver.forget(&target.app_id, &target.namespace);
+            return Err(status);
+        }
+        Ok(channel)
+    }
+
+    async fn send(
+        &self,
+        mut channel: Channel,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let limit = Limit::new(self.blocks.invoke.max_body);
+        let request = request.map(|body| tonic::body::Body::new(limit.watch(body)));
+        match channel.call(request).await {
+            Ok(response) => Ok(limit.relay(response.map(Body::new))),
+            Err(status) => Err(limit.explain(status)),
         }
     }
 }
 
-async fn send(mut channel: Channel, request: Request<Body>) -> Result<Response<Body>, Status> {
-    let response = channel.call(request.map(tonic::body::Body::new)).await?;
-    Ok(response.map(Body::new))
+/// How metrics name a call, as its client says.
+fn kind(headers: &HeaderMap) -> CallKind {
+    let says = headers.get(STREAM).and_then(|value| value.to_str().ok());
+    if says.is_some_and(trilby_go_syntax::truthy) {
+        CallKind::Streaming
+    } else {
+        CallKind::Unary
+    }
 }
 
 fn number(response: &Response<Body>) -> i32 {
