@@ -8,6 +8,7 @@
 mod actors;
 mod described;
 mod ending;
+mod endpoints;
 mod identity;
 mod listeners;
 mod names;
@@ -37,8 +38,8 @@ use crate::api::grpc::{Gate, GrpcApi, Services};
 use crate::api::http::{Cors, HttpApi};
 use crate::api::internal::InternalApi;
 use crate::blocks::Blocks;
-use crate::blocks::invoke::Invoker;
 use crate::blocks::invoke::headers::ForwardingHost;
+use crate::blocks::invoke::{Externals, Invoker};
 use crate::blocks::metadata::Metadata;
 use crate::blocks::secrets::Secrets;
 use crate::blocks::state::State;
@@ -112,6 +113,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         config: &config,
         process,
         identity,
+        externals: endpoints::externals(process, &resources).await,
         resources,
         app,
         pipeline: pipelines.server,
@@ -215,6 +217,7 @@ struct Wiring<'a> {
     process: &'a Process,
     identity: Option<Identity>,
     resources: Resources,
+    externals: Externals,
     app: Option<AppChannel>,
     pipeline: Pipeline,
 }
@@ -243,6 +246,7 @@ impl Wiring<'_> {
             namespace: environment.namespace.clone(),
             host: ForwardingHost::new(address, &hostname()),
             app: self.app.clone(),
+            externals: self.externals.clone(),
             resolver: Arc::new(names.clone()),
             peers: peers.clone(),
             internal_port,

@@ -3,15 +3,18 @@
 //! [`AppChannel`] carries invocations over whatever protocol the application speaks. It owns the limit on
 //! concurrent calls and adds the application's token; it neither retries nor judges who may call.
 
+mod body;
 mod connector;
 mod grpc;
 mod http;
+mod outside;
 mod slots;
 mod uri;
 
 use std::time::Duration;
 
-use ::http::HeaderValue;
+use ::http::{HeaderValue, Method, Uri};
+use hyper_util::client::legacy::Error as ClientError;
 use tokio::sync::watch;
 use tonic::Code;
 use trilby_grpc::client::InvalidTarget;
@@ -22,7 +25,9 @@ use crate::pipeline::Pipeline;
 
 pub use connector::Connector;
 pub use grpc::GrpcChannel;
-pub use http::HttpChannel;
+pub use http::{HttpChannel, answer_of};
+pub use outside::{ClientTls, InvalidTls, OutsideCall, OutsideClient, SystemTrust, Trust};
+pub(crate) use uri::{escape_path, escape_query};
 
 /// How to reach the application.
 #[derive(Debug, Clone)]
@@ -113,4 +118,15 @@ fn require_healthy(health: &Health) -> Result<(), CallError> {
         Code::Internal,
         "app is not in a healthy state",
     ))
+}
+
+/// A call that got no answer, in the words of Go's client, with the innermost reason.
+fn unreachable(method: &Method, uri: &Uri, error: &ClientError) -> CallError {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    let verb = method.as_str();
+    let verb = format!("{}{}", &verb[..1], verb[1..].to_lowercase());
+    CallError::unknown(format!("{verb} \"{uri}\": {reason}"))
 }

@@ -1,8 +1,12 @@
 //! A body: in memory, and so replayable, or still arriving.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
+use futures_util::FutureExt as _;
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 /// Why a body ended early.
@@ -35,6 +39,41 @@ impl Payload {
     /// No content.
     pub const fn empty() -> Self {
         Self::Bytes(Bytes::new())
+    }
+
+    /// A body of which the beginning, and perhaps all of it, is there already. What is whole is held in memory, so that
+    /// its length is known.
+    pub fn arriving(mut body: Body) -> Self {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
+        let first = match body.frame().now_or_never() {
+            None => return Self::Stream(body),
+            Some(None) => return Self::empty(),
+            Some(Some(first)) => first,
+        };
+        let Ok(data) = first.as_ref().map(Frame::data_ref) else {
+            return Self::begun(first, body);
+        };
+        let data = data.cloned().unwrap_or_default();
+        if body.is_end_stream() {
+            return Self::Bytes(data);
+        }
+        match body.frame().now_or_never() {
+            Some(None) => Self::Bytes(data),
+            Some(Some(second)) => Self::Stream(Body::new(Begun {
+                ready: [Some(first), Some(second)],
+                rest: body,
+            })),
+            None => Self::begun(first, body),
+        }
+    }
+
+    fn begun(first: Result<Frame<Bytes>, BodyError>, rest: Body) -> Self {
+        Self::Stream(Body::new(Begun {
+            ready: [None, Some(first)],
+            rest,
+        }))
     }
 
     /// The length in bytes, if it is known before the end.
@@ -71,6 +110,37 @@ impl Payload {
             Self::Bytes(bytes) if bytes.is_empty() => Body::empty(),
             Self::Bytes(bytes) => Body::from(bytes),
             Self::Stream(body) => body,
+        }
+    }
+}
+
+/// A body whose first frames have been read.
+struct Begun {
+    ready: [Option<Result<Frame<Bytes>, BodyError>>; 2],
+    rest: Body,
+}
+
+impl http_body::Body for Begun {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let [first, second] = &mut self.ready;
+        match first.take().or_else(|| second.take()) {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ready = self.ready.iter().flatten().flatten();
+        let ready: usize = ready.filter_map(Frame::data_ref).map(Bytes::len).sum();
+        match self.rest.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(rest + ready as u64),
+            None => SizeHint::default(),
         }
     }
 }
@@ -117,6 +187,8 @@ mod tests {
 
     use axum::body::Body;
     use bytes::Bytes;
+    use http_body_util::BodyExt as _;
+    use tokio_stream::StreamExt as _;
 
     use super::{CollectError, Payload, collect};
 
@@ -140,6 +212,35 @@ mod tests {
         assert!(matches!(streamed, Err(CollectError::TooLarge { limit: 4 })));
         let memory = Payload::from(Bytes::from_static(b"abcde")).collect(4).await;
         assert!(matches!(memory, Err(CollectError::TooLarge { limit: 4 })));
+    }
+
+    #[tokio::test]
+    async fn body_that_is_there_is_held_in_memory() {
+        for parts in [&[][..], &["whole"]] {
+            let Payload::Bytes(bytes) = Payload::arriving(frames(parts)) else {
+                panic!("{parts:?} is whole");
+            };
+            assert_eq!(bytes, parts.concat());
+        }
+    }
+
+    #[tokio::test]
+    async fn body_that_has_begun_arrives_whole() {
+        for parts in [&["a", "b"][..], &["a", "b", "c", "d"]] {
+            let Payload::Stream(body) = Payload::arriving(frames(parts)) else {
+                panic!("{parts:?} is not whole");
+            };
+            assert_eq!(collect(body, 9).await.unwrap(), parts.concat());
+        }
+        let waiting = Body::from_stream(
+            tokio_stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"a"))])
+                .chain(tokio_stream::pending()),
+        );
+        let Payload::Stream(mut body) = Payload::arriving(waiting) else {
+            panic!("more may come");
+        };
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "a");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Service invocation: from an application, through this sidecar and the target's, to another application.
 //!
 //! ```text
-//! Call ─► target is this app ──────────────► AppChannel
+//! Call ─► target is outside Dapr ───────────► Externals
+//!      ├► target is this app ──────────────► AppChannel
 //!      └► resolver ─► Peers ─► CallLocalStream of the target's sidecar (CallLocal where that is unknown)
 //! ```
 //!
 //! A body in memory is sent again when the other sidecar was not reached; one still arriving is sent once.
 
 mod call;
+mod external;
 pub mod frames;
 pub mod headers;
 mod remote;
@@ -25,9 +27,11 @@ use crate::path::normalize_method;
 use crate::peers::Peers;
 
 pub use call::{Answer, Call, CallError, Outcome, method_of, verb_of};
+pub use external::{EndpointSettings, Externals, InvalidEndpoint};
 pub use remote::{WireCall, from_wire_head, to_wire_head};
 pub use target::{InvalidTarget, Target};
 
+use external::External;
 use headers::{DESTINATION, ForwardingHost, Parties, stamp_forwarding, stamp_identity};
 
 /// Everything that invocations share.
@@ -41,6 +45,8 @@ pub struct Invoker {
     pub host: ForwardingHost,
     /// The application behind this sidecar, if there is one.
     pub app: Option<AppChannel>,
+    /// Targets outside Dapr.
+    pub externals: Externals,
     /// Where other sidecars are.
     pub resolver: Arc<dyn NameResolver>,
     /// Connections to them.
@@ -54,7 +60,7 @@ pub struct Invoker {
 }
 
 impl Invoker {
-    /// Invokes `target`, which is written as `app` or `app.namespace`.
+    /// Invokes `target`: an HTTPEndpoint's name, an address, or an application as `app` or `app.namespace`.
     ///
     /// # Errors
     /// The target or the method is malformed, or no application answered.
@@ -65,6 +71,9 @@ impl Invoker {
         call.method = normalize_method(&call.method)
             .map_err(|error| invalid_method(&error))?
             .into_owned();
+        if let Some(external) = self.externals.find(target) {
+            return self.invoke_external(target, external, call).await;
+        }
         let target = Target::parse(target, &self.namespace)
             .map_err(|error| CallError::unknown(error.to_string()))?;
         if self.is_self(&target) {
@@ -93,6 +102,18 @@ impl Invoker {
             .resolve(&query)
             .await
             .map_err(|error| CallError::unknown(error.to_string()))
+    }
+
+    async fn invoke_external(
+        &self,
+        name: &str,
+        external: External<'_>,
+        call: Call,
+    ) -> Result<Answer, CallError> {
+        let timer = self.metrics.sent(name, remote::kind(&call.body));
+        let answer = self.externals.invoke(external, call).await?;
+        timer.received(answer.outcome.number());
+        Ok(answer)
     }
 
     async fn invoke_self(&self, mut call: Call) -> Result<Answer, CallError> {

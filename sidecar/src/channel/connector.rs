@@ -111,7 +111,12 @@ impl tower::Service<Uri> for Connector {
 
 impl Connection for AppIo {
     fn connected(&self) -> Connected {
-        Connected::new()
+        match self {
+            Self::Tls(io) if io.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Connected::new().negotiated_h2()
+            }
+            _ => Connected::new(),
+        }
     }
 }
 

@@ -7,13 +7,15 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::OwnedSemaphorePermit;
 use trilby_sidecar_args::AppProtocol;
 
-use super::slots::{Slots, hold};
+use super::body::AppBody;
+use super::slots::Slots;
 use super::uri::Base;
-use super::{ChannelConfig, Connector, Health, require_healthy};
+use super::{ChannelConfig, Connector, Health, require_healthy, unreachable};
 use crate::blocks::invoke::headers::{API_TOKEN, Origin, strip_hop_by_hop, to_http};
 use crate::blocks::invoke::{Answer, Call, CallError, Outcome, method_of};
 use crate::payload::Payload;
@@ -24,8 +26,13 @@ use crate::tracing_context;
 const IDLE_CONNECTIONS: usize = 64;
 /// How long they are kept; shorter than common servers do, so that a dead one is rarely picked.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
-/// The smallest head buffer that the HTTP/1 client takes, in bytes.
-const SMALLEST_HEAD: usize = 8192;
+/// Calls that may be open at once to an application that speaks HTTP/1, each on a connection of its own, as upstream has
+/// it; further ones wait.
+const MOST_CONNECTIONS: usize = 1024;
+/// What a header takes on the wire besides name and value: colon, space and line end.
+const HEADER_OVERHEAD: usize = 4;
+/// The smallest read buffer of a connection, in bytes. Heads are limited apart, so that bodies flow in large pieces.
+const READ_BUFFER: usize = 64 * 1024;
 
 /// A client of the application.
 #[derive(Debug, Clone)]
@@ -34,6 +41,7 @@ pub struct HttpChannel {
     base: Base,
     token: Option<HeaderValue>,
     slots: Slots,
+    max_head: usize,
     health: Health,
     pipeline: Pipeline,
 }
@@ -44,18 +52,23 @@ impl HttpChannel {
             AppProtocol::Https => (Scheme::HTTPS, Connector::tls(&config.host, config.port)),
             _ => (Scheme::HTTP, Connector::plain(&config.host, config.port)),
         };
+        let limit = match config.protocol {
+            AppProtocol::H2c => config.max_concurrency,
+            _ => Some(MOST_CONNECTIONS.min(config.max_concurrency.unwrap_or(MOST_CONNECTIONS))),
+        };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_LIMIT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_max_buf_size(config.max_head.max(SMALLEST_HEAD))
+            .http1_max_buf_size(config.max_head.max(READ_BUFFER))
             .http2_only(config.protocol == AppProtocol::H2c)
             .build(connector);
         Self {
             client,
             base: Base::new(scheme, &config.host, config.port),
             token: config.token.clone(),
-            slots: Slots::new(config.max_concurrency),
+            slots: Slots::new(limit),
+            max_head: config.max_head,
             health,
             pipeline,
         }
@@ -70,17 +83,25 @@ impl HttpChannel {
         let request = self.request(call)?;
         let place = self.slots.take().await;
         let response = match self.pipeline.current() {
-            None => self.send(request).await?,
-            Some(chain) => self.send_through(&chain, request).await?,
+            None => self.send(request, place).await?,
+            Some(chain) => self.send_through(&chain, request, place).await?,
         };
-        Ok(answer(response.map(|body| hold(body, place))))
+        Ok(answer_of(response))
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
+    /// Sends, and keeps the place until the answer has been read.
+    async fn send(
+        &self,
+        request: Request<Body>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Response<Body>, CallError> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = self.client.request(request).await;
-        let response = response.map_err(|error| unreachable_app(&method, &uri, &error))?;
-        Ok(response.map(Body::new))
+        let response = response.map_err(|error| unreachable(&method, &uri, &error))?;
+        self.check_head(&response)?;
+        let (head, body) = response.into_parts();
+        let body = AppBody::new(body, &head.headers, place);
+        Ok(Response::from_parts(head, Body::new(body)))
     }
 
     /// A failure to reach the application is what the caller hears, whatever the middleware makes of it.
@@ -88,11 +109,12 @@ impl HttpChannel {
         &self,
         chain: &Chain,
         request: Request<Body>,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Result<Response<Body>, CallError> {
         let mut failure = None;
         let unreachable = &mut failure;
         let end = |request| async move {
-            self.send(request).await.unwrap_or_else(|error| {
+            self.send(request, place).await.unwrap_or_else(|error| {
                 *unreachable = Some(error);
                 Response::new(Body::empty())
             })
@@ -101,23 +123,39 @@ impl HttpChannel {
         failure.map_or(Ok(response), Err)
     }
 
+    /// Refuses a head that is larger than allowed.
+    fn check_head<B>(&self, response: &Response<B>) -> Result<(), CallError> {
+        let size: usize = response
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD)
+            .sum();
+        if size <= self.max_head {
+            return Ok(());
+        }
+        Err(CallError::unknown(format!(
+            "the application's response headers have {size} bytes, {} are allowed (see --read-buffer-size)",
+            self.max_head
+        )))
+    }
+
     /// Asks whether the application is healthy; its token is not shown.
     ///
     /// # Errors
     /// The application is unreachable.
     pub async fn probe(&self, path: &str) -> Result<http::StatusCode, CallError> {
-        let uri = self.base.method(path, "");
+        let uri = self.base.method(path, "")?;
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = uri.clone();
         let response: Result<Response<Incoming>, _> = self.client.request(request).await;
-        let response = response.map_err(|error| unreachable_app(&Method::GET, &uri, &error))?;
+        let response = response.map_err(|error| unreachable(&Method::GET, &uri, &error))?;
         Ok(response.status())
     }
 
     fn request(&self, call: Call) -> Result<Request<Body>, CallError> {
         let method = method_of(call.verb)?;
         let mut request = Request::new(Body::empty());
-        *request.uri_mut() = self.base.method(&call.method, &call.query);
+        *request.uri_mut() = self.base.method(&call.method, &call.query)?;
         *request.headers_mut() = self.headers(call.headers, call.origin, &call.content_type);
         if call.body.known_length() == Some(0) && takes_body(&method) {
             request
@@ -149,9 +187,11 @@ fn takes_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-fn answer(response: Response<Body>) -> Answer {
+/// An HTTP response as the answer to a call.
+pub fn answer_of(response: Response<Body>) -> Answer {
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
+    head.headers.remove(CONTENT_LENGTH);
     let content_type = head
         .headers
         .get(CONTENT_TYPE)
@@ -163,17 +203,6 @@ fn answer(response: Response<Body>) -> Answer {
         trailers: HeaderMap::new(),
         origin: Origin::Http,
         type_url: String::new(),
-        body: Payload::Stream(body),
+        body: Payload::arriving(body),
     }
-}
-
-/// The words of Go's client, with the innermost reason.
-fn unreachable_app(method: &Method, uri: &http::Uri, error: &ClientError) -> CallError {
-    let mut reason: &dyn std::error::Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    let verb = method.as_str();
-    let verb = format!("{}{}", &verb[..1], verb[1..].to_lowercase());
-    CallError::unknown(format!("{verb} \"{uri}\": {reason}"))
 }

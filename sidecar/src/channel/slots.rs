@@ -1,15 +1,8 @@
 //! The limit on concurrent calls to the application.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::payload::BodyError;
 
 /// Places for calls. Waiting for one is fair and ends with the caller.
 #[derive(Debug, Clone)]
@@ -32,55 +25,18 @@ impl Slots {
     }
 }
 
-/// Keeps a place until the answer has been read to its end or dropped.
-pub(super) fn hold(body: Body, place: Option<OwnedSemaphorePermit>) -> Body {
-    match place {
-        Some(place) => Body::new(Held {
-            body,
-            _place: place,
-        }),
-        None => body,
-    }
-}
-
-struct Held {
-    body: Body,
-    _place: OwnedSemaphorePermit,
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use futures_util::FutureExt as _;
 
-    use super::{Slots, hold};
+    use super::Slots;
 
     #[tokio::test]
-    async fn place_is_held_until_the_answer_is_dropped() {
+    async fn place_is_free_again_when_it_is_dropped() {
         let slots = Slots::new(Some(1));
-        let body = hold(Body::from("x"), slots.take().await);
+        let place = slots.take().await;
         assert!(slots.take().now_or_never().is_none());
-        drop(body);
+        drop(place);
         assert!(slots.take().now_or_never().is_some());
     }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 
+use crate::blocks::invoke::CallError;
+
 /// Where the application listens.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
@@ -27,29 +29,65 @@ impl Base {
     }
 
     /// The address of `method` with `query`; characters that an address cannot hold are escaped.
-    pub(super) fn method(&self, method: &str, query: &str) -> Uri {
+    ///
+    /// # Errors
+    /// A `%` in the method begins no escape: what the application would make of it is anybody's guess.
+    pub(super) fn method(&self, method: &str, query: &str) -> Result<Uri, CallError> {
         let slash = if method.starts_with('/') { "" } else { "/" };
-        let method = escape(method, is_path_byte);
+        let method = escape_path(method).map_err(|bad| {
+            let (scheme, authority) = (&self.scheme, &self.authority);
+            CallError::unknown(format!(
+                "parse \"{scheme}://{authority}{slash}{method}\": invalid URL escape {bad:?}"
+            ))
+        })?;
         let target = match query {
             "" => format!("{slash}{method}"),
-            query => format!("{slash}{method}?{}", escape(query, is_query_byte)),
+            query => format!("{slash}{method}?{}", escape_query(query)),
         };
         let target = PathAndQuery::try_from(target).expect("every other byte has been escaped");
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(target);
-        Uri::from_parts(parts).expect("scheme, authority and path are there")
+        Ok(Uri::from_parts(parts).expect("scheme, authority and path are there"))
     }
+}
+
+/// A method as it stands in an address.
+///
+/// # Errors
+/// The `%` that begins no escape, with what follows it.
+pub(crate) fn escape_path(method: &str) -> Result<Cow<'_, str>, String> {
+    match bad_escape(method) {
+        Some(bad) => Err(bad),
+        None => Ok(escape(method, is_path_byte)),
+    }
+}
+
+fn bad_escape(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let at = (0..bytes.len()).find(|at| bytes[*at] == b'%' && !is_escape(&bytes[*at..]))?;
+    let bad = &bytes[at..bytes.len().min(at + 3)];
+    Some(String::from_utf8_lossy(bad).into_owned())
+}
+
+/// Whether a `%` is followed by two hexadecimal digits.
+fn is_escape(bytes: &[u8]) -> bool {
+    bytes
+        .get(1..3)
+        .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// A query as it stands in an address; a `%` that begins no escape is escaped itself.
+pub(crate) fn escape_query(query: &str) -> Cow<'_, str> {
+    escape(query, is_query_byte)
 }
 
 /// Escapes bytes that may not stand there, and `%` that begins no escape.
 fn escape(text: &str, allowed: fn(u8) -> bool) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let keep = |at: usize| match bytes[at] {
-        b'%' => bytes
-            .get(at + 1..at + 3)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
+        b'%' => is_escape(&bytes[at..]),
         byte => allowed(byte),
     };
     if (0..bytes.len()).all(keep) {
@@ -83,6 +121,7 @@ mod tests {
     fn at(method: &str, query: &str) -> String {
         Base::new(Scheme::HTTP, "127.0.0.1", 80)
             .method(method, query)
+            .unwrap()
             .to_string()
     }
 
@@ -97,7 +136,7 @@ mod tests {
             ),
             ("", "", "http://127.0.0.1:80/"),
             ("a b/ü", "", "http://127.0.0.1:80/a%20b/%C3%BC"),
-            ("100%", "", "http://127.0.0.1:80/100%25"),
+            ("a", "100%", "http://127.0.0.1:80/a?100%25"),
             ("a%2Fb", "", "http://127.0.0.1:80/a%2Fb"),
         ] {
             assert_eq!(at(method, query), expected);
@@ -105,8 +144,21 @@ mod tests {
     }
 
     #[test]
+    fn percent_that_begins_no_escape_is_refused() {
+        let base = Base::new(Scheme::HTTP, "127.0.0.1", 80);
+        for (method, bad) in [("test%stream", "%st"), ("100%", "%"), ("a%2", "%2")] {
+            assert_eq!(
+                base.method(method, "").unwrap_err().message,
+                format!("parse \"http://127.0.0.1:80/{method}\": invalid URL escape {bad:?}")
+            );
+        }
+    }
+
+    #[test]
     fn ipv6_hosts_stand_in_brackets() {
-        let uri = Base::new(Scheme::HTTPS, "::1", 8443).method("x", "");
+        let uri = Base::new(Scheme::HTTPS, "::1", 8443)
+            .method("x", "")
+            .unwrap();
         assert_eq!(uri.to_string(), "https://[::1]:8443/x");
     }
 }

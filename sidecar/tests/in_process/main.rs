@@ -5,6 +5,8 @@
 
 mod actors;
 mod app;
+mod external;
+mod faulty_app;
 mod grpc_app;
 mod invocation;
 mod invocation_grpc;

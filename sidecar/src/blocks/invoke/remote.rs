@@ -110,7 +110,8 @@ impl Invoker {
     }
 }
 
-fn kind(body: &Payload) -> CallKind {
+/// How metrics name a call with this body.
+pub(super) fn kind(body: &Payload) -> CallKind {
     match body {
         Payload::Bytes(_) => CallKind::Unary,
         Payload::Stream(_) => CallKind::Streaming,
@@ -159,7 +160,7 @@ async fn first_message(
         .ok_or_else(incomplete)?;
     let payload = first.payload;
     answer(response, |length| {
-        Payload::Stream(Body::new(
+        Payload::arriving(Body::new(
             Incoming::new(payload, messages).with_length(length),
         ))
     })

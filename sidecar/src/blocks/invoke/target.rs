@@ -18,24 +18,16 @@ pub enum InvalidTarget {
     /// More than one dot.
     #[error("invalid app id {0}")]
     Malformed(String),
-    /// An address instead of an app id.
-    #[error(
-        "invocation of the address {0} is not there yet in Trilby; only app ids can be invoked"
-    )]
-    Address(String),
 }
 
 impl Target {
     /// Reads `app` or `app.namespace`; without a namespace it is `own_namespace`.
     ///
     /// # Errors
-    /// The text is empty, has more than one dot, or is an address.
+    /// The text is empty or has more than one dot.
     pub fn parse(text: &str, own_namespace: &str) -> Result<Self, InvalidTarget> {
         if text.is_empty() {
             return Err(InvalidTarget::Empty);
-        }
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Err(InvalidTarget::Address(text.to_owned()));
         }
         let mut parts = text.split('.');
         match (parts.next(), parts.next(), parts.next()) {
@@ -73,9 +65,5 @@ mod tests {
             Target::parse("a.b.c", "own").unwrap_err().to_string(),
             "invalid app id a.b.c"
         );
-        assert!(matches!(
-            Target::parse("https://x", "own"),
-            Err(InvalidTarget::Address(_))
-        ));
     }
 }
