@@ -11,6 +11,7 @@ mod ending;
 mod endpoints;
 mod identity;
 mod listeners;
+mod metrics;
 mod names;
 mod pipelines;
 mod resources;
@@ -46,7 +47,7 @@ use crate::blocks::state::State;
 use crate::channel::{AppChannel, ChannelConfig};
 use crate::config::{AppConfig, Config};
 use crate::health::HealthView;
-use crate::metrics::{Families, GrpcServerMetrics, HttpServerMetrics, InvocationMetrics};
+use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::resolver::{Following, Names};
@@ -94,6 +95,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     let (app_health, healthy) = watch::channel(initially_healthy(&config));
     let ending = Ending::new();
     ending.spawn(process, config.ending, healthy.clone());
+    let metrics = metrics::start(&config, process);
     let identity = identity::obtain(&config, process).await?;
     let resources = resources::start(
         &config,
@@ -103,6 +105,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     )
     .await?;
     let pipelines = pipelines::follow(process, &resources);
+    metrics::follow(&metrics, &config, &resources, process)?;
     let app = config
         .app
         .as_ref()
@@ -117,6 +120,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         resources,
         app,
         pipeline: pipelines.server,
+        metrics,
     };
     let (names, following) = names::wire(&wired, parts, &internal);
     let blocks = wired.blocks(names, &internal, &ending)?;
@@ -220,6 +224,7 @@ struct Wiring<'a> {
     externals: Externals,
     app: Option<AppChannel>,
     pipeline: Pipeline,
+    metrics: Metrics,
 }
 
 impl Wiring<'_> {
@@ -251,7 +256,7 @@ impl Wiring<'_> {
             peers: peers.clone(),
             internal_port,
             max_body: self.config.servers.max_body,
-            metrics: InvocationMetrics::register(self.families())?,
+            metrics: self.metrics.invocation(),
         };
         let actors = actors::start(self, (peers, ending), (address, internal_port))?;
         Ok(Arc::new(Blocks {
@@ -286,7 +291,7 @@ impl Wiring<'_> {
             token: token.clone(),
             rules: Arc::new(rules.clone()),
             api_logging,
-            metrics: GrpcServerMetrics::register(self.families())?,
+            metrics: self.metrics.grpc_server(),
         };
         let grpc = GrpcApi {
             blocks: Arc::clone(blocks),
@@ -314,13 +319,9 @@ impl Wiring<'_> {
             max_body,
             api_logging,
             pipeline: self.pipeline.clone(),
-            metrics: HttpServerMetrics::register(self.families())?,
+            metrics: self.metrics.http_server(),
         };
         Ok((Arc::new(http), services))
-    }
-
-    fn families(&self) -> Families<'_> {
-        Families::new(self.process.metrics(), &self.config.app_id)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Config {
     pub resources: ResourceConfig,
     /// How it ends.
     pub ending: EndingConfig,
+    /// Whether metrics are served, and so counted.
+    pub metrics: bool,
     /// The environment.
     pub environment: Environment,
 }
@@ -179,6 +181,7 @@ impl Config {
                 grace: args.process.grace(),
                 block: args.process.block_shutdown()?,
             },
+            metrics: args.observability.enable_metrics,
             environment,
         })
     }

@@ -3,6 +3,7 @@
 //! [`ApiError`] is the only error that the HTTP and gRPC APIs encode: blocks build it, the APIs turn it
 //! into JSON or a status. Its code, HTTP status, gRPC code and text are contracts with Dapr's SDKs.
 
+pub mod codes;
 mod details;
 mod status;
 
@@ -15,7 +16,7 @@ use tonic::Code;
 pub use details::Detail;
 pub use status::{
     build as status_with_details, describe, details_of as status_details, go_name as metric_name,
-    http_status_of, status_of_http,
+    http_status_of, reason_in, status_of_http,
 };
 
 /// The domain of every `ErrorInfo` that the sidecar sends.

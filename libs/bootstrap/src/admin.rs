@@ -8,23 +8,30 @@ use std::{
     convert::Infallible,
     io,
     net::{SocketAddr, TcpListener},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1,
+    Method, Request, Response, StatusCode,
+    body::{Body, Frame, Incoming, SizeHint},
+    header,
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::RwLock;
-use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
-use crate::{log::LogHandle, readiness::Readiness};
+use crate::{
+    log::LogHandle,
+    metrics::{Metrics, Scrape},
+    readiness::Readiness,
+};
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +63,19 @@ pub(crate) struct Health {
     pub log: Option<LogHandle>,
 }
 
-type Answer = Arc<dyn Fn(&Method, &str) -> AdminReply + Send + Sync>;
+type Answer = Arc<dyn Fn(&Method, &str) -> Reply + Send + Sync>;
+
+/// The answer to one request.
+enum Reply {
+    Whole(AdminReply),
+    Metrics(Scrape),
+}
+
+/// A body that is made while it is sent: a scrape of many metrics is never in memory as a whole.
+enum Pieces {
+    One(Option<Bytes>),
+    Scrape(Scrape),
+}
 
 /// Servers with open sockets, not answering yet.
 #[derive(Default)]
@@ -100,17 +119,17 @@ impl Admin {
         health.log = health.log.filter(|_| address.ip().is_loopback());
         self.0.push((
             listener,
-            Arc::new(move |method, path| answer_health(&health, method, path)),
+            Arc::new(move |method, path| Reply::Whole(answer_health(&health, method, path))),
         ));
         Ok(())
     }
 
     /// Adds the metrics server, which answers any path.
-    pub(crate) fn metrics(&mut self, listener: TcpListener, registry: Registry) -> io::Result<()> {
+    pub(crate) fn metrics(&mut self, listener: TcpListener, metrics: Metrics) -> io::Result<()> {
         info!(target: "dapr.metrics", address = %listener.local_addr()?, "metrics server listening");
         self.0.push((
             listener,
-            Arc::new(move |_method, _path| answer_metrics(&registry)),
+            Arc::new(move |_method, _path| Reply::Metrics(metrics.scrape())),
         ));
         Ok(())
     }
@@ -168,18 +187,6 @@ fn set_level(log: &LogHandle, method: &Method, level: &str) -> AdminReply {
     }
 }
 
-fn answer_metrics(registry: &Registry) -> AdminReply {
-    let mut text = Vec::new();
-    match TextEncoder::new().encode(&registry.gather(), &mut text) {
-        Ok(()) => AdminReply {
-            status: StatusCode::OK,
-            content_type: prometheus::TEXT_FORMAT,
-            body: String::from_utf8_lossy(&text).into_owned(),
-        },
-        Err(error) => AdminReply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-    }
-}
-
 async fn accept(listener: tokio::net::TcpListener, answer: Answer) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -216,12 +223,47 @@ async fn serve_connection(stream: tokio::net::TcpStream, peer: SocketAddr, answe
     }
 }
 
-fn response(reply: AdminReply) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(reply.body));
-    *response.status_mut() = reply.status;
+fn response(reply: Reply) -> Response<Pieces> {
+    let (status, content_type, body) = match reply {
+        Reply::Whole(reply) => (
+            reply.status,
+            reply.content_type,
+            Pieces::One(Some(reply.body.into())),
+        ),
+        Reply::Metrics(scrape) => (
+            StatusCode::OK,
+            prometheus::TEXT_FORMAT,
+            Pieces::Scrape(scrape),
+        ),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
-        header::HeaderValue::from_static(reply.content_type),
+        header::HeaderValue::from_static(content_type),
     );
     response
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = match &mut *self {
+            Self::One(body) => body.take(),
+            Self::Scrape(scrape) => scrape.next(),
+        };
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::One(body) => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Scrape(_) => SizeHint::default(),
+        }
+    }
 }

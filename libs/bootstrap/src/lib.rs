@@ -11,6 +11,7 @@ mod admin;
 pub mod args;
 pub mod log;
 mod memory;
+mod metrics;
 pub mod net;
 mod process;
 mod readiness;
@@ -19,6 +20,7 @@ mod unprivileged;
 pub mod version;
 
 pub use admin::AdminReply;
+pub use metrics::{Exposition, Scrape};
 pub use process::{Process, TaskEnded};
 pub use readiness::{Latch, Readiness};
 pub use run::{ServiceConfig, run};

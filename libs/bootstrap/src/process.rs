@@ -9,6 +9,7 @@ use tracing::{debug, error};
 
 use crate::{
     admin::{AdminReply, AdminRoutes},
+    metrics::{Exposition, Metrics, Scrape},
     readiness::Readiness,
 };
 
@@ -21,7 +22,7 @@ pub struct Process(Arc<Inner>);
 
 struct Inner {
     readiness: Readiness,
-    metrics: Registry,
+    metrics: Metrics,
     shutdown: CancellationToken,
     /// Cancelled when nothing is to be waited for any longer.
     aborted: CancellationToken,
@@ -46,7 +47,7 @@ impl Process {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
             readiness: Readiness::default(),
-            metrics: Registry::new(),
+            metrics: Metrics::default(),
             shutdown: CancellationToken::new(),
             aborted: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -72,7 +73,18 @@ impl Process {
     /// Where metrics are registered. Everything in it is served on the metrics port.
     #[must_use]
     pub fn metrics(&self) -> &Registry {
-        &self.0.metrics
+        self.0.metrics.registry()
+    }
+
+    /// Serves what `exposition` writes on the metrics port, behind what is registered.
+    pub fn expose(&self, exposition: Arc<dyn Exposition>) {
+        self.0.metrics.expose(exposition);
+    }
+
+    /// What the metrics port answers now, in Prometheus' text format, in pieces of whole lines.
+    #[must_use]
+    pub fn scrape(&self) -> Scrape {
+        self.0.metrics.scrape()
     }
 
     /// Cancelled when the process begins to stop. Tasks then finish what they do and return.
@@ -137,6 +149,10 @@ impl Process {
             }),
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn all_metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     pub(crate) fn routes(&self) -> &AdminRoutes {

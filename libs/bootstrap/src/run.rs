@@ -160,7 +160,7 @@ fn start_admin(config: &ServiceConfig, process: &Process, log: LogHandle) -> any
         process.metrics().register(Box::new(
             prometheus::process_collector::ProcessCollector::for_self(),
         ))?;
-        admin.metrics(listener, process.metrics().clone())?;
+        admin.metrics(listener, process.all_metrics().clone())?;
     }
     admin.start().context("cannot start the admin thread")
 }

@@ -15,7 +15,8 @@ use tracing::{debug, warn};
 use crate::message::first;
 use crate::turn::{Chaining, TurnError, Turns};
 use crate::{
-    ActorError, ActorKey, ActorRequest, ActorResponse, AppCallback, REENTRANCY_HEADER, TypeSettings,
+    ActorError, ActorKey, ActorRequest, ActorResponse, AppCallback, Observer, REENTRANCY_HEADER,
+    TypeSettings,
 };
 
 /// How long the app may take to deactivate one actor.
@@ -27,6 +28,7 @@ const DEACTIVATIONS: usize = 64;
 /// The active actors.
 pub(crate) struct Host {
     app: Arc<dyn AppCallback>,
+    observer: Arc<dyn Observer>,
     active: Mutex<HashMap<ActorKey, Arc<Active>>>,
     activated: Notify,
     /// The origin of [`Active::used`].
@@ -46,9 +48,10 @@ struct Active {
 // === impl Host ===
 
 impl Host {
-    pub(crate) fn new(app: Arc<dyn AppCallback>) -> Self {
+    pub(crate) fn new(app: Arc<dyn AppCallback>, observer: Arc<dyn Observer>) -> Self {
         Self {
             app,
+            observer,
             active: Mutex::default(),
             activated: Notify::new(),
             epoch: Instant::now(),
@@ -73,7 +76,10 @@ impl Host {
         };
         loop {
             let active = self.activate(&request.actor, settings);
-            match active.turns.take(chaining()).await {
+            let pending = Pending::new(&*self.observer, &request.actor.actor_type);
+            let turn = active.turns.take(chaining()).await;
+            drop(pending);
+            match turn {
                 // Only when the app knows that the actor is gone may it be activated anew.
                 Err(TurnError::Closed) => active.gone.cancelled().await,
                 Err(TurnError::TooDeep) => return Err(ActorError::StackDepth),
@@ -114,6 +120,9 @@ impl Host {
                 .map(|(actor, active)| (actor.clone(), Arc::clone(active)))
                 .collect()
         };
+        for (actor, _) in &leaving {
+            self.observer.rebalanced(&actor.actor_type);
+        }
         stream::iter(leaving)
             .for_each_concurrent(
                 DEACTIVATIONS,
@@ -209,7 +218,13 @@ impl Host {
             actor,
             active,
         };
-        match tokio::time::timeout(DEACTIVATE_WITHIN, self.app.deactivate(actor)).await {
+        let told = tokio::time::timeout(DEACTIVATE_WITHIN, self.app.deactivate(actor)).await;
+        let outcome = match told {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(()),
+        };
+        self.observer.deactivated(&actor.actor_type, outcome);
+        match told {
             Ok(Ok(())) => debug!(%actor, "actor deactivated"),
             Ok(Err(error)) => warn!(%actor, %error, "the app did not deactivate an actor"),
             Err(_) => {
@@ -217,6 +232,28 @@ impl Host {
             }
         }
         drop(forget);
+    }
+}
+
+/// A call that waits for its turn; dropped, it no longer does.
+struct Pending<'a> {
+    observer: &'a dyn Observer,
+    actor_type: &'a str,
+}
+
+impl<'a> Pending<'a> {
+    fn new(observer: &'a dyn Observer, actor_type: &'a str) -> Self {
+        observer.pending(actor_type, 1);
+        Self {
+            observer,
+            actor_type,
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.observer.pending(self.actor_type, -1);
     }
 }
 

@@ -15,6 +15,7 @@ mod host;
 mod hosted;
 mod key;
 mod message;
+mod observer;
 mod peers;
 mod placement;
 mod router;
@@ -37,6 +38,7 @@ pub use message::{
     ActorRequest, ActorResponse, ERROR_RESPONSE_HEADER, HttpCall, Metadata, REENTRANCY_HEADER,
     first,
 };
+pub use observer::Observer;
 pub use peers::{Peer, Peers};
 pub use runtime::{Actors, Settings, Surroundings};
 pub use state::StateTtl;

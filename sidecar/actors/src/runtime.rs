@@ -18,7 +18,7 @@ use crate::claims::Claims;
 use crate::host::Host;
 use crate::state::ActorState;
 use crate::status::{ActiveActors, RuntimeStatus, Status};
-use crate::{ActorError, ActorKey, AppCallback, HostedActors, Peers, StateTtl};
+use crate::{ActorError, ActorKey, AppCallback, HostedActors, Observer, Peers, StateTtl};
 
 /// Who this sidecar is, and how it treats actors.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub struct Surroundings {
     pub peers: Arc<dyn Peers>,
     /// The state store of the actors, while there is one.
     pub store: watch::Receiver<Option<Arc<dyn StateStore>>>,
+    /// Told what happens to actors.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// The actor runtime. Cheap to clone.
@@ -87,7 +89,7 @@ impl Actors {
             routing: ArcSwap::default(),
             routings: watch::Sender::new(0),
             claims: Claims::default(),
-            host: Host::new(surroundings.app),
+            host: Host::new(surroundings.app, surroundings.observer),
             connected: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             closed: CancellationToken::new(),

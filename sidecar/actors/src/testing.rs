@@ -54,6 +54,7 @@ pub(crate) fn silent_actors() -> Actors {
         app: Arc::new(Silent),
         peers: Arc::new(Silent),
         store,
+        observer: Arc::new(()),
     };
     Actors::new(settings, surroundings)
 }

@@ -112,6 +112,7 @@ impl Sidecar {
             app: Arc::new(app),
             peers: Arc::clone(world) as Arc<dyn Peers>,
             store: stores,
+            observer: Arc::new(()),
         };
         let actors = Actors::new(settings, surroundings);
         let config = AppConfig {

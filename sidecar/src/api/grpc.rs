@@ -4,6 +4,7 @@ mod actors;
 mod api_of;
 mod dapr;
 mod invoke;
+mod measure;
 mod metadata;
 mod proxy;
 mod reflection;

@@ -8,6 +8,7 @@ mod escape;
 mod group;
 mod health;
 mod invoke;
+mod measure;
 mod metadata;
 mod respond;
 mod route;

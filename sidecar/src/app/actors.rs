@@ -35,6 +35,7 @@ pub(super) fn start(
         app: Arc::new(AppActors::new(wiring.app.clone(), max_body)),
         peers: Arc::new(ActorPeers::new(peers, max_body)),
         store: wiring.resources.actor_state(),
+        observer: Arc::new(wiring.metrics.actors()),
     };
     let actors = Actors::new(
         settings(wiring, advertised(wiring, host, port)),

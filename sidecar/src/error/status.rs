@@ -27,6 +27,20 @@ pub fn details_of(status: &Status) -> Vec<Any> {
         .unwrap_or_default()
 }
 
+/// The reason that a response's head gives for its failure, if it is one of the sidecar's own errors.
+pub fn reason_in(headers: &http::HeaderMap) -> Option<String> {
+    let details = Status::from_header_map(headers)?;
+    let mut infos = details_of(&details).into_iter().filter_map(|detail| {
+        let is_info = detail.type_url.ends_with("/google.rpc.ErrorInfo");
+        is_info
+            .then(|| wire::ErrorInfo::decode(&*detail.value).ok())
+            .flatten()
+    });
+    infos
+        .find(|info| info.domain == super::DOMAIN)
+        .map(|info| info.reason)
+}
+
 /// The text by which Go's gRPC prints a status; it stands inside messages that applications see.
 pub fn describe(status: &Status) -> String {
     format!(

@@ -1,17 +1,74 @@
-//! Calls between sidecars.
+//! Calls between sidecars, and the decisions of the access control.
 
-use prometheus::{HistogramVec, IntCounterVec};
+use std::sync::Arc;
+
 use tokio::time::Instant;
+use trilby_identity::SpiffeId;
 
-use super::{Families, elapsed_ms};
+use super::definition::{Definition, Label, few, many};
+use super::families::Making;
+use super::family::{Family, Series};
+use super::group::Group;
+use super::value::{Counter, Histogram};
+use super::{Metrics, elapsed_ms};
 use crate::acl::{Action, Scope};
 
-/// Whether a call's body was in memory.
+/// Label sets that are kept resolved.
+const KEPT: usize = 500;
+const POLICY: &[Label] = &[many("app_id"), many("namespace"), many("trustDomain")];
+
+pub(super) static SENT: Definition = Definition::counter(
+    "runtime_service_invocation_req_sent_total",
+    "Calls sent to other sidecars.",
+    &[many("dst_app_id"), few("type")],
+);
+pub(super) static RECEIVED: Definition = Definition::counter(
+    "runtime_service_invocation_req_recv_total",
+    "Calls from other sidecars.",
+    &[many("src_app_id")],
+);
+pub(super) static ANSWERS_SENT: Definition = Definition::counter(
+    "runtime_service_invocation_res_sent_total",
+    "Answers sent to other sidecars.",
+    &[many("dst_app_id"), few("status")],
+);
+pub(super) static ANSWERS_RECEIVED: Definition = Definition::counter(
+    "runtime_service_invocation_res_recv_total",
+    "Answers from other sidecars.",
+    &[many("src_app_id"), few("status"), few("type")],
+);
+pub(super) static LATENCY: Definition = Definition::latency(
+    "runtime_service_invocation_res_recv_latency_ms",
+    "Time until the head of another sidecar's answer, in milliseconds.",
+    &[many("src_app_id"), few("status")],
+);
+pub(super) static APP_ALLOWED: Definition = Definition::counter(
+    "runtime_acl_app_policy_action_allowed_total",
+    "Calls allowed by the policy of their caller; app_id is the caller's.",
+    POLICY,
+);
+pub(super) static APP_BLOCKED: Definition = Definition::counter(
+    "runtime_acl_app_policy_action_blocked_total",
+    "Calls refused by the policy of their caller; app_id is the caller's.",
+    POLICY,
+);
+pub(super) static GLOBAL_ALLOWED: Definition = Definition::counter(
+    "runtime_acl_global_policy_action_allowed_total",
+    "Calls allowed by the global policy; app_id is the caller's.",
+    POLICY,
+);
+pub(super) static GLOBAL_BLOCKED: Definition = Definition::counter(
+    "runtime_acl_global_policy_action_blocked_total",
+    "Calls refused by the global policy; app_id is the caller's.",
+    POLICY,
+);
+
+/// How a call goes to another sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
-    /// It was.
+    /// One request, one answer.
     Unary,
-    /// It was still arriving.
+    /// A gRPC call whose caller says that it is a stream.
     Streaming,
 }
 
@@ -24,78 +81,72 @@ impl CallKind {
     }
 }
 
-/// Counters of calls to and from other sidecars.
-#[derive(Debug, Clone)]
-pub struct InvocationMetrics {
-    sent: IntCounterVec,
-    received: IntCounterVec,
-    answers_sent: IntCounterVec,
-    answers_received: IntCounterVec,
-    latency: HistogramVec,
-    decisions: [IntCounterVec; 4],
+/// The families, and what calls resolve to.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    sent: Arc<Family<Counter>>,
+    received: Arc<Family<Counter>>,
+    answers_sent: Arc<Family<Counter>>,
+    answers: Group<Answered>,
+    answers_received: Arc<Family<Counter>>,
+    latency: Arc<Family<Histogram>>,
+    app_allowed: Arc<Family<Counter>>,
+    app_blocked: Arc<Family<Counter>>,
+    global_allowed: Arc<Family<Counter>>,
+    global_blocked: Arc<Family<Counter>>,
 }
 
-impl InvocationMetrics {
-    /// Registers the families.
-    ///
-    /// # Errors
-    /// A name is taken.
-    pub fn register(families: Families<'_>) -> prometheus::Result<Self> {
-        let name = |suffix: &str| format!("runtime_service_invocation_{suffix}");
-        let who = ["trustDomain", "namespace", "caller"];
-        let decision = |suffix: &str, help: &str| {
-            families.counter(&format!("runtime_acl_{suffix}"), help, &who)
-        };
-        Ok(Self {
-            sent: families.counter(
-                &name("req_sent_total"),
-                "Calls sent to other sidecars.",
-                &["dst_app_id", "type"],
-            )?,
-            received: families.counter(
-                &name("req_recv_total"),
-                "Calls from other sidecars.",
-                &["src_app_id"],
-            )?,
-            answers_sent: families.counter(
-                &name("res_sent_total"),
-                "Answers sent to other sidecars.",
-                &["dst_app_id", "status"],
-            )?,
-            answers_received: families.counter(
-                &name("res_recv_total"),
-                "Answers from other sidecars.",
-                &["src_app_id", "status", "type"],
-            )?,
-            latency: families.latency(
-                &name("res_recv_latency_ms"),
-                "Time until the head of an answer, in milliseconds.",
-                &["src_app_id", "status"],
-            )?,
-            decisions: [
-                decision(
-                    "app_policy_action_allowed_total",
-                    "Calls allowed by the policy of their caller.",
-                )?,
-                decision(
-                    "app_policy_action_blocked_total",
-                    "Calls refused by the policy of their caller.",
-                )?,
-                decision(
-                    "global_policy_action_allowed_total",
-                    "Calls allowed by the global policy.",
-                )?,
-                decision(
-                    "global_policy_action_blocked_total",
-                    "Calls refused by the global policy.",
-                )?,
-            ],
-        })
+#[derive(Debug)]
+struct Answered {
+    count: Arc<Series<Counter>>,
+    /// Streams have none.
+    latency: Option<Arc<Series<Histogram>>>,
+}
+
+impl Invocation {
+    pub(super) fn new(making: &mut Making<'_>) -> Self {
+        Self {
+            sent: making.family(&SENT),
+            received: making.family(&RECEIVED),
+            answers_sent: making.family(&ANSWERS_SENT),
+            answers: Group::new(KEPT),
+            answers_received: making.family(&ANSWERS_RECEIVED),
+            latency: making.family(&LATENCY),
+            app_allowed: making.family(&APP_ALLOWED),
+            app_blocked: making.family(&APP_BLOCKED),
+            global_allowed: making.family(&GLOBAL_ALLOWED),
+            global_blocked: making.family(&GLOBAL_BLOCKED),
+        }
     }
 
+    fn answered(&self, callee: &str, status: i32, (kind, start): (CallKind, Instant)) {
+        with_number(status, |status| {
+            let labels = [callee, status, kind.label()];
+            let answered = self.answers.get(&labels, || Answered {
+                count: self.answers_received.resolve(&labels),
+                latency: (kind == CallKind::Unary).then(|| self.latency.resolve(&labels[..2])),
+            });
+            answered.count.inc();
+            if let Some(latency) = &answered.latency {
+                latency.observe(elapsed_ms(start));
+            }
+        });
+    }
+}
+
+/// Counters of calls to and from other sidecars.
+#[derive(Debug, Clone)]
+pub struct InvocationMetrics(pub(super) Metrics);
+
+impl InvocationMetrics {
     /// Counts a call to another sidecar and starts its clock.
     pub fn sent<'a>(&'a self, callee: &'a str, kind: CallKind) -> SentTimer<'a> {
-        self.sent.with_label_values(&[callee, kind.label()]).inc();
+        self.0.with(|families| {
+            families
+                .invocation
+                .sent
+                .record(&[callee, kind.label()], Counter::inc);
+        });
         SentTimer {
             metrics: self,
             callee,
@@ -106,33 +157,38 @@ impl InvocationMetrics {
 
     /// Counts a call from another sidecar.
     pub fn received(&self, caller: &str) {
-        self.received.with_label_values(&[caller]).inc();
+        self.0.with(|families| {
+            families.invocation.received.record(&[caller], Counter::inc);
+        });
     }
 
     /// Counts the answer to a call from another sidecar.
     pub fn answered(&self, caller: &str, status: i32) {
-        self.answers_sent
-            .with_label_values(&[caller, &status.to_string()])
-            .inc();
+        self.0.with(|families| {
+            with_number(status, |status| {
+                families
+                    .invocation
+                    .answers_sent
+                    .record(&[caller, status], Counter::inc);
+            });
+        });
     }
 
     /// Counts a decision of the access control.
-    pub fn decided(
-        &self,
-        scope: Scope,
-        action: Action,
-        caller: Option<&trilby_identity::SpiffeId>,
-    ) {
-        let family = match (scope, action) {
-            (Scope::App, Action::Allow) => &self.decisions[0],
-            (Scope::App, Action::Deny) => &self.decisions[1],
-            (Scope::Global, Action::Allow) => &self.decisions[2],
-            (Scope::Global, Action::Deny) => &self.decisions[3],
-        };
-        let labels = caller.map_or(["", "", ""], |id| {
-            [id.trust_domain(), id.namespace(), id.app_id()]
+    pub fn decided(&self, scope: Scope, action: Action, caller: Option<&SpiffeId>) {
+        self.0.with(|families| {
+            let families = &families.invocation;
+            let family = match (scope, action) {
+                (Scope::App, Action::Allow) => &families.app_allowed,
+                (Scope::App, Action::Deny) => &families.app_blocked,
+                (Scope::Global, Action::Allow) => &families.global_allowed,
+                (Scope::Global, Action::Deny) => &families.global_blocked,
+            };
+            let labels = caller.map_or([""; 3], |id| {
+                [id.app_id(), id.namespace(), id.trust_domain()]
+            });
+            family.record(&labels, Counter::inc);
         });
-        family.with_label_values(&labels).inc();
     }
 }
 
@@ -148,14 +204,33 @@ pub struct SentTimer<'a> {
 impl SentTimer<'_> {
     /// Counts the answer.
     pub fn received(self, status: i32) {
-        let status = status.to_string();
-        self.metrics
-            .answers_received
-            .with_label_values(&[self.callee, &status, self.kind.label()])
-            .inc();
-        self.metrics
-            .latency
-            .with_label_values(&[self.callee, &status])
-            .observe(elapsed_ms(self.start));
+        self.metrics.0.with(|families| {
+            let how = (self.kind, self.start);
+            families.invocation.answered(self.callee, status, how);
+        });
+    }
+}
+
+/// Hands a number to `then` as text, without allocating.
+fn with_number(number: i32, then: impl FnOnce(&str)) {
+    use std::io::Write as _;
+    // The longest is "-2147483648".
+    let mut digits = [0; 11];
+    let mut rest = digits.as_mut_slice();
+    write!(rest, "{number}").expect("every number fits");
+    let free = rest.len();
+    let written = digits.len() - free;
+    then(std::str::from_utf8(&digits[..written]).expect("digits are ASCII"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_number;
+
+    #[test]
+    fn numbers_are_written_whole() {
+        for number in [0, 200, -1, i32::MIN, i32::MAX] {
+            with_number(number, |text| assert_eq!(text, number.to_string()));
+        }
     }
 }

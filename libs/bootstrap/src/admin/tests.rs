@@ -4,22 +4,26 @@ use std::{
     sync::Arc,
 };
 
-use prometheus::{IntCounter, Registry};
+use prometheus::IntCounter;
 
 use super::{Admin, AdminReply, AdminRoutes, Health};
-use crate::{net, readiness::Readiness};
+use crate::{
+    metrics::{Exposition, Metrics},
+    net,
+    readiness::Readiness,
+};
 
 struct Servers {
     health: SocketAddr,
     metrics: SocketAddr,
     readiness: Readiness,
     routes: AdminRoutes,
-    registry: Registry,
+    all: Metrics,
 }
 
 fn start() -> Servers {
     let (readiness, routes) = (Readiness::default(), AdminRoutes::default());
-    let registry = Registry::new();
+    let all = Metrics::default();
     let health_listener = net::listen("127.0.0.1", 0).expect("listens");
     let metrics_listener = net::listen("127.0.0.1", 0).expect("listens");
     let (health, metrics) = (
@@ -33,16 +37,14 @@ fn start() -> Servers {
         log: None,
     };
     admin.health(health_listener, answers).expect("added");
-    admin
-        .metrics(metrics_listener, registry.clone())
-        .expect("added");
+    admin.metrics(metrics_listener, all.clone()).expect("added");
     admin.start().expect("starts");
     Servers {
         health,
         metrics,
         readiness,
         routes,
-        registry,
+        all,
     }
 }
 
@@ -84,7 +86,8 @@ fn metrics_are_served_at_any_path() {
     let counter =
         IntCounter::new("dapr_operator_service_created_total", "Created.").expect("valid");
     servers
-        .registry
+        .all
+        .registry()
         .register(Box::new(counter.clone()))
         .expect("registers");
     counter.inc();
@@ -116,4 +119,29 @@ fn services_add_routes_after_the_start() {
 fn the_log_level_is_out_of_reach_unless_it_was_handed_over() {
     let servers = start();
     assert!(get(servers.health, "/log-level/debug").starts_with("HTTP/1.1 404 "));
+}
+
+struct Lines(u32);
+
+impl Exposition for Lines {
+    fn pieces(&self) -> Box<dyn Iterator<Item = bytes::Bytes> + Send> {
+        Box::new((0..self.0).map(|line| format!("line{line} 1\n").into()))
+    }
+}
+
+#[test]
+fn what_writes_itself_follows_what_is_registered() {
+    let servers = start();
+    let counter = IntCounter::new("first_total", "First.").expect("valid");
+    let registered = servers.all.registry().register(Box::new(counter));
+    registered.expect("registers");
+    servers.all.expose(Arc::new(Lines(3)));
+    let answer = get(servers.metrics, "/");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let positions = ["first_total 0", "line0 1", "line1 1", "line2 1"].map(|text| {
+        answer
+            .find(text)
+            .unwrap_or_else(|| panic!("{text} in {answer}"))
+    });
+    assert!(positions.is_sorted(), "{answer}");
 }

@@ -60,7 +60,7 @@ fn host(status: u16) -> (Arc<App>, Host) {
         status,
         ..App::default()
     });
-    (Arc::clone(&app), Host::new(app))
+    (Arc::clone(&app), Host::new(app, Arc::new(())))
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use tower::Service;
 use trilby_proto::internals::v1::service_invocation_server::ServiceInvocationServer;
 use trilby_proto::runtime::v1::dapr_server::DaprServer;
 
+use super::measure::{Caller, Measured, status_in};
 use super::proxy::{Edge, Proxy};
 use super::{Gate, GrpcApi, api_of, reflection};
 use crate::api::http::ApiLogging;
@@ -24,11 +25,8 @@ use crate::metrics::GrpcServerMetrics;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-const DAPR: &str = "/dapr.proto.runtime.v1.Dapr/";
-const SERVICE_INVOCATION: &str = "/dapr.proto.internals.v1.ServiceInvocation/";
-
-/// What metrics call everything that is not the sidecar's own.
-const PROXIED: &str = "proxied";
+pub(super) const DAPR: &str = "/dapr.proto.runtime.v1.Dapr/";
+pub(super) const SERVICE_INVOCATION: &str = "/dapr.proto.internals.v1.ServiceInvocation/";
 
 /// The API for the application.
 #[derive(Debug, Clone)]
@@ -46,27 +44,19 @@ impl ApiService {
         Self { dapr, proxy, gate }
     }
 
-    async fn serve(mut self, mut request: Request<Body>) -> Response<Body> {
-        let start = Instant::now();
-        let path = request.uri().path().to_owned();
+    async fn serve(mut self, mut request: Request<Body>, measured: Measured) -> Response<Body> {
+        let path = measured.path();
         let line = self.gate.log_line(request.headers());
-        let response = match self.gate.admit(&path, request.headers_mut()) {
+        let response = match self.gate.admit(path, request.headers_mut()) {
             Err(status) => status.into_http(),
             Ok(()) if path.starts_with(DAPR) => own(self.dapr.call(request)).await,
-            Ok(()) if reflection::serves(&path) => reflection::answer(request).await,
+            Ok(()) if reflection::serves(path) => return reflection::answer(request).await,
             Ok(()) => self.proxy.pass(request, Edge::Application).await,
         };
-        let method = if path.starts_with(DAPR) {
-            path.as_str()
-        } else {
-            PROXIED
-        };
-        let status = status_label(&response);
-        self.gate.metrics.served(method, status, start);
         if let Some(agent) = line {
-            log_call(&path, &agent, status, start);
+            log_call(path, &agent, status_label(&response), measured.start());
         }
-        response
+        measured.finish((&self.gate.metrics, Caller::Application), response)
     }
 }
 
@@ -155,25 +145,16 @@ impl InternalService {
         }
     }
 
-    async fn serve(mut self, request: Request<Body>) -> Response<Body> {
-        let start = Instant::now();
-        let path = request.uri().path();
-        let known = path
-            .starts_with(SERVICE_INVOCATION)
-            .then(|| path.to_owned());
-        let response = if known.is_some() {
+    async fn serve(mut self, request: Request<Body>, measured: Measured) -> Response<Body> {
+        let path = measured.path();
+        let response = if path.starts_with(SERVICE_INVOCATION) {
             own(self.invocation.call(request)).await
         } else if reflection::serves(path) {
-            reflection::answer(request).await
+            return reflection::answer(request).await;
         } else {
             self.proxy.pass(request, Edge::Sidecar).await
         };
-        self.metrics.served(
-            known.as_deref().unwrap_or(PROXIED),
-            status_label(&response),
-            start,
-        );
-        response
+        measured.finish((&self.metrics, Caller::Sidecar), response)
     }
 }
 
@@ -189,10 +170,7 @@ async fn own(
 
 /// The status as far as it is known when the head of a response is: failures without content.
 fn status_label(response: &Response<Body>) -> &'static str {
-    let code = response
-        .headers()
-        .get("grpc-status")
-        .map(|value| tonic::Code::from_bytes(value.as_bytes()));
+    let code = status_in(response.headers());
     crate::error::metric_name(code.unwrap_or(tonic::Code::Ok))
 }
 
@@ -200,7 +178,7 @@ macro_rules! tower_service {
     ($service:ty) => {
         impl<B> Service<Request<B>> for $service
         where
-            B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+            B: http_body::Body<Data = bytes::Bytes> + Unpin + Send + 'static,
             B::Error: Into<axum::BoxError>,
         {
             type Response = Response<Body>;
@@ -213,7 +191,8 @@ macro_rules! tower_service {
 
             fn call(&mut self, request: Request<B>) -> Answering {
                 let service = self.clone();
-                Box::pin(async move { Ok(service.serve(request.map(Body::new)).await) })
+                let (measured, request) = Measured::new(request);
+                Box::pin(async move { Ok(service.serve(request, measured).await) })
             }
         }
     };

@@ -46,8 +46,14 @@ pub(super) fn json(value: &impl Serialize) -> HttpResponse {
 /// An error in the API's form.
 pub(super) fn failed(error: &ApiError) -> HttpResponse {
     tracing::debug!(%error, "request failed");
-    data(error.http(), error.body())
+    let mut response = data(error.http(), error.body());
+    response.extensions_mut().insert(ErrorCode(error.code()));
+    response
 }
+
+/// The code of an error, for metrics: an extension of the response.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ErrorCode(pub(super) &'static str);
 
 /// A text that is no error of the API's form.
 pub(super) fn text(status: StatusCode, text: impl Into<String>) -> HttpResponse {

@@ -16,6 +16,7 @@ use tower::Service;
 
 use super::escape::{BadEscape, QueryString};
 use super::group::Group;
+use super::measure::Measured;
 use super::respond::{HttpResponse, empty, failed, text};
 use super::route::Route;
 use super::{ApiLogging, HttpApi, actors, health, invoke, metadata, secrets, state};
@@ -57,23 +58,21 @@ where
 
 impl HttpApi {
     async fn serve(&self, request: Request<Body>) -> HttpResponse {
-        let start = Instant::now();
+        let measured = Measured::new(&request);
         let origin = self.cors.origin_of(request.headers());
         let mut response = match self.cors.preflight(&request) {
             Some(response) => response,
-            None => self.observed(request, start).await,
+            None => self.observed(request).await,
         };
         if let Some(origin) = origin {
             self.cors.mark(&origin, response.headers_mut());
         }
-        response
+        measured.finish(&self.metrics, response)
     }
 
-    async fn observed(&self, mut request: Request<Body>, start: Instant) -> HttpResponse {
-        let method = request.method().clone();
-        let route = Route::find(&method, request.uri().path());
-        let mut group = route.as_ref().ok().and_then(Route::group);
-        let response = match route {
+    async fn observed(&self, mut request: Request<Body>) -> HttpResponse {
+        let route = Route::find(request.method(), request.uri().path());
+        match route {
             Ok(route) if !self.authorised(&route, request.headers_mut()) => {
                 text(StatusCode::UNAUTHORIZED, "invalid api token")
             }
@@ -81,20 +80,14 @@ impl HttpApi {
                 None => self.routed(route, request).await,
                 // Middleware may have changed the path.
                 Some(chain) => {
-                    let reached = &mut group;
                     let again = |request: Request<Body>| async move {
                         let route = Route::find(request.method(), request.uri().path());
-                        *reached = route.as_ref().ok().and_then(Route::group);
                         self.routed(route, request).await
                     };
                     chain.run(request, again).await
                 }
             },
-        };
-        let template = group.map_or("/v1.0/healthz", |group| group.template);
-        self.metrics
-            .served(&method, template, (response.status(), start));
-        response
+        }
     }
 
     async fn routed(
