@@ -36,6 +36,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("trilby-components-http-middleware", &["trilby-components"]),
     ("trilby-components-kubernetes", &["trilby-components"]),
+    ("trilby-components-mdns", &["trilby-components"]),
+    ("trilby-components-sqlite", &["trilby-components"]),
     // The services: everything above, never one another.
     ("trilby-operator", CONTROL_PLANE),
     ("trilby-injector", CONTROL_PLANE),
@@ -72,7 +74,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components",
             "trilby-components-http-middleware",
             "trilby-components-kubernetes",
+            "trilby-components-mdns",
             "trilby-components-redis",
+            "trilby-components-sqlite",
             "trilby-crds",
             "trilby-go-syntax",
             "trilby-grpc",

@@ -11,5 +11,9 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_kubernetes::backends());
     #[cfg(feature = "http-middleware")]
     let registry = registry.with(trilby_components_http_middleware::backends());
+    #[cfg(feature = "mdns")]
+    let registry = registry.with_resolvers(trilby_components_mdns::resolvers());
+    #[cfg(feature = "sqlite")]
+    let registry = registry.with_resolvers(trilby_components_sqlite::resolvers());
     registry
 }

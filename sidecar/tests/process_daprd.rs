@@ -134,22 +134,6 @@ async fn echo() -> u16 {
 }
 
 #[tokio::test]
-async fn resolver_that_is_not_there_yet_is_named() {
-    let mut daprd = Daprd::new("a");
-    daprd.start().await;
-    let response = get(&daprd, "/v1.0/invoke/b/method/x").await;
-    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(
-        response.json()["message"]
-            .as_str()
-            .unwrap()
-            .contains("nameresolution.mdns is not there yet"),
-        "{}",
-        response.text()
-    );
-}
-
-#[tokio::test]
 async fn application_ends_its_sidecar() {
     let mut daprd = Daprd::new("a");
     daprd.start().await;

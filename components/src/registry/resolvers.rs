@@ -9,16 +9,10 @@ use crate::name_resolution::ResolverBackend;
 const PREFIX: &str = "nameresolution.";
 
 /// Resolvers behind a feature of the sidecar.
-const FEATURES: &[(&str, &str)] = &[];
+const FEATURES: &[(&str, &str)] = &[("mdns", "mdns"), ("sqlite", "sqlite")];
 
 /// Resolvers that upstream has and nobody has built yet.
-const NOT_YET: &[&str] = &[
-    "aws.cloudmap",
-    "consul",
-    "hashicorp.consul",
-    "mdns",
-    "sqlite",
-];
+const NOT_YET: &[&str] = &["aws.cloudmap", "consul", "hashicorp.consul"];
 
 /// The versions of a type that never had a second one.
 const VERSIONS: &[&str] = &["", "v0", "v1"];
@@ -115,5 +109,13 @@ mod tests {
     fn a_resolver_that_only_upstream_has_says_so() {
         let error = registry().resolver("aws.cloudmap", "v1").unwrap_err();
         assert!(matches!(error, CreateError::NotBuiltYet(_)), "{error}");
+    }
+
+    #[test]
+    fn a_resolver_behind_a_feature_names_the_feature() {
+        assert_eq!(
+            refusal("mdns", ""),
+            "nameresolution.mdns is not built into this sidecar: it was built without the feature \"mdns\""
+        );
     }
 }
