@@ -14,6 +14,7 @@ mod listeners;
 mod metrics;
 mod names;
 mod pipelines;
+mod resiliency;
 mod resources;
 mod rules;
 mod serve;
@@ -32,6 +33,7 @@ use trilby_bootstrap::net::hostname;
 use trilby_components::name_resolution::NameResolver;
 use trilby_components::registry::Registry;
 use trilby_identity::{ClientAuth, Identity};
+use trilby_resiliency::{Resiliency, Silent};
 use trilby_resources::Resources;
 use trilby_sidecar_args::{AppProtocol, Mode};
 
@@ -112,12 +114,14 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         .map(|app| channel(&config, app, (healthy, pipelines.app)))
         .transpose()?;
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
+    let resiliency = resiliency::start(process, &resources, Arc::new(Silent));
     let wired = Wiring {
         config: &config,
         process,
         identity,
         externals: endpoints::externals(process, &resources).await,
         resources,
+        resiliency,
         app,
         pipeline: pipelines.server,
         metrics,
@@ -222,6 +226,7 @@ struct Wiring<'a> {
     identity: Option<Identity>,
     resources: Resources,
     externals: Externals,
+    resiliency: Resiliency,
     app: Option<AppChannel>,
     pipeline: Pipeline,
     metrics: Metrics,
@@ -257,12 +262,17 @@ impl Wiring<'_> {
             internal_port,
             max_body: self.config.servers.max_body,
             metrics: self.metrics.invocation(),
+            resiliency: self.resiliency.clone(),
         };
         let actors = actors::start(self, (peers, ending), (address, internal_port))?;
         Ok(Arc::new(Blocks {
             invoke,
-            state: State::new(self.resources.clone(), app_id, &environment.namespace),
-            secrets: Secrets::new(self.resources.clone()),
+            state: State::new(
+                self.resources.clone(),
+                self.resiliency.clone(),
+                (&environment.namespace, app_id),
+            ),
+            secrets: Secrets::new(self.resources.clone(), self.resiliency.clone()),
             metadata: Metadata::new(
                 app_id,
                 described::connection(self.config),

@@ -2,6 +2,7 @@
 //! and encode; nothing here knows whether HTTP or gRPC asked.
 
 pub mod actors;
+mod guarded;
 pub mod invoke;
 pub mod metadata;
 pub mod secrets;

@@ -2,8 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tonic::Code;
 use trilby_placement_protocol::client::{HostRef, Routing};
+use trilby_resiliency::{Backoff, Builtin};
 
 use crate::runtime::Runtime;
 use crate::wire::ACTOR_MOVED;
@@ -11,11 +13,6 @@ use crate::{ActorError, ActorKey, ActorRequest, ActorResponse, Actors, Peer};
 
 /// Why a call ended although the app did nothing wrong: its actor moves.
 pub(crate) const TABLE_UPDATED: &str = "placement table updated";
-
-/// How often a call is tried again that found no host, the wrong one, or none that answers; the
-/// built-in policy of Dapr, 1 s apart.
-const RETRIES: u32 = 5;
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a call waits for a table, or for the end of a round that moves its actor: longer than any round
 /// takes. After that it fails instead of waiting for ever.
@@ -41,18 +38,10 @@ impl Actors {
     pub async fn invoke(&self, request: ActorRequest) -> Result<ActorResponse, ActorError> {
         let runtime = self.runtime()?;
         runtime.registered().await?;
-        let mut retries = 0;
-        loop {
-            match runtime.attempt(&request).await {
-                Ok(response) => return Ok(response),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Again(error)) if retries == RETRIES => return Err(error),
-                Err(Failure::Again(error)) => {
-                    tracing::debug!(actor = %request.actor, %error, "actor call is tried again");
-                    retries += 1;
-                    runtime.pause().await?;
-                }
-            }
+        match runtime.attempt(&request).await {
+            Ok(response) => Ok(response),
+            Err(Failure::Final(error)) => Err(error),
+            Err(Failure::Again(error)) => runtime.try_again(&request, error).await,
         }
     }
 
@@ -90,6 +79,33 @@ impl Actors {
 // === impl Runtime ===
 
 impl Runtime {
+    /// Tries a call again that found no host, the wrong one, or none that answers, under the built-in policy,
+    /// unless a resource names the actor's type: then its policy, around this, is the only one.
+    async fn try_again(
+        &self,
+        request: &ActorRequest,
+        first: ActorError,
+    ) -> Result<ActorResponse, ActorError> {
+        let policies = self.resiliency.policies();
+        if policies.names_actor(&request.actor.actor_type) {
+            return Err(first);
+        }
+        let retry = Arc::clone(policies.builtin(Builtin::ActorNotFoundRetries));
+        drop(policies);
+        let (mut backoff, began) = (Backoff::new(&retry), Instant::now());
+        let mut last = first;
+        while let Some(pause) = backoff.next(began.elapsed(), rand::random()) {
+            tracing::debug!(actor = %request.actor, error = %last, "actor call is tried again");
+            self.pause(pause).await?;
+            match self.attempt(request).await {
+                Ok(response) => return Ok(response),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Again(error)) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     async fn attempt(&self, request: &ActorRequest) -> Result<ActorResponse, Failure> {
         let (claim, owner) = self.claimed_owner(&request.actor).await?;
         let updated = || Failure::Again(ActorError::Invoke(TABLE_UPDATED.to_owned()));
@@ -184,10 +200,10 @@ impl Runtime {
         same_host(&owner.address, &self.settings.host_address)
     }
 
-    async fn pause(&self) -> Result<(), ActorError> {
+    async fn pause(&self, pause: Duration) -> Result<(), ActorError> {
         let slept = self
             .closed
-            .run_until_cancelled(tokio::time::sleep(RETRY_AFTER))
+            .run_until_cancelled(tokio::time::sleep(pause))
             .await;
         slept.ok_or(ActorError::Closed)
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trilby_components::state::{Item, Operation, StateStore};
 use trilby_placement_protocol::client::Routing;
+use trilby_resiliency::Resiliency;
 
 use crate::claims::Claims;
 use crate::host::Host;
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub store: watch::Receiver<Option<Arc<dyn StateStore>>>,
     /// Told what happens to actors.
     pub observer: Arc<dyn Observer>,
+    /// Which actor types have policies of their own, and the retries of those that have none.
+    pub resiliency: Resiliency,
 }
 
 /// The actor runtime. Cheap to clone.
@@ -57,6 +60,7 @@ pub struct Actors {
 pub(crate) struct Runtime {
     pub(crate) settings: Settings,
     pub(crate) peers: Arc<dyn Peers>,
+    pub(crate) resiliency: Resiliency,
     pub(crate) store: watch::Receiver<Option<Arc<dyn StateStore>>>,
     /// `None`: not known yet, or the app is away.
     pub(crate) hosted: watch::Sender<Option<Arc<HostedActors>>>,
@@ -84,6 +88,7 @@ impl Actors {
         let runtime = Runtime {
             settings,
             peers: surroundings.peers,
+            resiliency: surroundings.resiliency,
             store: surroundings.store,
             hosted: watch::Sender::new(None),
             routing: ArcSwap::default(),

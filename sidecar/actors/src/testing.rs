@@ -5,6 +5,7 @@ use std::{future::pending, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
+use trilby_resiliency::Resiliency;
 
 use crate::{
     ActorKey, ActorRequest, ActorResponse, Actors, AppCallback, AppFailure, Peer, Peers, Settings,
@@ -55,6 +56,7 @@ pub(crate) fn silent_actors() -> Actors {
         peers: Arc::new(Silent),
         store,
         observer: Arc::new(()),
+        resiliency: Resiliency::new(Arc::new(trilby_resiliency::Silent)),
     };
     Actors::new(settings, surroundings)
 }

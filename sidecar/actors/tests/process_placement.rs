@@ -113,6 +113,7 @@ impl Sidecar {
             peers: Arc::clone(world) as Arc<dyn Peers>,
             store: stores,
             observer: Arc::new(()),
+            resiliency: trilby_resiliency::Resiliency::new(Arc::new(trilby_resiliency::Silent)),
         };
         let actors = Actors::new(settings, surroundings);
         let config = AppConfig {

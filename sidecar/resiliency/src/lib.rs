@@ -42,7 +42,7 @@ pub use codes::Codes;
 pub use decode::InvalidResource;
 pub use definition::{ActorScope, Definition, Names};
 pub use failure::{Failure, Stopped, Verdict};
-pub use machine::{Counts, Machine, Refused, Settings, State};
+pub use machine::{Counts, Machine, Outcome, Refused, Settings, State};
 pub use observer::{Applied, Observer, Silent, Subject};
 pub use policies::{Builtin, ComponentKind, Direction, Policies};
 pub use policy::Policy;

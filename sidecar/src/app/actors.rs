@@ -24,7 +24,10 @@ pub(super) fn start(
 ) -> anyhow::Result<ActorBlock> {
     let config = wiring.config;
     if config.control_plane.placement_addresses.is_empty() {
-        return Ok(ActorBlock::new(Actors::disabled()));
+        return Ok(ActorBlock::new(
+            Actors::disabled(),
+            wiring.resiliency.clone(),
+        ));
     }
     if in_kubernetes(config) && config.control_plane.mtls && config.environment.namespace.is_empty()
     {
@@ -32,10 +35,15 @@ pub(super) fn start(
     }
     let max_body = config.servers.max_body;
     let surroundings = Surroundings {
-        app: Arc::new(AppActors::new(wiring.app.clone(), max_body)),
+        app: Arc::new(AppActors::new(
+            wiring.app.clone(),
+            wiring.resiliency.clone(),
+            max_body,
+        )),
         peers: Arc::new(ActorPeers::new(peers, max_body)),
         store: wiring.resources.actor_state(),
         observer: Arc::new(wiring.metrics.actors()),
+        resiliency: wiring.resiliency.clone(),
     };
     let actors = Actors::new(
         settings(wiring, advertised(wiring, host, port)),
@@ -48,7 +56,7 @@ pub(super) fn start(
         drop(in_use);
         Ok(())
     });
-    Ok(ActorBlock::new(actors))
+    Ok(ActorBlock::new(actors, wiring.resiliency.clone()))
 }
 
 fn settings(wiring: &Wiring<'_>, host_address: String) -> Settings {

@@ -5,9 +5,12 @@ mod peers;
 
 use http::StatusCode;
 use tonic::Status;
-use trilby_actors::{ActorError, ActorKey, ActorRequest, ActorResponse, Actors, RuntimeStatus};
+use trilby_actors::{
+    ActorError, ActorKey, ActorRequest, ActorResponse, Actors, ERROR_RESPONSE_HEADER, RuntimeStatus,
+};
 use trilby_components::state::{Item, Operation};
 use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
+use trilby_resiliency::{Failure, Resiliency, Stopped, run};
 
 use crate::error::ApiError;
 use crate::path::validate_name;
@@ -16,16 +19,31 @@ pub use callback::AppActors;
 pub(crate) use callback::{headers_of, metadata_of};
 pub use peers::ActorPeers;
 
+/// A failed attempt to call an actor.
+enum Failed {
+    /// The app says that the actor failed.
+    Answered(Box<ActorResponse>),
+    /// The actor was not reached, or gave no answer.
+    Unanswered(ActorError),
+}
+
+impl From<Stopped> for Failed {
+    fn from(stopped: Stopped) -> Self {
+        Self::Unanswered(ActorError::Invoke(stopped.to_string()))
+    }
+}
+
 /// Actors as the APIs see them. Cheap to clone.
 #[derive(Clone)]
 pub struct ActorBlock {
     actors: Actors,
+    resiliency: Resiliency,
 }
 
 impl ActorBlock {
     /// Serves `actors`.
-    pub fn new(actors: Actors) -> Self {
-        Self { actors }
+    pub fn new(actors: Actors, resiliency: Resiliency) -> Self {
+        Self { actors, resiliency }
     }
 
     /// The runtime behind it.
@@ -45,10 +63,31 @@ impl ActorBlock {
     pub async fn invoke(&self, request: ActorRequest) -> Result<ActorResponse, ApiError> {
         check("actorType", &request.actor.actor_type)?;
         check("actorId", &request.actor.actor_id)?;
-        self.actors
-            .invoke(request)
-            .await
-            .map_err(|error| failed(&error))
+        let ActorKey {
+            actor_type,
+            actor_id,
+        } = &request.actor;
+        let policy = self.resiliency.policies().actor(actor_type, actor_id);
+        let Some(policy) = policy else {
+            let answered = self.actors.invoke(request).await;
+            return answered.map_err(|error| failed(&error));
+        };
+        match run(Some(policy), |_| self.attempt(&request)).await {
+            Ok(answer) => Ok(answer),
+            Err(Failed::Answered(answer)) => Ok(*answer),
+            Err(Failed::Unanswered(error)) => Err(failed(&error)),
+        }
+    }
+
+    /// An answer in which the app reports a failure of the actor is one, too.
+    async fn attempt(&self, request: &ActorRequest) -> Result<ActorResponse, Failure<Failed>> {
+        match self.actors.invoke(request.clone()).await {
+            Ok(answer) if reports_failure(&answer) => {
+                Err(Failure::again(Failed::Answered(Box::new(answer))))
+            }
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(Failure::again(Failed::Unanswered(error))),
+        }
     }
 
     /// Answers a call of another sidecar to an actor that is hosted here.
@@ -100,6 +139,11 @@ impl std::fmt::Debug for ActorBlock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("ActorBlock").field(&self.status()).finish()
     }
+}
+
+fn reports_failure(answer: &ActorResponse) -> bool {
+    let mut names = answer.headers.keys();
+    names.any(|name| name.eq_ignore_ascii_case(ERROR_RESPONSE_HEADER))
 }
 
 fn check(part: &str, text: &str) -> Result<(), ApiError> {

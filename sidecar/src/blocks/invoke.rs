@@ -15,11 +15,13 @@ pub mod headers;
 mod remote;
 mod retry;
 mod target;
+mod watched;
 
 use std::sync::Arc;
 
 use tonic::Code;
 use trilby_components::name_resolution::{NameResolver, Query};
+use trilby_resiliency::Resiliency;
 
 use crate::channel::AppChannel;
 use crate::metrics::InvocationMetrics;
@@ -29,6 +31,7 @@ use crate::peers::Peers;
 pub use call::{Answer, Call, CallError, Outcome, method_of, verb_of};
 pub use external::{EndpointSettings, Externals, InvalidEndpoint};
 pub use remote::{WireCall, from_wire_head, to_wire_head};
+pub use retry::{InvokeError, stopped_status};
 pub use target::{InvalidTarget, Target};
 
 use external::External;
@@ -57,17 +60,14 @@ pub struct Invoker {
     pub max_body: usize,
     /// Counters.
     pub metrics: InvocationMetrics,
+    /// Policies of targets.
+    pub resiliency: Resiliency,
 }
 
 impl Invoker {
-    /// Invokes `target`: an HTTPEndpoint's name, an address, or an application as `app` or `app.namespace`.
-    ///
-    /// # Errors
-    /// The target or the method is malformed, or no application answered.
-    ///
-    /// # Cancel safety
-    /// Dropping the future abandons the call; the application may have handled it.
-    pub async fn invoke(&self, target: &str, mut call: Call) -> Result<Answer, CallError> {
+    /// One attempt to invoke `target`: an HTTPEndpoint's name, an address, or an application as `app` or
+    /// `app.namespace`.
+    async fn invoke_once(&self, target: &str, mut call: Call) -> Result<Answer, CallError> {
         call.method = normalize_method(&call.method)
             .map_err(|error| invalid_method(&error))?
             .into_owned();
@@ -131,7 +131,12 @@ impl Invoker {
         stamp_identity(&mut call.headers, &self.parties(&target.app_id));
         call.headers
             .insert(DESTINATION, call.headers[headers::CALLEE_ID].clone());
-        retry::with_builtin_policy(self, target, call).await
+        self.invoke_hop(target, call).await
+    }
+
+    /// What has a circuit breaker of its own among the calls of a target: the method.
+    fn breaker_key<'a>(&self, _target: &str, call: &'a Call) -> &'a str {
+        &call.method
     }
 
     fn parties<'a>(&'a self, callee: &'a str) -> Parties<'a> {

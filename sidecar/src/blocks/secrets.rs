@@ -9,10 +9,12 @@ use http::StatusCode;
 use tokio::sync::watch;
 use tonic::Code;
 use trilby_components::RequestMetadata;
-use trilby_components::secret::{Secret, SecretStore};
+use trilby_components::secret::{Secret, SecretError, SecretStore};
 use trilby_crds::ConfigurationSpec;
+use trilby_resiliency::{ComponentKind, Direction, Policy, Resiliency};
 use trilby_resources::{Lookup, Resources};
 
+use super::guarded::guarded;
 use crate::error::ApiError;
 
 pub use scope::{InvalidScopes, is_allowed, validate};
@@ -21,15 +23,17 @@ pub use scope::{InvalidScopes, is_allowed, validate};
 #[derive(Debug, Clone)]
 pub struct Secrets {
     resources: Resources,
+    resiliency: Resiliency,
     configuration: watch::Receiver<Arc<ConfigurationSpec>>,
 }
 
 impl Secrets {
     /// The stores of `resources` under the rules of its Configuration, which may change.
-    pub fn new(resources: Resources) -> Self {
+    pub fn new(resources: Resources, resiliency: Resiliency) -> Self {
         let configuration = resources.configuration();
         Self {
             resources,
+            resiliency,
             configuration,
         }
     }
@@ -54,7 +58,8 @@ impl Secrets {
                 text,
             ));
         }
-        found.get(name, metadata).await.map_err(|failure| {
+        let read = guarded(self.policy(store), || found.get(name, metadata)).await;
+        read.map_err(|failure| {
             get_failed(format!(
                 "failed getting secret with key {name} from secret store {store}: {failure}"
             ))
@@ -71,13 +76,19 @@ impl Secrets {
         metadata: &RequestMetadata,
     ) -> Result<BTreeMap<String, Secret>, ApiError> {
         let found = self.store(store)?;
-        let mut secrets = found.bulk_get(metadata).await.map_err(|failure| {
+        let read = guarded(self.policy(store), || found.bulk_get(metadata)).await;
+        let mut secrets = read.map_err(|failure: SecretError| {
             get_failed(format!(
                 "failed getting secrets from secret store {store}: {failure}"
             ))
         })?;
         secrets.retain(|name, _| self.allows(store, name));
         Ok(secrets)
+    }
+
+    fn policy(&self, store: &str) -> Option<Policy> {
+        let policies = self.resiliency.policies();
+        policies.component(store, ComponentKind::SecretStore, Direction::Outbound)
     }
 
     fn allows(&self, store: &str, name: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The state block: keys of applications become keys of stores, failures of stores become answers of the API.
 
 mod error;
+mod guarded;
 mod key;
 
 use std::collections::HashMap;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use trilby_components::state::{
-    BulkItem, DeleteRequest, GetRequest, Item, Operation, SetRequest, StateError, Transactional,
+    BulkItem, DeleteRequest, GetRequest, Item, Operation, SetRequest, Transactional,
 };
+use trilby_resiliency::Resiliency;
 use trilby_resources::{Resources, StateComponent};
 
 use crate::error::ApiError;
+use guarded::Guarded;
 
 pub use error::{Failed, etag_aware};
 pub use key::{KeyPrefix, illegal_key};
@@ -24,6 +27,7 @@ const DEFAULT_PARALLELISM: usize = 10;
 #[derive(Debug, Clone)]
 pub struct State {
     resources: Resources,
+    resiliency: Resiliency,
     app_id: Arc<str>,
     namespace: Arc<str>,
 }
@@ -32,6 +36,7 @@ pub struct State {
 pub struct Store {
     name: String,
     component: Arc<StateComponent>,
+    resiliency: Resiliency,
     prefix: KeyPrefix,
 }
 
@@ -45,10 +50,15 @@ pub struct BulkEntry {
 }
 
 impl State {
-    /// The stores of an application.
-    pub fn new(resources: Resources, app_id: &str, namespace: &str) -> Self {
+    /// The stores of the application `namespace/app_id`.
+    pub fn new(
+        resources: Resources,
+        resiliency: Resiliency,
+        (namespace, app_id): (&str, &str),
+    ) -> Self {
         Self {
             resources,
+            resiliency,
             app_id: app_id.into(),
             namespace: namespace.into(),
         }
@@ -67,6 +77,7 @@ impl State {
         Ok(Store {
             name: name.to_owned(),
             component,
+            resiliency: self.resiliency.clone(),
             prefix,
         })
     }
@@ -95,7 +106,7 @@ impl Store {
     pub async fn get(&self, mut request: GetRequest) -> Result<Option<Item>, ApiError> {
         let key = std::mem::take(&mut request.key);
         request.key = self.key(&key)?;
-        let item = self.component.store.get(request).await;
+        let item = self.guarded().get(request).await;
         item.map_err(|failure| error::get(&self.name, &key, &failure))
     }
 
@@ -116,7 +127,7 @@ impl Store {
         let parallelism = parallelism
             .filter(|asked| *asked > 0)
             .unwrap_or(DEFAULT_PARALLELISM);
-        let items: Vec<BulkItem> = self.component.store.bulk_get(requests, parallelism).await;
+        let items: Vec<BulkItem> = self.guarded().bulk_get(requests, parallelism).await;
         let entry = |(key, item): (String, BulkItem)| BulkEntry {
             key,
             result: item.result.map_err(|failure| failure.to_string()),
@@ -134,8 +145,8 @@ impl Store {
         }
         let result = match requests.len() {
             0 => Ok(()),
-            1 => self.component.store.set(requests.remove(0)).await,
-            _ => first_failure(self.component.store.bulk_set(requests).await),
+            1 => self.guarded().set(requests.remove(0)).await,
+            _ => self.guarded().bulk_set(requests).await,
         };
         result.map_err(|failure| etag_aware(&Failed::Save { store: &self.name }, &failure))
     }
@@ -147,7 +158,7 @@ impl Store {
     pub async fn delete(&self, mut request: DeleteRequest) -> Result<(), ApiError> {
         let key = std::mem::take(&mut request.key);
         request.key = self.key(&key)?;
-        let result = self.component.store.delete(request).await;
+        let result = self.guarded().delete(request).await;
         result.map_err(|failure| etag_aware(&Failed::Delete { key: &key }, &failure))
     }
 
@@ -159,7 +170,7 @@ impl Store {
         for request in &mut requests {
             request.key = self.key(&request.key)?;
         }
-        let result = first_failure(self.component.store.bulk_delete(requests).await);
+        let result = self.guarded().bulk_delete(requests).await;
         result.map_err(|failure| etag_aware(&Failed::BulkDelete { store: &self.name }, &failure))
     }
 
@@ -191,7 +202,10 @@ impl Store {
             ));
         }
         let metadata = metadata.into_iter().collect();
-        let result = transactional.transact(operations, &metadata).await;
+        let result = self
+            .guarded()
+            .transact(transactional, operations, &metadata)
+            .await;
         result.map_err(|failure| error::transaction(&failure))
     }
 
@@ -204,6 +218,14 @@ impl Store {
             .store
             .transactional()
             .ok_or_else(|| error::no_transactions(&self.name))
+    }
+
+    fn guarded(&self) -> Guarded<'_> {
+        Guarded {
+            store: &*self.component.store,
+            name: &self.name,
+            resiliency: &self.resiliency,
+        }
     }
 
     /// The answer to a query, which no store of ours serves yet.
@@ -227,10 +249,6 @@ pub fn unknown_operation(name: &str) -> ApiError {
 pub fn canonical_json(text: &[u8]) -> Result<Bytes, serde_json::Error> {
     let value: serde_json::Value = serde_json::from_slice(text)?;
     serde_json::to_vec(&value).map(Bytes::from)
-}
-
-fn first_failure(results: Vec<Result<(), StateError>>) -> Result<(), StateError> {
-    results.into_iter().collect()
 }
 
 #[cfg(test)]

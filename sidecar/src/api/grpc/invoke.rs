@@ -10,7 +10,7 @@ use trilby_proto::runtime::v1::InvokeServiceRequest;
 
 use crate::blocks::Blocks;
 use crate::blocks::invoke::headers::{Origin, to_metadata};
-use crate::blocks::invoke::{Answer, Call, CallError, Outcome};
+use crate::blocks::invoke::{Answer, Call, InvokeError, Outcome, stopped_status};
 use crate::error::{ApiError, Detail, status_with_details};
 use crate::payload::Payload;
 
@@ -45,7 +45,11 @@ pub(super) async fn invoke_service(
     .await
 }
 
-fn not_invoked(target: &str, error: &CallError) -> Status {
+/// What ended a call: a policy speaks for itself, as upstream's do.
+fn not_invoked(target: &str, error: &InvokeError) -> Status {
+    if let InvokeError::Stopped(stopped) = error {
+        return stopped_status(stopped);
+    }
     let message = format!("failed to invoke, id: {target}, err: {error}");
     ApiError::new(
         "ERR_DIRECT_INVOKE",

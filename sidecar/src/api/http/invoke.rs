@@ -11,7 +11,7 @@ use super::HttpApi;
 use super::respond::{HttpResponse, data, failed};
 use super::target::{self, Found};
 use crate::blocks::invoke::headers::Origin;
-use crate::blocks::invoke::{Answer, Call, CallError, Outcome, verb_of};
+use crate::blocks::invoke::{Answer, Call, CallError, InvokeError, Outcome, verb_of};
 use crate::error::{ApiError, http_status_of};
 use crate::payload::{CollectError, Payload, collect};
 
@@ -26,7 +26,7 @@ pub(super) async fn serve(api: &HttpApi, request: Request<Body>) -> HttpResponse
         Err(error) => {
             return failed(&not_invoked(
                 &target,
-                &CallError::unknown(error.to_string()),
+                &CallError::unknown(error.to_string()).into(),
             ));
         }
     };
@@ -61,8 +61,8 @@ pub(super) fn no_target() -> ApiError {
     )
 }
 
-fn not_invoked(target: &str, error: &CallError) -> ApiError {
-    let http = match error.code {
+fn not_invoked(target: &str, error: &InvokeError) -> ApiError {
+    let http = match error.code() {
         Code::PermissionDenied => http_status_of(Code::PermissionDenied),
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };

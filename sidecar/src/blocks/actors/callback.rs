@@ -9,6 +9,7 @@ use trilby_actors::{
     ActorKey, ActorRequest, ActorResponse, AppCallback, AppFailure, Metadata, TimerFire,
 };
 use trilby_proto::common::v1::http_extension::Verb;
+use trilby_resiliency::{Failure, Resiliency, Stopped, run};
 
 use crate::blocks::invoke::headers::Origin;
 use crate::blocks::invoke::{Answer, Call};
@@ -19,7 +20,17 @@ use crate::payload::Payload;
 #[derive(Debug, Clone)]
 pub struct AppActors {
     app: Option<AppChannel>,
+    resiliency: Resiliency,
     max_body: usize,
+}
+
+/// A failed request. (Neither the failure's type nor the policy's is of this crate.)
+struct Failed(AppFailure);
+
+impl From<Stopped> for Failed {
+    fn from(stopped: Stopped) -> Self {
+        Self(AppFailure::Unreachable(stopped.to_string()))
+    }
 }
 
 /// One request to the application about an actor.
@@ -33,11 +44,34 @@ struct Turn {
 
 impl AppActors {
     /// Over the application's channel, if it has one; answers may have `max_body` bytes.
-    pub fn new(app: Option<AppChannel>, max_body: usize) -> Self {
-        Self { app, max_body }
+    pub fn new(app: Option<AppChannel>, resiliency: Resiliency, max_body: usize) -> Self {
+        Self {
+            app,
+            resiliency,
+            max_body,
+        }
     }
 
-    async fn call(&self, turn: Turn) -> Result<ActorResponse, AppFailure> {
+    /// One request to the app, within the timeout of the actor type's policy.
+    async fn call(&self, actor: &ActorKey, turn: Turn) -> Result<ActorResponse, AppFailure> {
+        let Some(policy) = self.resiliency.policies().actor_turn(&actor.actor_type) else {
+            return self.send(turn).await;
+        };
+        let mut turn = Some(turn);
+        let attempt = |_| {
+            let turn = turn.take().expect("a timeout alone repeats nothing");
+            async {
+                self.send(turn)
+                    .await
+                    .map_err(|failure| Failure::last(Failed(failure)))
+            }
+        };
+        run(Some(policy), attempt)
+            .await
+            .map_err(|Failed(failure)| failure)
+    }
+
+    async fn send(&self, turn: Turn) -> Result<ActorResponse, AppFailure> {
         let app = self.app.as_ref().ok_or(AppFailure::NoChannel)?;
         if app.grpc().is_some() {
             return Err(AppFailure::NotConnected);
@@ -81,14 +115,14 @@ impl AppActors {
 #[async_trait]
 impl AppCallback for AppActors {
     async fn invoke(&self, request: ActorRequest) -> Result<ActorResponse, AppFailure> {
-        self.call(Turn {
+        let turn = Turn {
             path: format!("{}/method/{}", path_of(&request.actor), request.method),
             verb: Verb::Put,
             content_type: request.content_type,
             headers: headers_of(&request.metadata),
             body: request.data,
-        })
-        .await
+        };
+        self.call(&request.actor, turn).await
     }
 
     async fn timer(&self, actor: &ActorKey, timer: TimerFire) -> Result<ActorResponse, AppFailure> {
@@ -99,19 +133,19 @@ impl AppCallback for AppActors {
         let body = json!({
             "callback": timer.callback, "data": data, "dueTime": timer.due_time, "period": timer.period,
         });
-        self.call(Turn {
+        let turn = Turn {
             path: format!("{}/method/timer/{}", path_of(actor), timer.name),
             verb: Verb::Put,
             content_type: "application/json".to_owned(),
             headers: HeaderMap::new(),
             body: body.to_string().into(),
-        })
-        .await
+        };
+        self.call(actor, turn).await
     }
 
     async fn deactivate(&self, actor: &ActorKey) -> Result<(), AppFailure> {
         let answer = self
-            .call(Turn {
+            .send(Turn {
                 path: path_of(actor),
                 verb: Verb::Delete,
                 content_type: "application/x-protobuf".to_owned(),

@@ -30,6 +30,22 @@ pub struct Call {
     pub body: Payload,
 }
 
+impl Call {
+    /// The call again, if its body is in memory.
+    pub fn replay(&self) -> Option<Self> {
+        Some(Self {
+            method: self.method.clone(),
+            verb: self.verb,
+            query: self.query.clone(),
+            content_type: self.content_type.clone(),
+            type_url: self.type_url.clone(),
+            headers: self.headers.clone(),
+            origin: self.origin,
+            body: self.body.replay()?,
+        })
+    }
+}
+
 /// How the application ended a call.
 #[derive(Debug, Clone)]
 pub enum Outcome {
