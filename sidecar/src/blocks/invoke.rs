@@ -134,9 +134,13 @@ impl Invoker {
         self.invoke_hop(target, call).await
     }
 
-    /// What has a circuit breaker of its own among the calls of a target: the method.
-    fn breaker_key<'a>(&self, _target: &str, call: &'a Call) -> &'a str {
-        &call.method
+    /// What has a circuit breaker of its own among the calls of a target: each method of an application or an
+    /// address; an HTTPEndpoint has one.
+    fn breaker_key<'a>(&self, target: &str, call: &'a Call) -> &'a str {
+        match self.externals.find(target) {
+            Some(External::Endpoint(_)) => "",
+            Some(External::Address(_)) | None => &call.method,
+        }
     }
 
     fn parties<'a>(&'a self, callee: &'a str) -> Parties<'a> {

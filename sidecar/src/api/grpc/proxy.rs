@@ -1,7 +1,10 @@
 //! Calls to gRPC services that the sidecar does not know: passed on byte by byte, to the application behind
 //! this sidecar or to another sidecar.
 
+mod policy;
 mod relay;
+mod replay;
+mod reply;
 
 use std::sync::Arc;
 
@@ -53,7 +56,7 @@ impl Proxy {
             Ok(target) if self.blocks.invoke.is_self(&target) => self.to_app(request, edge).await,
             // A sidecar passes on what is meant for its own application only; anything else would go round.
             Ok(target) if edge == Edge::Sidecar => Err(not_mine(&target)),
-            Ok(target) => self.to_sidecar(request, &target).await,
+            Ok(target) => self.to_target(request, &target).await,
             Err(status) => Err(status),
         };
         passed.unwrap_or_else(Status::into_http)
