@@ -9,14 +9,12 @@ use http::{Request, Response};
 use tonic::Status;
 use trilby_resiliency::{Failure, Policy, Stopped, open, run};
 
-use super::Proxy;
 use super::replay::Kept;
 use super::reply::{Begun, begun, watched};
+use super::{Proxy, kind};
 use crate::blocks::invoke::headers::APP_ID;
 use crate::blocks::invoke::{Target, stopped_status};
-
-/// Says that a call is a stream.
-const STREAM: &str = "dapr-stream";
+use crate::metrics::CallKind;
 
 /// A failed attempt.
 enum Failed {
@@ -51,12 +49,9 @@ impl Proxy {
         let Some(policy) = self.policy(&request) else {
             return self.to_sidecar(request, target).await;
         };
-        let says = request.headers().get(STREAM);
-        let says = says.and_then(|value| value.to_str().ok());
-        if says.is_some_and(trilby_go_syntax::truthy) {
-            self.stream(policy, request, target).await
-        } else {
-            self.call(policy, request, target).await
+        match kind(request.headers()) {
+            CallKind::Streaming => self.stream(policy, request, target).await,
+            CallKind::Unary => self.call(policy, request, target).await,
         }
     }
 
