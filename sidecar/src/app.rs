@@ -33,7 +33,7 @@ use trilby_bootstrap::net::hostname;
 use trilby_components::name_resolution::NameResolver;
 use trilby_components::registry::Registry;
 use trilby_identity::{ClientAuth, Identity};
-use trilby_resiliency::{Resiliency, Silent};
+use trilby_resiliency::Resiliency;
 use trilby_resources::Resources;
 use trilby_sidecar_args::{AppProtocol, Mode};
 
@@ -114,7 +114,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         .map(|app| channel(&config, app, (healthy, pipelines.app)))
         .transpose()?;
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
-    let resiliency = resiliency::start(process, &resources, Arc::new(Silent));
+    let resiliency = resiliency::start(process, &resources, metrics.resiliency());
     let wired = Wiring {
         config: &config,
         process,

@@ -1,19 +1,25 @@
-//! Resiliency policies: those of the first load, and each change from then on.
+//! Resiliency policies: those of the first load, each change from then on, and what of them is counted.
 
 use std::sync::Arc;
 
 use trilby_bootstrap::Process;
 use trilby_crds::ResiliencySpec;
-use trilby_resiliency::{Manifest, Observer, Resiliency};
+use trilby_resiliency::{Applied, Manifest, Observer, Resiliency, Subject};
 use trilby_resources::{Resource, Resources};
+
+use crate::metrics::{PolicyLabels, ResiliencyMetrics};
+
+/// Counts what policies do.
+#[derive(Debug)]
+struct Counted(ResiliencyMetrics);
 
 /// The policies of `resources`. What cannot be used is logged; its former version stays in force.
 pub(super) fn start(
     process: &Process,
     resources: &Resources,
-    observer: Arc<dyn Observer>,
+    metrics: ResiliencyMetrics,
 ) -> Resiliency {
-    let resiliency = Resiliency::new(observer);
+    let resiliency = Resiliency::new(Arc::new(Counted(metrics)));
     let mut changes = resources.resiliencies();
     apply(&resiliency, &changes.borrow_and_update());
     let (followed, shutdown) = (resiliency.clone(), process.shutdown());
@@ -43,4 +49,34 @@ fn apply(resiliency: &Resiliency, resources: &[Resource<ResiliencySpec>]) {
         .collect();
     // What is refused has been logged, with each of its mistakes.
     resiliency.replace(&manifests);
+}
+
+impl Observer for Counted {
+    fn loaded(&self, resource: &str, namespace: &str) {
+        self.0.loaded(resource, namespace);
+    }
+
+    fn applied(&self, subject: &Subject, part: Applied) {
+        self.0.executed(&labels(subject, part));
+    }
+
+    fn activated(&self, subject: &Subject, part: Applied) {
+        self.0.activated(&labels(subject, part));
+    }
+}
+
+fn labels(subject: &Subject, part: Applied) -> PolicyLabels<'_> {
+    let (policy, status) = match part {
+        Applied::Timeout => ("timeout", ""),
+        Applied::Retry => ("retry", ""),
+        Applied::Breaker(state) => ("circuitbreaker", state.name()),
+    };
+    PolicyLabels {
+        name: &subject.resource,
+        namespace: &subject.namespace,
+        policy,
+        flow_direction: subject.direction.name(),
+        target: &subject.target,
+        status,
+    }
 }

@@ -35,6 +35,8 @@ pub(super) static BREAKER: Definition = Definition::gauge(
     POLICY,
 );
 
+/// How circuit breakers are named among policies.
+const BREAKER_POLICY: &str = "circuitbreaker";
 /// The states of a circuit breaker.
 const STATES: [&str; 4] = ["closed", "half-open", "open", "unknown"];
 
@@ -53,6 +55,19 @@ impl Resiliency {
             count: making.family(&COUNT),
             activations: making.family(&ACTIVATIONS),
             breaker: making.family(&BREAKER),
+        }
+    }
+}
+
+impl Resiliency {
+    fn show_state(&self, policy: &PolicyLabels<'_>) {
+        if policy.policy != BREAKER_POLICY {
+            return;
+        }
+        for state in STATES {
+            let value = i64::from(state == policy.status);
+            let labels = policy.with_status(state);
+            self.breaker.record(&labels, |breaker| breaker.set(value));
         }
     }
 }
@@ -108,26 +123,17 @@ impl ResiliencyMetrics {
             let families = &families.resiliency;
             let labels = policy.with_status(policy.status);
             families.count.record(&labels, Counter::inc);
-            if policy.policy == "circuitbreaker" {
-                for state in STATES {
-                    let value = i64::from(state == policy.status);
-                    let labels = policy.with_status(state);
-                    families
-                        .breaker
-                        .record(&labels, |breaker| breaker.set(value));
-                }
-            }
+            families.show_state(policy);
         });
     }
 
-    /// Counts that a policy did something.
+    /// Counts that a policy did something. The state that a circuit breaker is in now is shown as well.
     pub fn activated(&self, policy: &PolicyLabels<'_>) {
         self.0.with(|families| {
+            let families = &families.resiliency;
             let labels = policy.with_status(policy.status);
-            families
-                .resiliency
-                .activations
-                .record(&labels, Counter::inc);
+            families.activations.record(&labels, Counter::inc);
+            families.show_state(policy);
         });
     }
 }
