@@ -68,6 +68,7 @@ generated: ## generated files are up to date
 generate: ## write the generated files
 	@$(CARGO) run --quiet -p trilby-crds --bin crdgen
 	@UPDATE_GOLDEN=1 $(CARGO) test --quiet -p trilby-proto --test contract
+	@UPDATE_GOLDEN=1 $(CARGO) test --quiet -p trilby-sidecar --test reference
 
 .PHONY: deny
 deny: $(CARGO_DENY) ## licences, sources, banned crates, one crypto provider

@@ -15,6 +15,7 @@ packages=(
 	iptables                   # host ports of pods
 	mount                      # the node's mounts
 	nftables                   # kube-proxy
+	prometheus                 # scrapes the metrics of the tests
 	python3                    # the example apps' image
 	redis-server               # state store of the tests and of the demo
 	runc                       # runs the containers

@@ -93,6 +93,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "trilby-testkit",
         &["trilby-grpc", "trilby-identity", "trilby-proto"],
     ),
+    ("trilby-fuzz", FUZZED),
     (
         "trilby-e2e",
         &["trilby-identity", "trilby-proto", "trilby-testkit"],
@@ -109,6 +110,18 @@ const CONTROL_PLANE: &[&str] = &[
     "trilby-placement-protocol",
     "trilby-proto",
     "trilby-sentry-client",
+    "trilby-sidecar-args",
+];
+
+/// Whose decoders are fuzzed.
+const FUZZED: &[&str] = &[
+    "trilby-actors",
+    "trilby-bootstrap",
+    "trilby-crds",
+    "trilby-identity",
+    "trilby-placement-protocol",
+    "trilby-proto",
+    "trilby-sidecar",
     "trilby-sidecar-args",
 ];
 

@@ -111,7 +111,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     let app = config
         .app
         .as_ref()
-        .map(|app| channel(&config, app, (healthy, pipelines.app)))
+        .map(|app| channel((&config, &metrics), app, (healthy, pipelines.app)))
         .transpose()?;
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
     let resiliency = resiliency::start(process, &resources, metrics.resiliency());
@@ -199,7 +199,7 @@ fn initially_healthy(config: &Config) -> bool {
 }
 
 fn channel(
-    config: &Config,
+    (config, metrics): (&Config, &Metrics),
     app: &AppConfig,
     (healthy, pipeline): (watch::Receiver<bool>, Pipeline),
 ) -> anyhow::Result<AppChannel> {
@@ -215,6 +215,7 @@ fn channel(
         max_message: config.servers.max_body,
         max_head: config.servers.max_head,
         token: token.context("APP_API_TOKEN cannot be sent as a header")?,
+        metrics: metrics.clone(),
     };
     AppChannel::new(&channel, healthy, pipeline).context("app-channel-address")
 }
@@ -271,8 +272,10 @@ impl Wiring<'_> {
                 self.resources.clone(),
                 self.resiliency.clone(),
                 (&environment.namespace, app_id),
-            ),
-            secrets: Secrets::new(self.resources.clone(), self.resiliency.clone()),
+            )
+            .measured(self.metrics.components()),
+            secrets: Secrets::new(self.resources.clone(), self.resiliency.clone())
+                .measured(self.metrics.components()),
             metadata: Metadata::new(
                 app_id,
                 described::connection(self.config),

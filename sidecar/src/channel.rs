@@ -7,6 +7,7 @@ mod body;
 mod connector;
 mod grpc;
 mod http;
+mod measure;
 mod outside;
 mod slots;
 mod uri;
@@ -21,6 +22,7 @@ use trilby_grpc::client::InvalidTarget;
 use trilby_sidecar_args::AppProtocol;
 
 use crate::blocks::invoke::{Answer, Call, CallError};
+use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 
 pub use connector::Connector;
@@ -46,6 +48,8 @@ pub struct ChannelConfig {
     pub max_head: usize,
     /// The token shown to the application.
     pub token: Option<HeaderValue>,
+    /// Counters.
+    pub metrics: Metrics,
 }
 
 /// The application's protocol, with a live client for it.

@@ -331,29 +331,28 @@ fn problems(args: &SidecarArgs, environment: &Environment) -> Vec<String> {
     problems
 }
 
+/// Flags whose part is not there yet, and what follows from that.
+pub const ABSENT: [(&str, &str); 3] = [
+    (
+        "scheduler-host-address",
+        "there are no jobs and no actor reminders",
+    ),
+    ("enable-profiling", "there is no profiling server"),
+    ("app-binding-options-timeout", "there are no bindings"),
+];
+
 /// Names each flag that was given although its part is not there, so that nobody relies on it.
 fn warn_of_absent_parts(args: &SidecarArgs) {
     let scheduler = entries(&args.control_plane.scheduler_host_address)
         .next()
         .is_some();
-    let absent = [
-        (
-            scheduler,
-            "scheduler-host-address",
-            "there are no jobs and no actor reminders",
-        ),
-        (
-            args.observability.enable_profiling,
-            "enable-profiling",
-            "there is no profiling server",
-        ),
-        (
-            args.app.app_binding_options_timeout.is_some(),
-            "app-binding-options-timeout",
-            "there are no bindings",
-        ),
+    let given = [
+        scheduler,
+        args.observability.enable_profiling,
+        args.app.app_binding_options_timeout.is_some(),
     ];
-    for (_, flag, consequence) in absent.iter().filter(|(given, ..)| *given) {
+    let absent = given.iter().zip(ABSENT).filter(|(given, _)| **given);
+    for (_, (flag, consequence)) in absent {
         tracing::warn!(
             "flag --{flag} has no effect: its part is not there yet in Trilby, so {consequence}"
         );

@@ -1,3 +1,4 @@
 //! Real servers that components talk to, on loopback.
 
+pub mod prometheus;
 pub mod redis;

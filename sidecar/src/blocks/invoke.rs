@@ -110,7 +110,7 @@ impl Invoker {
         external: External<'_>,
         call: Call,
     ) -> Result<Answer, CallError> {
-        let timer = self.metrics.sent(name, remote::kind(&call.body));
+        let timer = self.metrics.sent(name, crate::metrics::CallKind::Unary);
         let answer = self.externals.invoke(external, call).await?;
         timer.received(answer.outcome.number());
         Ok(answer)

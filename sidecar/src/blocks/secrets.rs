@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::Code;
 use trilby_components::RequestMetadata;
 use trilby_components::secret::{Secret, SecretError, SecretStore};
@@ -16,6 +17,7 @@ use trilby_resources::{Lookup, Resources};
 
 use super::guarded::guarded;
 use crate::error::ApiError;
+use crate::metrics::{ComponentMetrics, Metrics, Operation};
 
 pub use scope::{InvalidScopes, is_allowed, validate};
 
@@ -25,6 +27,7 @@ pub struct Secrets {
     resources: Resources,
     resiliency: Resiliency,
     configuration: watch::Receiver<Arc<ConfigurationSpec>>,
+    metrics: ComponentMetrics,
 }
 
 impl Secrets {
@@ -35,7 +38,15 @@ impl Secrets {
             resources,
             resiliency,
             configuration,
+            metrics: Metrics::off("", "").components(),
         }
+    }
+
+    /// Counts operations.
+    #[must_use]
+    pub fn measured(mut self, metrics: ComponentMetrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Reads one secret.
@@ -58,7 +69,10 @@ impl Secrets {
                 text,
             ));
         }
+        let start = Instant::now();
         let read = guarded(self.policy(store), || found.get(name, metadata)).await;
+        self.metrics
+            .done((Operation::SecretGet, store), &read, start);
         read.map_err(|failure| {
             get_failed(format!(
                 "failed getting secret with key {name} from secret store {store}: {failure}"
@@ -76,7 +90,10 @@ impl Secrets {
         metadata: &RequestMetadata,
     ) -> Result<BTreeMap<String, Secret>, ApiError> {
         let found = self.store(store)?;
+        let start = Instant::now();
         let read = guarded(self.policy(store), || found.bulk_get(metadata)).await;
+        self.metrics
+            .done((Operation::SecretBulkGet, store), &read, start);
         let mut secrets = read.map_err(|failure: SecretError| {
             get_failed(format!(
                 "failed getting secrets from secret store {store}: {failure}"

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use trilby_components::state::{
     BulkItem, DeleteRequest, GetRequest, Item, Operation, SetRequest, Transactional,
 };
@@ -15,6 +16,7 @@ use trilby_resiliency::Resiliency;
 use trilby_resources::{Resources, StateComponent};
 
 use crate::error::ApiError;
+use crate::metrics::{ComponentMetrics, Metrics, Operation as Counted};
 use guarded::Guarded;
 
 pub use error::{Failed, etag_aware};
@@ -30,6 +32,7 @@ pub struct State {
     resiliency: Resiliency,
     app_id: Arc<str>,
     namespace: Arc<str>,
+    metrics: ComponentMetrics,
 }
 
 /// A store that an operation has been resolved to.
@@ -38,6 +41,7 @@ pub struct Store {
     component: Arc<StateComponent>,
     resiliency: Resiliency,
     prefix: KeyPrefix,
+    metrics: ComponentMetrics,
 }
 
 /// One answer of a bulk read, under the application's key.
@@ -61,7 +65,15 @@ impl State {
             resiliency,
             app_id: app_id.into(),
             namespace: namespace.into(),
+            metrics: Metrics::off(app_id, namespace).components(),
         }
+    }
+
+    /// Counts operations.
+    #[must_use]
+    pub fn measured(mut self, metrics: ComponentMetrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Finds a store by name.
@@ -79,6 +91,7 @@ impl State {
             component,
             resiliency: self.resiliency.clone(),
             prefix,
+            metrics: self.metrics.clone(),
         })
     }
 }
@@ -106,7 +119,9 @@ impl Store {
     pub async fn get(&self, mut request: GetRequest) -> Result<Option<Item>, ApiError> {
         let key = std::mem::take(&mut request.key);
         request.key = self.key(&key)?;
+        let start = Instant::now();
         let item = self.guarded().get(request).await;
+        self.done(Counted::StateGet, &item, start);
         item.map_err(|failure| error::get(&self.name, &key, &failure))
     }
 
@@ -127,7 +142,9 @@ impl Store {
         let parallelism = parallelism
             .filter(|asked| *asked > 0)
             .unwrap_or(DEFAULT_PARALLELISM);
+        let start = Instant::now();
         let items: Vec<BulkItem> = self.guarded().bulk_get(requests, parallelism).await;
+        self.done(Counted::StateBulkGet, &Ok::<(), ()>(()), start);
         let entry = |(key, item): (String, BulkItem)| BulkEntry {
             key,
             result: item.result.map_err(|failure| failure.to_string()),
@@ -143,11 +160,13 @@ impl Store {
         for request in &mut requests {
             request.key = self.key(&request.key)?;
         }
+        let start = Instant::now();
         let result = match requests.len() {
-            0 => Ok(()),
+            0 => return Ok(()),
             1 => self.guarded().set(requests.remove(0)).await,
             _ => self.guarded().bulk_set(requests).await,
         };
+        self.done(Counted::StateSet, &result, start);
         result.map_err(|failure| etag_aware(&Failed::Save { store: &self.name }, &failure))
     }
 
@@ -170,7 +189,9 @@ impl Store {
         for request in &mut requests {
             request.key = self.key(&request.key)?;
         }
+        let start = Instant::now();
         let result = self.guarded().bulk_delete(requests).await;
+        self.done(Counted::StateBulkDelete, &result, start);
         result.map_err(|failure| etag_aware(&Failed::BulkDelete { store: &self.name }, &failure))
     }
 
@@ -202,10 +223,12 @@ impl Store {
             ));
         }
         let metadata = metadata.into_iter().collect();
+        let start = Instant::now();
         let result = self
             .guarded()
             .transact(transactional, operations, &metadata)
             .await;
+        self.done(Counted::StateTransaction, &result, start);
         result.map_err(|failure| error::transaction(&failure))
     }
 
@@ -226,6 +249,10 @@ impl Store {
             name: &self.name,
             resiliency: &self.resiliency,
         }
+    }
+
+    fn done<T, E>(&self, operation: Counted, result: &Result<T, E>, start: Instant) {
+        self.metrics.done((operation, &self.name), result, start);
     }
 
     /// The answer to a query, which no store of ours serves yet.

@@ -2,7 +2,9 @@
 
 use http::HeaderMap;
 use http::HeaderValue;
+use prost::Message as _;
 use prost_types::Any;
+use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use trilby_grpc::client::InvalidTarget;
@@ -18,8 +20,12 @@ use super::{CONNECT_LIMIT, Health, require_healthy};
 use crate::blocks::invoke::headers::{API_TOKEN, Origin, to_metadata};
 use crate::blocks::invoke::{Answer, Call, CallError, Outcome};
 use crate::error::status_details;
+use crate::metrics::{Completed, GrpcClientMetrics, Sizes};
 use crate::payload::Payload;
 use crate::tracing_context;
+
+/// What metrics call an invocation.
+const ON_INVOKE: &str = "/dapr.proto.runtime.v1.AppCallback/OnInvoke";
 
 /// A client of the application.
 #[derive(Debug, Clone)]
@@ -29,6 +35,7 @@ pub struct GrpcChannel {
     max_message: usize,
     slots: Slots,
     health: Health,
+    metrics: GrpcClientMetrics,
 }
 
 impl GrpcChannel {
@@ -51,6 +58,7 @@ impl GrpcChannel {
             max_message: config.max_message,
             slots: Slots::new(config.max_concurrency),
             health,
+            metrics: config.metrics.grpc_client(),
         })
     }
 
@@ -88,7 +96,23 @@ impl GrpcChannel {
             }),
         });
         *request.metadata_mut() = self.metadata(headers, call.origin);
-        Ok(match self.callback().on_invoke(request).await {
+        let (start, sent) = (Instant::now(), request.get_ref().encoded_len());
+        let answered = self.callback().on_invoke(request).await;
+        let received = answered
+            .as_ref()
+            .map_or(0, |response| response.get_ref().encoded_len());
+        let invoked = Completed {
+            method: ON_INVOKE,
+            status: answered
+                .as_ref()
+                .map_or_else(Status::code, |_| tonic::Code::Ok),
+            sizes: Some(Sizes {
+                request: sent as u64,
+                response: received as u64,
+            }),
+        };
+        self.metrics.called(&invoked, start);
+        Ok(match answered {
             Ok(response) => answer(response),
             Err(status) => failure(&status),
         })
@@ -100,7 +124,13 @@ impl GrpcChannel {
     /// Whatever the application or the way to it says.
     pub async fn probe(&self) -> Result<(), Status> {
         let mut client = AppCallbackHealthCheckClient::new(self.channel.clone());
-        client.health_check(()).await.map(|_| ())
+        let start = Instant::now();
+        let answered = client.health_check(()).await.map(|_| ());
+        let status = answered
+            .as_ref()
+            .map_or_else(Status::code, |()| tonic::Code::Ok);
+        self.metrics.probed(status, start);
+        answered
     }
 
     fn callback(&self) -> AppCallbackClient<Channel> {

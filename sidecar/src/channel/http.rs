@@ -5,19 +5,22 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use trilby_sidecar_args::AppProtocol;
 
 use super::body::AppBody;
+use super::measure::Measured;
 use super::slots::Slots;
 use super::uri::Base;
 use super::{ChannelConfig, Connector, Health, require_healthy, unreachable};
 use crate::blocks::invoke::headers::{API_TOKEN, Origin, strip_hop_by_hop, to_http};
 use crate::blocks::invoke::{Answer, Call, CallError, Outcome, method_of};
+use crate::metrics::HttpClientMetrics;
 use crate::payload::Payload;
 use crate::pipeline::{Chain, Pipeline};
 use crate::tracing_context;
@@ -44,6 +47,7 @@ pub struct HttpChannel {
     max_head: usize,
     health: Health,
     pipeline: Pipeline,
+    metrics: HttpClientMetrics,
 }
 
 impl HttpChannel {
@@ -71,6 +75,7 @@ impl HttpChannel {
             max_head: config.max_head,
             health,
             pipeline,
+            metrics: config.metrics.http_client(),
         }
     }
 
@@ -82,10 +87,12 @@ impl HttpChannel {
         require_healthy(&self.health)?;
         let request = self.request(call)?;
         let place = self.slots.take().await;
-        let response = match self.pipeline.current() {
-            None => self.send(request, place).await?,
-            Some(chain) => self.send_through(&chain, request, place).await?,
+        let measured = Measured::new(&request);
+        let answered = match self.pipeline.current() {
+            None => self.send(request, place).await,
+            Some(chain) => self.send_through(&chain, request, place).await,
         };
+        let response = measured.finish(&self.metrics, answered)?;
         Ok(answer_of(response))
     }
 
@@ -147,7 +154,11 @@ impl HttpChannel {
         let uri = self.base.method(path, "")?;
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = uri.clone();
+        let start = Instant::now();
         let response: Result<Response<Incoming>, _> = self.client.request(request).await;
+        let status = response.as_ref().map(Response::status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.metrics.probed(status, start);
         let response = response.map_err(|error| unreachable(&Method::GET, &uri, &error))?;
         Ok(response.status())
     }

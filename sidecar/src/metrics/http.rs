@@ -184,8 +184,6 @@ impl Http {
             series.latency.observe(latency);
             series.sent_bytes.observe(size(request.sizes.request));
         });
-        self.client_received_bytes
-            .record(&[], |bytes| bytes.observe(size(request.sizes.response)));
     }
 }
 
@@ -224,10 +222,18 @@ impl HttpServerMetrics {
 pub struct HttpClientMetrics(pub(super) Metrics);
 
 impl HttpClientMetrics {
-    /// Counts a request that began at `start`.
+    /// Counts a request that began at `start`; what is received, [`Self::received`] counts.
     pub fn called(&self, request: &Served<'_>, start: Instant) {
         self.0
             .with(|families| families.http.called(request, elapsed_ms(start)));
+    }
+
+    /// Counts the bytes of an answer.
+    pub fn received(&self, bytes: u64) {
+        self.0.with(|families| {
+            let family = &families.http.client_received_bytes;
+            family.record(&[], |sizes| sizes.observe(size(bytes)));
+        });
     }
 
     /// Counts a health probe that began at `start`; 500 stands for no answer.

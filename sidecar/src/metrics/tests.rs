@@ -145,6 +145,7 @@ async fn sizes_sent_to_the_application_carry_the_status_of_its_answer() {
         },
     };
     metrics.http_client().called(&served, Instant::now());
+    metrics.http_client().received(3);
     let text = scrape(&metrics);
     assert!(text.contains(
         r#"dapr_http_client_sent_bytes_sum{app_id="shop",method="POST",path="/orders",status="201"} 10"#

@@ -33,7 +33,7 @@ impl Invoker {
     ) -> Result<Answer, CallError> {
         let address = self.locate(target).await?;
         let client = self.client(&address, target).await?;
-        let timer = self.metrics.sent(&target.app_id, kind(&call.body));
+        let timer = self.metrics.sent(&target.app_id, CallKind::Unary);
         let result = self.call_stream(client, call).await;
         match &result {
             Ok(answer) => timer.received(answer.outcome.number()),
@@ -107,14 +107,6 @@ impl Invoker {
             .map(|data| std::mem::take(&mut data.value))
             .unwrap_or_default();
         answer(response, |_| Payload::Bytes(body.into()))
-    }
-}
-
-/// How metrics name a call with this body.
-pub(super) fn kind(body: &Payload) -> CallKind {
-    match body {
-        Payload::Bytes(_) => CallKind::Unary,
-        Payload::Stream(_) => CallKind::Streaming,
     }
 }
 

@@ -1,0 +1,39 @@
+//! Every decoder that bytes from a network or a user reach, as a function of those bytes.
+//!
+//! [`TARGETS`] names them. `cargo test -p trilby-fuzz` replays the corpus (`fuzz/corpus/<target>`) and what grows out of it
+//! by a fixed number of small changes; `fuzz/libfuzzer` runs the same functions under libFuzzer for as long as one
+//! likes. A target fails by panicking: each asserts what must hold of anything that was accepted.
+
+mod configuration;
+mod names;
+mod protocol;
+
+/// A decoder.
+pub type Target = fn(&[u8]);
+
+/// All of them, by the name of their corpus.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("access_control", configuration::access_control),
+    ("app_config", configuration::app_config),
+    ("flags", configuration::flags),
+    ("frames", protocol::frames),
+    ("internal_request", protocol::internal_request),
+    ("invocation_target", names::invocation_target),
+    ("manifest", configuration::manifest),
+    ("metrics", configuration::metrics),
+    ("path", names::path),
+    ("placement_table", protocol::placement_table),
+    ("spiffe_id", names::spiffe_id),
+    ("wire_headers", protocol::wire_headers),
+];
+
+/// The target of that name.
+pub fn find(name: &str) -> Option<Target> {
+    let mut found = TARGETS.iter().filter(|(known, _)| *known == name);
+    found.next().map(|(_, target)| *target)
+}
+
+/// Text, where bytes are some.
+fn text(data: &[u8]) -> Option<&str> {
+    std::str::from_utf8(data).ok()
+}
