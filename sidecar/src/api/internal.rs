@@ -26,7 +26,7 @@ use crate::acl::{AccessControl, Action, Attempt};
 use crate::blocks::Blocks;
 use crate::blocks::invoke::frames::{Incoming, Outgoing};
 use crate::blocks::invoke::headers::{CALLER_ID, Origin, Parties, stamp_identity, to_wire};
-use crate::blocks::invoke::{Answer, Call, CallError, from_wire_head};
+use crate::blocks::invoke::{Answer, Call, from_wire_head, sse};
 use crate::channel::AppChannel;
 use crate::path::normalize_method;
 use crate::payload::Payload;
@@ -133,7 +133,7 @@ impl InternalApi {
     }
 }
 
-fn app_failed(error: &CallError) -> Status {
+fn app_failed(error: &dyn std::fmt::Display) -> Status {
     Status::internal(format!("error invoking app channel: {error}"))
 }
 
@@ -203,7 +203,11 @@ impl ServiceInvocation for InternalApi {
                 .map_err(|error| Status::invalid_argument(error.to_string()))?
                 .into();
         }
+        let events = sse::wanted(&call.headers);
         let mut answer = self.serve(call, &name).await?;
+        if events && !sse::succeeds(&answer.outcome) {
+            return Err(app_failed(&"no response received from stream"));
+        }
         let body = std::mem::replace(&mut answer.body, Payload::empty());
         let head = answer_head(&answer, &body);
         let messages = Outgoing::new(head, body).map(|message| {

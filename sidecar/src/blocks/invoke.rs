@@ -14,6 +14,7 @@ pub mod frames;
 pub mod headers;
 mod remote;
 mod retry;
+pub mod sse;
 mod target;
 mod watched;
 
@@ -131,7 +132,12 @@ impl Invoker {
         stamp_identity(&mut call.headers, &self.parties(&target.app_id));
         call.headers
             .insert(DESTINATION, call.headers[headers::CALLEE_ID].clone());
-        self.invoke_hop(target, call).await
+        let events = sse::wanted(&call.headers);
+        let mut answer = self.invoke_hop(target, call).await?;
+        if events && sse::succeeds(&answer.outcome) {
+            sse::mark(&mut answer);
+        }
+        Ok(answer)
     }
 
     /// What has a circuit breaker of its own among the calls of a target: each method of an application or an

@@ -125,6 +125,32 @@ async fn streams_flow_both_ways_while_both_are_open() {
 }
 
 #[tokio::test]
+async fn client_that_accepts_events_only_gets_events() {
+    let (a, b, _) = pair().await;
+    let ask = |sidecar: &Sidecar, path: &str| {
+        Request::get(sidecar.url(path)).header("accept", "text/event-stream")
+    };
+    let events = a
+        .request(ask(&a, "/v1.0/invoke/b/method/status/200"), "")
+        .await;
+    assert_eq!(events.headers["content-type"], "text/event-stream");
+    assert_eq!(events.headers["cache-control"], "no-cache");
+    let none = a
+        .request(ask(&a, "/v1.0/invoke/b/method/status/404"), "")
+        .await;
+    assert_eq!(none.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        none.json()["message"],
+        "failed to invoke, id: b, err: rpc error: code = Internal desc = error invoking app channel: no response \
+         received from stream"
+    );
+    let local = b
+        .request(ask(&b, "/v1.0/invoke/b/method/status/404"), "")
+        .await;
+    assert_eq!(local.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn large_bodies_arrive_whole() {
     let (a, _b, _) = pair().await;
     let text = "0123456789".repeat(100_000);
