@@ -1,6 +1,6 @@
 //! Our sidecar and upstream's, each as the caller of the other, with mutual TLS: the protocol between them is the contract.
 //!
-//! Upstream's `daprd` is no part of this repository, so these tests run by command only:
+//! Upstream's `daprd` is no part of this repository, so these tests run by command only, which `CONTRIBUTING.md` lists:
 //!
 //! ```sh
 //! TRILBY_UPSTREAM_DAPRD=/path/to/daprd cargo test -p trilby-sidecar --test mixed_pairs -- --ignored
