@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-components", &["trilby-go-syntax"]),
     ("trilby-placement-protocol", &["trilby-hash-ring"]),
     ("trilby-grpc", &["trilby-identity"]),
+    ("trilby-https", &[]),
     (
         "trilby-sentry-client",
         &[
@@ -38,6 +39,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-components-kubernetes", &["trilby-components"]),
     ("trilby-components-mdns", &["trilby-components"]),
     ("trilby-components-sqlite", &["trilby-components"]),
+    (
+        "trilby-components-oauth2",
+        &["trilby-components", "trilby-https"],
+    ),
+    ("trilby-components-opa", &["trilby-components"]),
     // The services: everything above, never one another.
     ("trilby-operator", CONTROL_PLANE),
     ("trilby-injector", CONTROL_PLANE),
@@ -75,6 +81,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-http-middleware",
             "trilby-components-kubernetes",
             "trilby-components-mdns",
+            "trilby-components-oauth2",
+            "trilby-components-opa",
             "trilby-components-redis",
             "trilby-components-sqlite",
             "trilby-crds",

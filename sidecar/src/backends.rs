@@ -15,5 +15,9 @@ pub fn registry() -> Registry {
     let registry = registry.with_resolvers(trilby_components_mdns::resolvers());
     #[cfg(feature = "sqlite")]
     let registry = registry.with_resolvers(trilby_components_sqlite::resolvers());
+    #[cfg(feature = "oauth2")]
+    let registry = registry.with(trilby_components_oauth2::backends());
+    #[cfg(feature = "opa")]
+    let registry = registry.with(trilby_components_opa::backends());
     registry
 }

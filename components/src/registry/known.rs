@@ -15,6 +15,10 @@ pub(super) enum Known {
 const FEATURES: &[(&str, &str)] = &[
     ("state.redis", "redis"),
     ("secretstores.kubernetes", "kubernetes"),
+    ("middleware.http.bearer", "oauth2"),
+    ("middleware.http.oauth2", "oauth2"),
+    ("middleware.http.oauth2clientcredentials", "oauth2"),
+    ("middleware.http.opa", "opa"),
     ("middleware.http.ratelimit", "http-middleware"),
     ("middleware.http.routeralias", "http-middleware"),
     ("middleware.http.routerchecker", "http-middleware"),
