@@ -1,4 +1,5 @@
-//! HTTP middleware that needs no other server: `routeralias`, `routerchecker`, `uppercase` and `ratelimit`.
+//! HTTP middleware that needs no other server: `routeralias`, `routerchecker`, `uppercase`, `ratelimit`
+//! and `sentinel`.
 //!
 //! Each is a file: its metadata, decoded once, and what it does to a request. Deliberately absent: whatever
 //! asks someone else (identity providers) or runs foreign code (policies, WebAssembly); those are crates of
@@ -7,6 +8,7 @@
 mod alias;
 mod checker;
 mod ratelimit;
+mod sentinel;
 mod uppercase;
 mod uri;
 
@@ -26,6 +28,7 @@ pub fn backends() -> Vec<Backend> {
         Backend::middleware("ratelimit", async |_, metadata| {
             ratelimit::create(&metadata)
         }),
+        Backend::middleware("sentinel", async |_, metadata| sentinel::create(&metadata)),
     ]
 }
 

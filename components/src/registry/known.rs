@@ -22,6 +22,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("middleware.http.ratelimit", "http-middleware"),
     ("middleware.http.routeralias", "http-middleware"),
     ("middleware.http.routerchecker", "http-middleware"),
+    ("middleware.http.sentinel", "http-middleware"),
     ("middleware.http.uppercase", "http-middleware"),
 ];
 
