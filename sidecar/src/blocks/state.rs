@@ -177,7 +177,9 @@ impl Store {
     pub async fn delete(&self, mut request: DeleteRequest) -> Result<(), ApiError> {
         let key = std::mem::take(&mut request.key);
         request.key = self.key(&key)?;
+        let start = Instant::now();
         let result = self.guarded().delete(request).await;
+        self.done(Counted::StateDelete, &result, start);
         result.map_err(|failure| etag_aware(&Failed::Delete { key: &key }, &failure))
     }
 

@@ -12,6 +12,7 @@ mod grpc_echo;
 mod invocation;
 mod invocation_grpc;
 mod metadata;
+mod metrics;
 mod placement;
 mod proxy;
 mod resources;
