@@ -1,20 +1,26 @@
 //! The gRPC API that sidecars use.
 //!
-//! Components and Configurations come from the views. Of the other kinds nothing is served yet: lists are empty and
-//! streams stay silent, which is what a sidecar meets on a cluster without those custom resources.
+//! Everything comes from the views: a list is a view, a stream tells its changes. Both show a sidecar only what is for
+//! its app.
 
 mod authorization;
 mod stream;
 
 use std::{collections::HashMap, pin::Pin};
 
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use trilby_proto::operator::v1::{self as proto, operator_server};
 
 use self::authorization::{authorize, authorize_configuration};
-use crate::{metrics::Metrics, pods::Assignments, resource::Kind, view::Views};
+use crate::{
+    metrics::Metrics,
+    pods::Assignments,
+    resource::Kind,
+    view::{Change, Views},
+};
 
 #[cfg(test)]
 mod tests;
@@ -49,24 +55,37 @@ impl Api {
         &self.views[&kind]
     }
 
-    /// A stream of a kind that is not served.
-    fn silent<M, T: Send + 'static>(
+    /// What the caller may see of a kind in its namespace.
+    fn list<M>(
         &self,
+        kind: Kind,
         request: &Request<M>,
         namespace: &str,
-        kind: &str,
-    ) -> Reply<Events<T>> {
-        authorize(request.extensions(), namespace)?;
-        Ok(Response::new(stream::silent(
-            self.shutdown.clone(),
-            self.metrics.stream(kind),
-        )))
+    ) -> Result<Vec<Bytes>, Status> {
+        let id = authorize(request.extensions(), namespace)?;
+        let view = self.views(kind).get(id.namespace());
+        let seen = view
+            .values()
+            .filter(|resource| resource.in_scope_of(id.app_id()));
+        Ok(seen.map(|resource| resource.json.clone()).collect())
     }
-}
 
-/// The list of a kind that is not served.
-fn nothing<T: Default>() -> Reply<T> {
-    Ok(Response::new(T::default()))
+    /// What changes of it from now on.
+    fn changes<M>(
+        &self,
+        kind: Kind,
+        request: &Request<M>,
+        namespace: &str,
+    ) -> Result<impl Stream<Item = Result<(Change, Bytes), Status>> + Send + use<M>, Status> {
+        let id = authorize(request.extensions(), namespace)?;
+        let app_id = id.app_id().to_owned();
+        Ok(stream::follow(
+            self.views(kind).subscribe(id.namespace()),
+            move |_, resource| resource.in_scope_of(&app_id),
+            self.shutdown.clone(),
+            self.metrics.stream(kind.name()),
+        ))
+    }
 }
 
 #[tonic::async_trait]
@@ -83,13 +102,7 @@ impl operator_server::Operator for Api {
         &self,
         request: Request<proto::ListComponentsRequest>,
     ) -> Reply<proto::ListComponentResponse> {
-        let id = authorize(request.extensions(), &request.get_ref().namespace)?;
-        let view = self.views(Kind::Component).get(id.namespace());
-        let components = view
-            .values()
-            .filter(|component| component.in_scope_of(id.app_id()))
-            .map(|component| component.json.clone())
-            .collect();
+        let components = self.list(Kind::Component, &request, &request.get_ref().namespace)?;
         Ok(Response::new(proto::ListComponentResponse { components }))
     }
 
@@ -97,14 +110,7 @@ impl operator_server::Operator for Api {
         &self,
         request: Request<proto::ComponentUpdateRequest>,
     ) -> Reply<Self::ComponentUpdateStream> {
-        let id = authorize(request.extensions(), &request.get_ref().namespace)?;
-        let (view, app_id) = (self.views(Kind::Component), id.app_id().to_owned());
-        let events = stream::follow(
-            view.subscribe(id.namespace()),
-            move |_, component| component.in_scope_of(&app_id),
-            self.shutdown.clone(),
-            self.metrics.stream("Component"),
-        );
+        let events = self.changes(Kind::Component, &request, &request.get_ref().namespace)?;
         Ok(Response::new(stream::encode(
             events,
             |component, change| proto::ComponentUpdateEvent {
@@ -160,22 +166,32 @@ impl operator_server::Operator for Api {
         request: Request<()>,
     ) -> Reply<proto::ListSubscriptionsResponse> {
         authorize(request.extensions(), "")?;
-        nothing()
+        Ok(Response::new(proto::ListSubscriptionsResponse::default()))
     }
 
     async fn list_subscriptions_v2(
         &self,
         request: Request<proto::ListSubscriptionsRequest>,
     ) -> Reply<proto::ListSubscriptionsResponse> {
-        authorize(request.extensions(), &request.get_ref().namespace)?;
-        nothing()
+        let subscriptions =
+            self.list(Kind::Subscription, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(proto::ListSubscriptionsResponse {
+            subscriptions,
+        }))
     }
 
     async fn subscription_update(
         &self,
         request: Request<proto::SubscriptionUpdateRequest>,
     ) -> Reply<Self::SubscriptionUpdateStream> {
-        self.silent(&request, &request.get_ref().namespace, "Subscription")
+        let events = self.changes(Kind::Subscription, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(stream::encode(
+            events,
+            |subscription, change| proto::SubscriptionUpdateEvent {
+                subscription,
+                r#type: change.into(),
+            },
+        )))
     }
 
     async fn get_resiliency(
@@ -184,69 +200,116 @@ impl operator_server::Operator for Api {
     ) -> Reply<proto::GetResiliencyResponse> {
         let proto::GetResiliencyRequest { name, namespace } = request.get_ref();
         authorize(request.extensions(), namespace)?;
-        Err(Status::unknown(format!(
-            "error getting resiliency: Resiliency.dapr.io \"{name}\" not found"
-        )))
+        let view = self.views(Kind::Resiliency).get(namespace);
+        let Some(found) = view.get(name.as_str()) else {
+            return Err(Status::unknown(format!(
+                "error getting resiliency: Resiliency.dapr.io \"{name}\" not found"
+            )));
+        };
+        Ok(Response::new(proto::GetResiliencyResponse {
+            resiliency: found.json.clone(),
+        }))
     }
 
     async fn list_resiliency(
         &self,
         request: Request<proto::ListResiliencyRequest>,
     ) -> Reply<proto::ListResiliencyResponse> {
-        authorize(request.extensions(), &request.get_ref().namespace)?;
-        nothing()
+        let resiliencies = self.list(Kind::Resiliency, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(proto::ListResiliencyResponse {
+            resiliencies,
+        }))
     }
 
     async fn resiliency_update(
         &self,
         request: Request<proto::ResiliencyUpdateRequest>,
     ) -> Reply<Self::ResiliencyUpdateStream> {
-        self.silent(&request, &request.get_ref().namespace, "Resiliency")
+        let events = self.changes(Kind::Resiliency, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(stream::encode(
+            events,
+            |resiliency, change| proto::ResiliencyUpdateEvent {
+                resiliency,
+                r#type: change.into(),
+            },
+        )))
     }
 
     async fn list_http_endpoints(
         &self,
         request: Request<proto::ListHttpEndpointsRequest>,
     ) -> Reply<proto::ListHttpEndpointsResponse> {
-        authorize(request.extensions(), &request.get_ref().namespace)?;
-        nothing()
+        let http_endpoints =
+            self.list(Kind::HttpEndpoint, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(proto::ListHttpEndpointsResponse {
+            http_endpoints,
+        }))
     }
 
     async fn http_endpoint_update(
         &self,
         request: Request<proto::HttpEndpointUpdateRequest>,
     ) -> Reply<Self::HTTPEndpointUpdateStream> {
-        self.silent(&request, &request.get_ref().namespace, "HTTPEndpoint")
+        let events = self.changes(Kind::HttpEndpoint, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(stream::encode(
+            events,
+            |http_endpoints, change| proto::HttpEndpointUpdateEvent {
+                http_endpoints,
+                r#type: change.into(),
+            },
+        )))
     }
 
     async fn list_mcp_servers(
         &self,
         request: Request<proto::ListMcpServersRequest>,
     ) -> Reply<proto::ListMcpServersResponse> {
-        authorize(request.extensions(), &request.get_ref().namespace)?;
-        nothing()
+        let mcp_servers = self.list(Kind::McpServer, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(proto::ListMcpServersResponse { mcp_servers }))
     }
 
     async fn mcp_server_update(
         &self,
         request: Request<proto::McpServerUpdateRequest>,
     ) -> Reply<Self::MCPServerUpdateStream> {
-        self.silent(&request, &request.get_ref().namespace, "MCPServer")
+        let events = self.changes(Kind::McpServer, &request, &request.get_ref().namespace)?;
+        Ok(Response::new(stream::encode(
+            events,
+            |mcp_server, change| proto::McpServerUpdateEvent {
+                mcp_server,
+                r#type: change.into(),
+            },
+        )))
     }
 
     async fn list_workflow_access_policy(
         &self,
         request: Request<proto::ListWorkflowAccessPolicyRequest>,
     ) -> Reply<proto::ListWorkflowAccessPolicyResponse> {
-        authorize(request.extensions(), &request.get_ref().namespace)?;
-        nothing()
+        let policies = self.list(
+            Kind::WorkflowAccessPolicy,
+            &request,
+            &request.get_ref().namespace,
+        )?;
+        Ok(Response::new(proto::ListWorkflowAccessPolicyResponse {
+            policies,
+        }))
     }
 
     async fn workflow_access_policy_update(
         &self,
         request: Request<proto::WorkflowAccessPolicyUpdateRequest>,
     ) -> Reply<Self::WorkflowAccessPolicyUpdateStream> {
-        let namespace = &request.get_ref().namespace;
-        self.silent(&request, namespace, "WorkflowAccessPolicy")
+        let events = self.changes(
+            Kind::WorkflowAccessPolicy,
+            &request,
+            &request.get_ref().namespace,
+        )?;
+        Ok(Response::new(stream::encode(events, |policy, change| {
+            proto::WorkflowAccessPolicyUpdateEvent {
+                policy,
+                r#type: change.into(),
+            }
+        })))
     }
 }

@@ -6,12 +6,20 @@
 mod component;
 mod configuration;
 mod document;
+mod endpoint;
+mod fill;
+mod mcp;
 mod object;
 mod pair;
+mod plain;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
+use trilby_crds::{
+    HttpEndpointSpec, McpServerSpec, ResiliencySpec, SecretKeyRef, Spec as _, SubscriptionSpec,
+    V1ALPHA1, WorkflowAccessPolicySpec,
+};
 
 pub(crate) use document::Document;
 
@@ -23,6 +31,11 @@ mod tests;
 pub(crate) enum Kind {
     Component,
     Configuration,
+    HttpEndpoint,
+    McpServer,
+    Resiliency,
+    Subscription,
+    WorkflowAccessPolicy,
 }
 
 /// Names one object of one kind.
@@ -67,12 +80,25 @@ pub(crate) struct Resource {
 pub(crate) struct DecodeError(#[from] serde_json::Error);
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Component, Self::Configuration];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Component,
+        Self::Configuration,
+        Self::HttpEndpoint,
+        Self::McpServer,
+        Self::Resiliency,
+        Self::Subscription,
+        Self::WorkflowAccessPolicy,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Component => "Component",
             Self::Configuration => "Configuration",
+            Self::HttpEndpoint => HttpEndpointSpec::KIND,
+            Self::McpServer => McpServerSpec::KIND,
+            Self::Resiliency => ResiliencySpec::KIND,
+            Self::Subscription => SubscriptionSpec::KIND,
+            Self::WorkflowAccessPolicy => WorkflowAccessPolicySpec::KIND,
         }
     }
 
@@ -80,6 +106,19 @@ impl Kind {
         match self {
             Self::Component => "components",
             Self::Configuration => "configurations",
+            Self::HttpEndpoint => HttpEndpointSpec::PLURAL,
+            Self::McpServer => McpServerSpec::PLURAL,
+            Self::Resiliency => ResiliencySpec::PLURAL,
+            Self::Subscription => SubscriptionSpec::PLURAL,
+            Self::WorkflowAccessPolicy => WorkflowAccessPolicySpec::PLURAL,
+        }
+    }
+
+    /// The version that is watched and served; the API server converts others to it.
+    pub(crate) fn version(self) -> &'static str {
+        match self {
+            Self::Subscription => SubscriptionSpec::VERSION,
+            _ => V1ALPHA1,
         }
     }
 }
@@ -89,6 +128,13 @@ impl Resource {
         let needs = match kind {
             Kind::Component => component::needs(document.text())?,
             Kind::Configuration => configuration::needs(document.text())?,
+            Kind::HttpEndpoint => endpoint::needs(document.text())?,
+            Kind::McpServer => mcp::needs(document.text())?,
+            Kind::Resiliency => plain::needs::<ResiliencySpec>(document.text())?,
+            Kind::Subscription => plain::needs::<SubscriptionSpec>(document.text())?,
+            Kind::WorkflowAccessPolicy => {
+                plain::needs::<WorkflowAccessPolicySpec>(document.text())?
+            }
         };
         let resource = Self {
             kind,
@@ -116,6 +162,11 @@ impl Resource {
         let json = match self.kind {
             Kind::Component => component::render(&self.text, secrets)?,
             Kind::Configuration => configuration::render(&self.text, secrets)?,
+            Kind::HttpEndpoint => endpoint::render(&self.text, secrets)?,
+            Kind::McpServer => mcp::render(&self.text, secrets)?,
+            Kind::Resiliency => plain::render::<ResiliencySpec>(&self.text)?,
+            Kind::Subscription => plain::render::<SubscriptionSpec>(&self.text)?,
+            Kind::WorkflowAccessPolicy => plain::render::<WorkflowAccessPolicySpec>(&self.text)?,
         };
         Ok(Bytes::from(json))
     }
@@ -125,6 +176,19 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
+}
+
+impl From<&SecretKeyRef> for SecretRef {
+    fn from(reference: &SecretKeyRef) -> Self {
+        Self {
+            secret: reference.name.as_str().into(),
+            key: reference.key().into(),
+        }
+    }
+}
+
+fn scopes(app_ids: Vec<String>) -> Box<[Box<str>]> {
+    app_ids.into_iter().map(String::into_boxed_str).collect()
 }
 
 /// What a resource's text says beside its settings.

@@ -28,7 +28,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Every resource of both kinds, and the secrets they refer to.
+/// Every resource of every kind, and the secrets they refer to.
 pub(crate) struct Store {
     kinds: HashMap<Kind, Index>,
     secrets: SecretCache,
@@ -93,7 +93,7 @@ impl Store {
         !users.is_empty()
     }
 
-    /// Whether both kinds were listed once and every secret they refer to was asked for.
+    /// Whether every kind was listed once and every secret they refer to was asked for.
     pub(crate) fn is_synced(&self) -> bool {
         self.kinds.values().all(|index| index.synced) && !self.secrets.is_loading()
     }

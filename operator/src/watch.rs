@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use kube::{
     Api, Client, Resource,
     core::{ApiResource, DynamicResourceScope, GroupVersionKind},
@@ -13,7 +13,7 @@ use tracing::warn;
 use trilby_bootstrap::Latch;
 
 use crate::{
-    cluster::{Scope, reason},
+    cluster::{Scope, is_status, reason},
     resource::{Document, Kind},
 };
 
@@ -36,7 +36,7 @@ pub(crate) fn resources(
 
 /// How the API server names a kind.
 pub(crate) fn resource(kind: Kind) -> ApiResource {
-    let gvk = GroupVersionKind::gvk(trilby_crds::GROUP, trilby_crds::V1ALPHA1, kind.name());
+    let gvk = GroupVersionKind::gvk(trilby_crds::GROUP, kind.version(), kind.name());
     ApiResource::from_gvk_with_plural(&gvk, kind.plural())
 }
 
@@ -56,6 +56,9 @@ where
 pub(crate) enum Waiting {
     /// The process's readiness.
     Latch(Latch),
+    /// The same, but a kind that the API server does not have counts as listed: custom resource definitions are not
+    /// upgraded with the chart.
+    Lenient(Latch),
     /// Nobody but the log.
     Nobody,
 }
@@ -81,16 +84,25 @@ fn tell_errors<E>(
     waiting: Waiting,
 ) -> impl Stream<Item = watcher::Event<E>> {
     let mut listed = false;
-    events.default_backoff().filter_map(move |event| {
-        let event = match event {
+    events.default_backoff().flat_map(move |event| {
+        let events = match event {
             Ok(event) => {
                 listed |= matches!(event, watcher::Event::InitDone);
-                Some(event)
+                vec![event]
             }
             Err(error) => {
                 let reason = watch_reason(&error);
                 match &waiting {
-                    Waiting::Latch(latch) if !listed => {
+                    Waiting::Lenient(_) if !listed && is_unknown_kind(&error) => {
+                        warn!(
+                            what,
+                            "the API server does not have this kind, none is served until it has"
+                        );
+                        listed = true;
+                        return stream::iter(vec![watcher::Event::Init, watcher::Event::InitDone]);
+                    }
+                    Waiting::Lenient(_) if is_unknown_kind(&error) => {}
+                    Waiting::Latch(latch) | Waiting::Lenient(latch) if !listed => {
                         latch.unready(format!("cannot list {what}: {reason}"));
                     }
                     _ => warn!(
@@ -98,11 +110,18 @@ fn tell_errors<E>(
                         reason, "watch failed, beginning anew; what is known stays in service"
                     ),
                 }
-                None
+                Vec::new()
             }
         };
-        std::future::ready(event)
+        stream::iter(events)
     })
+}
+
+fn is_unknown_kind(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error) => is_status(error, 404),
+        _ => false,
+    }
 }
 
 fn watch_reason(error: &watcher::Error) -> String {
@@ -111,5 +130,57 @@ fn watch_reason(error: &watcher::Error) -> String {
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => reason(error),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refused(code: u16) -> watcher::Error {
+        let status = Status::failure("not served", "any").with_code(code);
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    async fn told(
+        code: u16,
+        waiting: fn(Latch) -> Waiting,
+    ) -> (Vec<watcher::Event<()>>, Vec<String>) {
+        let readiness = trilby_bootstrap::Readiness::default();
+        let latch = readiness.latch("cache");
+        let errors = stream::iter([Err(refused(code)), Err(refused(code))]);
+        let events = tell_errors(errors, "things", waiting(latch))
+            .collect()
+            .await;
+        (events, readiness.missing())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_optional_kind_that_is_not_installed_counts_as_listed() {
+        let (events, _) = told(404, Waiting::Lenient).await;
+        assert!(
+            matches!(
+                &events[..],
+                [watcher::Event::Init, watcher::Event::InitDone]
+            ),
+            "{events:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_be_there_and_what_is_forbidden_is_waited_for_by_name() {
+        for (code, waiting) in [
+            (404, Waiting::Latch as fn(Latch) -> Waiting),
+            (403, Waiting::Lenient as fn(Latch) -> Waiting),
+        ] {
+            let (events, missing) = told(code, waiting).await;
+            assert!(events.is_empty(), "{events:?}");
+            assert!(
+                missing[0].contains("cannot list things: not served"),
+                "{missing:?}"
+            );
+        }
     }
 }

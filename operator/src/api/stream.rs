@@ -56,18 +56,6 @@ where
     })
 }
 
-/// A stream of a kind of which nothing ever changes.
-pub(super) fn silent<T: Send + 'static>(
-    shutdown: CancellationToken,
-    guard: StreamGuard,
-) -> Events<T> {
-    Box::pin(stream::once(async move {
-        shutdown.cancelled().await;
-        drop(guard);
-        Err(ending())
-    }))
-}
-
 /// Events as messages; a change becomes its number on the wire.
 pub(super) fn encode<T, S>(
     events: S,

@@ -146,7 +146,7 @@ async fn at_shutdown_every_stream_ends_with_a_code_that_brings_the_sidecar_back(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_a_kind_that_is_not_served_stays_open_and_silent() {
+async fn a_stream_of_which_nothing_changes_stays_open_and_silent() {
     let fixture = Fixture::new();
     let request = by_cart(proto::SubscriptionUpdateRequest { namespace: shop() });
     let mut events = fixture
@@ -160,7 +160,7 @@ async fn a_stream_of_a_kind_that_is_not_served_stays_open_and_silent() {
 }
 
 #[tokio::test]
-async fn lists_of_kinds_that_are_not_served_are_empty() {
+async fn lists_of_which_there_is_nothing_are_empty() {
     let api = Fixture::new().api;
     let request = by_cart(proto::ListSubscriptionsRequest { namespace: shop() });
     let reply = api.list_subscriptions_v2(request).await.unwrap();

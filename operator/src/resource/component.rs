@@ -1,35 +1,24 @@
 //! Components: `spec.metadata` refers to secrets, whose values go out in base64.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use trilby_crds::{API_VERSION_V1ALPHA1, Component};
 
-use super::{Needs, SecretRef, SecretValue, Secrets, object::Object, pair};
-
-/// The secret store that is resolved here; any other is asked by the sidecar itself.
-const KUBERNETES: &str = "kubernetes";
+use super::{Needs, SecretRef, SecretValue, Secrets, fill, object::Object, pair, scopes};
 
 pub(super) fn needs(text: &str) -> serde_json::Result<Needs> {
     let component: Component = serde_json::from_str(text)?;
-    let secrets = match is_kubernetes(component.secret_store()) {
+    let secrets = match fill::is_kubernetes(component.secret_store()) {
         true => component
             .spec
             .metadata
             .iter()
             .filter_map(|pair| pair.secret())
-            .map(|reference| SecretRef {
-                secret: reference.name.as_str().into(),
-                key: reference.key().into(),
-            })
+            .map(SecretRef::from)
             .collect(),
         false => Box::default(),
     };
     Ok(Needs {
-        scopes: component
-            .scopes
-            .into_iter()
-            .map(String::into_boxed_str)
-            .collect(),
+        scopes: scopes(component.scopes),
         secrets,
     })
 }
@@ -52,7 +41,7 @@ pub(super) fn render(text: &str, secrets: &Secrets<'_>) -> serde_json::Result<St
         spec.set_default("metadata", &Value::Null)?;
         spec.edit_each("metadata", |item| {
             let reference = pair::complete(item)?;
-            match reference.filter(|_| is_kubernetes(&store)) {
+            match reference.filter(|_| fill::is_kubernetes(&store)) {
                 Some(reference) => fill_in(item, secrets(&reference.into_ref())),
                 None => Ok(()),
             }
@@ -63,12 +52,8 @@ pub(super) fn render(text: &str, secrets: &Secrets<'_>) -> serde_json::Result<St
 
 fn fill_in(item: &mut Object<'_>, value: SecretValue<'_>) -> serde_json::Result<()> {
     match value {
-        SecretValue::Found(value) => item.set("value", &STANDARD.encode(value)),
+        // As upstream: an inline value stays where the Secret has no such key.
         SecretValue::NoKey => Ok(()),
-        SecretValue::NoSecret => item.set("value", &Value::Null),
+        value => fill::value(item, &value),
     }
-}
-
-fn is_kubernetes(store: &str) -> bool {
-    store.is_empty() || store == KUBERNETES
 }

@@ -12,21 +12,32 @@ pub(super) struct Reference {
 
 /// Adds the members that a name/value pair of upstream always carries, and tells its reference if it has one.
 pub(super) fn complete(pair: &mut Object<'_>) -> serde_json::Result<Option<Reference>> {
-    let mut reference = Reference {
-        secret: String::new(),
-        key: String::new(),
-    };
     pair.set_default("value", &Value::Null)?;
-    pair.edit("secretKeyRef", |member| {
-        reference.secret = member.string("name")?;
-        reference.key = member.string("key")?;
-        Ok(())
-    })?;
+    let reference = read(pair)?;
     pair.set(
         "secretKeyRef",
         &json!({ "name": reference.secret, "key": reference.key }),
     )?;
     Ok((!reference.secret.is_empty()).then_some(reference))
+}
+
+/// The reference of anything that may stand in a Secret, if it has one.
+pub(super) fn reference(item: &mut Object<'_>) -> serde_json::Result<Option<Reference>> {
+    let reference = read(item)?;
+    Ok((!reference.secret.is_empty()).then_some(reference))
+}
+
+fn read(item: &mut Object<'_>) -> serde_json::Result<Reference> {
+    let mut reference = Reference {
+        secret: String::new(),
+        key: String::new(),
+    };
+    item.edit("secretKeyRef", |member| {
+        reference.secret = member.string("name")?;
+        reference.key = member.string("key")?;
+        Ok(())
+    })?;
+    Ok(reference)
 }
 
 impl Reference {

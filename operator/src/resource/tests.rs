@@ -172,3 +172,89 @@ fn debug_output_shows_no_value() {
     let data = super::SecretData::keep([("k".to_owned(), b"s3cret".to_vec())], |_| true);
     assert_eq!(format!("{data:?}"), r#"{"k"}"#);
 }
+
+#[test]
+fn an_endpoints_headers_and_documents_are_filled_in() {
+    let reference = json!({"name": "redis", "key": "password"});
+    let endpoint = decode(
+        Kind::HttpEndpoint,
+        &json!({"spec": {
+            "baseUrl": "https://x",
+            "headers": [{"name": "a", "secretKeyRef": reference}, {"name": "b", "value": "v"}],
+            "clientTLS": {"rootCA": {"value": "PEM"}, "certificate": {"secretKeyRef": reference},
+                          "privateKey": {"value": "old", "secretKeyRef": {"name": "redis", "key": "none"}}},
+        }, "scopes": ["cart"]}),
+    );
+    assert_eq!((endpoint.secrets.len(), &*endpoint.scopes[0]), (3, "cart"));
+    let json = rendered(&endpoint);
+    assert_eq!(json["kind"], "HTTPEndpoint");
+    assert_eq!(json["spec"]["headers"][0]["value"], "cP9zcw==");
+    assert_eq!(json["spec"]["headers"][1]["value"], "v");
+    let tls = &json["spec"]["clientTLS"];
+    assert_eq!(tls["rootCA"]["value"], "PEM");
+    assert_eq!(tls["certificate"]["value"], "cP9zcw==");
+    assert_eq!(tls["privateKey"]["value"], Value::Null);
+}
+
+#[test]
+fn an_endpoint_with_another_secret_store_is_left_to_the_sidecar() {
+    let endpoint = decode(
+        Kind::HttpEndpoint,
+        &json!({"auth": {"secretStore": "vault"}, "spec": {"baseUrl": "https://x",
+                "headers": [{"name": "a", "secretKeyRef": {"name": "redis", "key": "password"}}]}}),
+    );
+    assert!(endpoint.secrets.is_empty());
+    assert_eq!(
+        rendered(&endpoint)["spec"]["headers"][0]["value"],
+        Value::Null
+    );
+}
+
+#[test]
+fn a_servers_transport_that_is_set_first_is_filled_in() {
+    let pair = json!([{"name": "a", "secretKeyRef": {"name": "redis", "key": "password"}}]);
+    for (transport, member) in [
+        ("streamableHTTP", "headers"),
+        ("sse", "headers"),
+        ("stdio", "env"),
+    ] {
+        let server = decode(
+            Kind::McpServer,
+            &json!({"spec": {"endpoint": {transport: {"url": "https://x", member: pair}}}}),
+        );
+        assert_eq!(server.secrets.len(), 1, "{transport}");
+        let json = rendered(&server);
+        assert_eq!(
+            json["spec"]["endpoint"][transport][member][0]["value"],
+            "cP9zcw=="
+        );
+    }
+    let elsewhere = decode(
+        Kind::McpServer,
+        &json!({"spec": {"endpoint": {"sse": {"url": "https://x", "headers": pair, "auth": {"secretStore": "vault"}}}}}),
+    );
+    assert!(elsewhere.secrets.is_empty());
+}
+
+#[test]
+fn kinds_without_secrets_carry_the_members_that_upstream_always_writes() {
+    let subscription = decode(
+        Kind::Subscription,
+        &json!({"spec": {"topic": "t"}, "scopes": ["cart"]}),
+    );
+    assert_eq!(&*subscription.scopes[0], "cart");
+    assert_eq!(
+        rendered(&subscription),
+        json!({
+            "apiVersion": "dapr.io/v2alpha1", "kind": "Subscription", "scopes": ["cart"],
+            "spec": {"topic": "t", "routes": {}, "bulkSubscribe": {"enabled": false}},
+        })
+    );
+    let resiliency = decode(Kind::Resiliency, &json!({"spec": {}}));
+    assert_eq!(
+        rendered(&resiliency)["spec"],
+        json!({"policies": {}, "targets": {}})
+    );
+    let policy = decode(Kind::WorkflowAccessPolicy, &json!({"spec": {"rules": []}}));
+    assert_eq!(rendered(&policy)["kind"], "WorkflowAccessPolicy");
+}

@@ -1,8 +1,8 @@
-//! Feeds the store: two watches, and one task per secret that is referred to.
+//! Feeds the store: a watch per kind, and one task per secret that is referred to.
 
-use std::{collections::HashSet, pin::pin, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use rand::Rng;
@@ -33,7 +33,7 @@ pub(crate) struct Feed {
     pub client: Client,
     pub scope: Scope,
     pub store: Store,
-    /// Set while both kinds are listed and their secrets were asked for.
+    /// Set while all kinds are listed and their secrets were asked for.
     pub latch: Latch,
     /// Cancelled, once, when that is so for the first time.
     pub synced: CancellationToken,
@@ -42,14 +42,13 @@ pub(crate) struct Feed {
 impl Feed {
     /// Follows the API server until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut components = pin!(self.watch(Kind::Component));
-        let mut configurations = pin!(self.watch(Kind::Configuration));
+        let kinds = Kind::ALL.map(|kind| self.watch(kind).map(move |event| (kind, event)).boxed());
+        let mut events = stream::select_all(kinds);
         let mut reads = Reads::new(self.client.clone());
         loop {
             let to_read = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                Some(event) = components.next() => self.store.observe(Kind::Component, event),
-                Some(event) = configurations.next() => self.store.observe(Kind::Configuration, event),
+                Some((kind, event)) = events.next() => self.store.observe(kind, event),
                 Some((secret, outcome)) = reads.next() => {
                     self.read(&mut reads, secret, outcome);
                     Vec::new()
@@ -64,12 +63,12 @@ impl Feed {
     }
 
     fn watch(&self, kind: Kind) -> impl futures_util::Stream<Item = watch::Event> + use<> {
-        watch::resources(
-            &self.client,
-            &self.scope,
-            kind,
-            Waiting::Latch(self.latch.clone()),
-        )
+        let latch = self.latch.clone();
+        let waiting = match kind {
+            Kind::Component | Kind::Configuration => Waiting::Latch(latch),
+            _ => Waiting::Lenient(latch),
+        };
+        watch::resources(&self.client, &self.scope, kind, waiting)
     }
 
     fn read(&mut self, reads: &mut Reads, secret: SecretId, outcome: Fetched) {

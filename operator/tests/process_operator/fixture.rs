@@ -44,7 +44,15 @@ impl Fixture {
     /// As [`Fixture::start`], with nothing started and no settings yet.
     pub(crate) async fn prepare(api: &ApiServer) -> Self {
         let kube = Kube::clone(api);
-        for file in ["components", "configuration"] {
+        for file in [
+            "components",
+            "configuration",
+            "httpendpoints",
+            "mcpservers",
+            "resiliency",
+            "subscription",
+            "workflowaccesspolicy",
+        ] {
             let path = format!("{CRDS}/{file}.yaml");
             let text = std::fs::read_to_string(&path).expect("the chart has its CRDs");
             // Tests of this process apply the same ones at the same time.

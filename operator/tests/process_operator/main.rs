@@ -5,5 +5,6 @@ mod authority;
 mod components;
 mod configurations;
 mod fixture;
+mod kinds;
 mod services;
 mod startup;
