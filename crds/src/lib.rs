@@ -27,6 +27,8 @@ mod subscription;
 mod value;
 mod workflow_access_policy;
 
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 pub use component::{Auth, Component, ComponentSpec};
 pub use configuration::access_control::{AccessControlSpec, AppOperationAction, AppPolicySpec};
 pub use configuration::metrics::{

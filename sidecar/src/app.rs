@@ -35,7 +35,7 @@ use trilby_components::registry::Registry;
 use trilby_identity::{ClientAuth, Identity};
 use trilby_resiliency::Resiliency;
 use trilby_resources::Resources;
-use trilby_sidecar_args::{AppProtocol, Mode};
+use trilby_sidecar_args::Mode;
 
 use crate::api::grpc::{Gate, GrpcApi, Services};
 use crate::api::http::{Cors, HttpApi};
@@ -102,7 +102,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     let resources = resources::start(
         &config,
         identity.as_ref(),
-        parts.registry.clone(),
+        (parts.registry.clone(), metrics.components()),
         (process, &ending),
     )
     .await?;
@@ -292,18 +292,14 @@ impl Wiring<'_> {
         health: &HealthView,
         ending: &Ending,
     ) -> anyhow::Result<(Arc<HttpApi>, Services)> {
-        let configuration = Arc::clone(&self.resources.configuration().borrow());
-        rules::check(&configuration)?;
-        let access = rules::access_control(self.process, &self.resources, protocol(self.config))?;
+        let rules = rules::follow(self.process, &self.resources, self.config)?;
         let token = rules::api_token(self.process, &self.config.environment)?;
         let shutdown = ShutdownRequest::new(self.process.shutdown(), ending.forced.clone());
-        let api_logging = described::api_logging(self.config, &configuration);
-        let rules = rules::api_rules(&configuration);
         let max_body = self.config.servers.max_body;
         let gate = Gate {
             token: token.clone(),
-            rules: Arc::new(rules.clone()),
-            api_logging,
+            rules: rules.apis.clone(),
+            api_logging: rules.logging.clone(),
             metrics: self.metrics.grpc_server(),
         };
         let grpc = GrpcApi {
@@ -312,7 +308,7 @@ impl Wiring<'_> {
         };
         let services = Services::new(
             grpc,
-            InternalApi::new(Arc::clone(blocks), access),
+            InternalApi::new(Arc::clone(blocks), rules.access),
             gate,
             max_body,
         );
@@ -320,7 +316,7 @@ impl Wiring<'_> {
             blocks: Arc::clone(blocks),
             health: health.clone(),
             token,
-            rules,
+            rules: rules.apis,
             cors: Cors::new(
                 self.config
                     .servers
@@ -330,19 +326,11 @@ impl Wiring<'_> {
             ),
             shutdown,
             max_body,
-            api_logging,
+            api_logging: rules.logging,
             pipeline: self.pipeline.clone(),
             metrics: self.metrics.http_server(),
         };
         Ok((Arc::new(http), services))
-    }
-}
-
-/// How access control reads the application's operations.
-fn protocol(config: &Config) -> crate::acl::Protocol {
-    match config.app.as_ref().map(|app| app.protocol) {
-        Some(AppProtocol::Grpc | AppProtocol::Grpcs) => crate::acl::Protocol::Grpc,
-        _ => crate::acl::Protocol::Http,
     }
 }
 

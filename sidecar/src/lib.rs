@@ -22,6 +22,7 @@ pub mod error;
 pub mod health;
 pub mod host;
 pub mod listen;
+pub mod live;
 pub mod metrics;
 pub mod path;
 pub mod payload;

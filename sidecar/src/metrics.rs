@@ -23,6 +23,7 @@ mod labels;
 mod path;
 mod pattern;
 mod resiliency;
+mod resources;
 mod rules;
 mod settings;
 mod text;

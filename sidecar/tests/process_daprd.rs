@@ -72,9 +72,25 @@ async fn state_lies_in_redis_the_way_upstream_lays_it() {
 async fn redis_that_comes_late_heals_the_store() {
     let mut redis = Redis::stopped();
     let (mut daprd, _folder) = with_component("shop", &redis_component("store", &redis, ""));
-    daprd.start().await;
+    daprd.launch();
+    assert_eventually!(
+        Client::host()
+            .get(&daprd.url("/v1.0/healthz"))
+            .await
+            .is_ok_and(|health| health.status == StatusCode::INTERNAL_SERVER_ERROR
+                && health
+                    .text()
+                    .contains("components: store: [INIT_COMPONENT_FAILURE]"))
+    );
     let early = get(&daprd, "/v1.0/state/store/cart").await;
     assert!(!early.status.is_success());
+    let metrics = daprd.metrics().await;
+    assert!(
+        metrics.contains(
+            "dapr_runtime_component_init_fail_total{app_id=\"shop\",component=\"state.redis\",componentName=\"store\",reason=\"init\"}"
+        ),
+        "{metrics}"
+    );
     let metadata = get(&daprd, "/v1.0/metadata").await.json();
     assert!(
         metadata["extended"]["component.store.error"].is_string(),
@@ -84,6 +100,7 @@ async fn redis_that_comes_late_heals_the_store() {
     assert_eventually!(
         get(&daprd, "/v1.0/state/store/cart").await.status == StatusCode::NO_CONTENT
     );
+    assert_eventually!(daprd.is_healthy().await);
     let metadata = get(&daprd, "/v1.0/metadata").await.json();
     assert!(
         metadata["extended"].get("component.store.error").is_none(),
@@ -229,4 +246,30 @@ fn version_is_daprs() {
         ["Version", "Git Commit", "Git Version"]
     );
     assert!(info.contains("Trilby"));
+}
+
+#[tokio::test]
+async fn hangup_reads_everything_again_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let daprd = Daprd::new("shop");
+    let off = "kind: Configuration\nspec:\n  features:\n  - name: HotReload\n    enabled: false\n";
+    let configuration = daprd.file("config.yaml", off);
+    let mut daprd = daprd
+        .arg("--config", configuration.display())
+        .arg("--resources-path", folder.path().display());
+    daprd.start().await;
+    let pid = daprd.pid();
+    let resiliency = "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata:\n  name: r\n";
+    std::fs::write(folder.path().join("r.yaml"), resiliency).unwrap();
+    let denied = format!("{off}  api:\n    denied:\n    - name: secrets\n      version: v1.0\n");
+    std::fs::write(&configuration, denied).unwrap();
+    daprd.hang_up();
+    assert_eventually!(
+        get(&daprd, "/v1.0/metadata").await.json()["resiliencies"][0]["name"] == "r"
+    );
+    assert_eventually!(
+        get(&daprd, "/v1.0/secrets/any/one").await.json()["errorCode"] == "ERR_DIRECT_INVOKE"
+    );
+    assert_eq!(daprd.pid(), pid);
+    assert!(daprd.stop().await.success());
 }

@@ -9,6 +9,7 @@
 
 mod admin;
 pub mod args;
+mod hangup;
 pub mod log;
 mod memory;
 mod metrics;
@@ -20,6 +21,7 @@ mod unprivileged;
 pub mod version;
 
 pub use admin::AdminReply;
+pub use hangup::Hangups;
 pub use metrics::{Exposition, Scrape};
 pub use process::{Process, TaskEnded};
 pub use readiness::{Latch, Readiness};

@@ -214,6 +214,14 @@ impl<P> Service<P> {
         self.running().signal(rustix::process::Signal::TERM);
     }
 
+    /// Asks it to read its settings again (SIGHUP).
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn hang_up(&mut self) {
+        self.running().signal(rustix::process::Signal::HUP);
+    }
+
     /// Kills it.
     ///
     /// # Panics

@@ -5,6 +5,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use trilby_components::registry::Registry;
 use trilby_grpc::Channel;
 
+use crate::observer::Observer;
+
 /// The namespace of a sidecar that is told none.
 const DEFAULT_NAMESPACE: &str = "default";
 /// The variables that components may read, separated by spaces; absent for all but the protected ones.
@@ -28,6 +30,8 @@ pub struct Config {
     pub first_load: Duration,
     /// The process' environment.
     pub environment: Environment,
+    /// Who counts what happens.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// Where resources come from.

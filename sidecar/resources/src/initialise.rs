@@ -12,6 +12,7 @@ use crate::{
     config::Environment,
     instance::{Remains, Running, StateSettings},
     manifest::Manifest,
+    observer::{Observer, Step},
     properties::{Keeper, Resolver},
 };
 
@@ -21,6 +22,7 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     /// Whether the same attempt can succeed later.
     pub(crate) passing: bool,
+    pub(crate) step: Step,
 }
 
 impl Failure {
@@ -29,6 +31,7 @@ impl Failure {
         Self {
             reason: reason.into(),
             passing: false,
+            step: Step::Init,
         }
     }
 
@@ -37,6 +40,7 @@ impl Failure {
         Self {
             reason: reason.into(),
             passing: true,
+            step: Step::Init,
         }
     }
 }
@@ -50,6 +54,7 @@ pub(crate) struct Initialiser {
     pub(crate) environment: Environment,
     /// Whether the operator is the source.
     pub(crate) kubernetes: bool,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl Initialiser {
@@ -65,7 +70,10 @@ impl Initialiser {
     ) -> Result<(Running, Remains), Failure> {
         let outcome = timeout(manifest.init_timeout, self.create(manifest, secrets)).await;
         let failure = match outcome {
-            Ok(Ok(running)) => return Ok(running),
+            Ok(Ok(running)) => {
+                self.observer.initialised(&manifest.type_name);
+                return Ok(running);
+            }
             Ok(Err(failure)) => failure,
             Err(_) => Failure::passing(format!(
                 "[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: it took longer than \
@@ -74,6 +82,8 @@ impl Initialiser {
                 manifest.init_timeout
             )),
         };
+        let (type_name, name) = (&manifest.type_name, &manifest.name);
+        self.observer.failed(type_name, failure.step, name);
         Err(failure)
     }
 
@@ -108,6 +118,7 @@ impl Initialiser {
         secrets: Option<&dyn SecretStore>,
     ) -> Result<(StateSettings, trilby_components::metadata::Metadata), Failure> {
         let resolver = Resolver {
+            what: "metadata property",
             app_id: &self.app_id,
             namespace: &self.namespace,
             environment: &self.environment,
@@ -131,9 +142,11 @@ fn creation_failure(manifest: &Manifest, error: &CreateError) -> Failure {
     let failure = Failure {
         reason: error.to_string(),
         passing: error.is_transient(),
+        step: Step::Creation,
     };
     if error.is_init() {
-        return in_words(manifest, failure);
+        let step = Step::Init;
+        return in_words(manifest, Failure { step, ..failure });
     }
     Failure {
         reason: format!(

@@ -186,6 +186,15 @@ impl Remains {
     }
 }
 
+impl Remains {
+    /// Closes the component, whoever still holds it: the process ends.
+    pub(crate) async fn end(self) {
+        if timeout(CLOSE, self.instance.close()).await.is_err() {
+            tracing::warn!(component = self.name, "closing a component took too long");
+        }
+    }
+}
+
 impl fmt::Debug for Remains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Remains({})", self.name)

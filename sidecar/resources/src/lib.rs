@@ -19,9 +19,13 @@
 
 mod config;
 mod configuration;
+mod control;
+mod declared;
 mod initialise;
 mod instance;
+mod kind;
 mod manifest;
+mod observer;
 mod properties;
 mod resource;
 mod resources;
@@ -32,6 +36,7 @@ mod view;
 
 pub use config::{Config, Environment, Source};
 pub use instance::{MiddlewareComponent, SecretComponent, StateComponent};
-pub use resource::{Followed, Resource};
+pub use observer::{Observer, Silent, Step};
+pub use resource::{Followed, Problem, Resource};
 pub use resources::{LoadError, Resources};
 pub use view::{ComponentInfo, Lookup};

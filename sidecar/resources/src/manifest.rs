@@ -2,9 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use serde::Deserialize;
-use trilby_crds::{Component, NameValuePair};
+use trilby_crds::{Component, NameValuePair, ObjectMeta};
 use trilby_go_syntax::parse_duration;
+
+use crate::kind::{metadata_of, problem_with};
 
 /// Upstream's limit of initialising one component, also for unusable values.
 const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,17 +65,6 @@ pub(crate) enum Received {
     },
 }
 
-/// What is read even of an object that is no Component.
-#[derive(Deserialize)]
-struct Named {
-    metadata: Name,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
 // === impl Manifest ===
 
 impl Manifest {
@@ -111,12 +101,9 @@ impl From<Component> for Manifest {
         let init_timeout = component.spec.init_timeout.as_deref().map(parse_duration);
         let metadata = component.metadata;
         Self {
+            revision: Revision::of(&metadata),
             name: metadata.name.unwrap_or_default(),
             namespace: metadata.namespace.unwrap_or_default(),
-            revision: Revision {
-                uid: metadata.uid,
-                generation: metadata.generation,
-            },
             type_name: component.spec.type_,
             version: component.spec.version,
             ignore_errors: component.spec.ignore_errors,
@@ -155,6 +142,13 @@ impl From<&NameValuePair> for Property {
 // === impl Revision ===
 
 impl Revision {
+    pub(crate) fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            uid: metadata.uid.clone(),
+            generation: metadata.generation,
+        }
+    }
+
     /// Whether this is an earlier state of the object that `other` is a state of.
     pub(crate) fn is_before(&self, other: &Self) -> bool {
         self.uid == other.uid && self.generation < other.generation
@@ -172,9 +166,8 @@ impl PartialEq for Revision {
 impl Received {
     /// Decodes one object, JSON. `None` when it does not even say its name; that is logged.
     pub(crate) fn decode(json: &[u8]) -> Option<Self> {
-        let named = serde_json::from_slice::<Named>(json);
-        let name = match named {
-            Ok(named) => named.metadata.name,
+        let name = match metadata_of(json) {
+            Ok(metadata) => metadata.name,
             Err(error) => {
                 tracing::error!(%error, "received a component without a name, it is ignored");
                 return None;
@@ -195,8 +188,7 @@ impl Received {
 
     /// The name of one object, JSON.
     pub(crate) fn decode_name(json: &[u8]) -> Option<String> {
-        let named: Named = serde_json::from_slice(json).ok()?;
-        Some(named.metadata.name)
+        metadata_of(json).ok().map(|metadata| metadata.name)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -204,18 +196,6 @@ impl Received {
             Self::Manifest(manifest) => &manifest.name,
             Self::Broken { name, .. } => name,
         }
-    }
-}
-
-/// Names stand in paths of the API.
-fn problem_with(name: &str) -> Option<&'static str> {
-    match name {
-        "" => Some("is empty"),
-        "." | ".." => Some("cannot stand in a path"),
-        name if name.contains(['/', '%']) => {
-            Some("contains '/' or '%', which cannot stand in a path")
-        }
-        _ => None,
     }
 }
 

@@ -28,23 +28,28 @@ pub(crate) enum Keeper<'a> {
 impl Manifest {
     /// Who keeps its secrets; `kubernetes` is whether the operator is the source.
     pub(crate) fn keeper(&self, kubernetes: bool) -> Keeper<'_> {
-        if self
-            .properties
-            .iter()
-            .all(|property| property.secret.is_none())
-        {
-            return Keeper::Nobody;
-        }
-        match self.secret_store.as_str() {
-            "" | KUBERNETES if kubernetes => Keeper::Operator,
-            "" => Keeper::Unnamed,
-            store => Keeper::Store(store),
+        let mut properties = self.properties.iter();
+        let has_secrets = properties.any(|property| property.secret.is_some());
+        Keeper::of(&self.secret_store, has_secrets, kubernetes)
+    }
+}
+
+impl<'a> Keeper<'a> {
+    /// Who keeps the secrets of a resource that names `store`; `kubernetes` is whether the operator is the source.
+    pub(crate) fn of(store: &'a str, has_secrets: bool, kubernetes: bool) -> Self {
+        match store {
+            _ if !has_secrets => Self::Nobody,
+            "" | KUBERNETES if kubernetes => Self::Operator,
+            "" => Self::Unnamed,
+            store => Self::Store(store),
         }
     }
 }
 
 /// What properties are resolved with.
 pub(crate) struct Resolver<'a> {
+    /// What messages call a property.
+    pub(crate) what: &'a str,
     pub(crate) app_id: &'a str,
     pub(crate) namespace: &'a str,
     pub(crate) environment: &'a Environment,
@@ -64,7 +69,11 @@ impl Resolver<'_> {
         Metadata::new(pairs).map_err(|error| Failure::lasting(error.to_string()))
     }
 
-    async fn value(&self, property: &Property, namespace: &str) -> Result<String, Failure> {
+    pub(crate) async fn value(
+        &self,
+        property: &Property,
+        namespace: &str,
+    ) -> Result<String, Failure> {
         if property.value.is_empty()
             && let Some(name) = &property.env
         {
@@ -74,12 +83,11 @@ impl Resolver<'_> {
             return Ok(property.value.clone());
         };
         match self.keeper {
-            Keeper::Operator => inlined(property, (secret, key)),
+            Keeper::Operator => self.inlined(property, (secret, key)),
             Keeper::Store(_) => self.ask(property, (secret, key), namespace).await,
             Keeper::Nobody | Keeper::Unnamed => Err(Failure::lasting(format!(
-                "metadata property {} refers to the secret {secret:?}, but auth.secretStore names no \
-                 secret store",
-                property.name
+                "{} {} refers to the secret {secret:?}, but auth.secretStore names no secret store",
+                self.what, property.name
             ))),
         }
     }
@@ -89,7 +97,7 @@ impl Resolver<'_> {
             warn!(
                 property = property.name,
                 variable = name,
-                "components may not read this environment variable, the property stays empty"
+                "resources may not read this environment variable, the property stays empty"
             );
             return String::new();
         }
@@ -103,10 +111,8 @@ impl Resolver<'_> {
         namespace: &str,
     ) -> Result<String, Failure> {
         let failed = |why: String| {
-            let name = &property.name;
-            Failure::passing(format!(
-                "metadata property {name}: secret {secret:?}: {why}"
-            ))
+            let (what, name) = (self.what, &property.name);
+            Failure::passing(format!("{what} {name}: secret {secret:?}: {why}"))
         };
         let store = self
             .store
@@ -117,6 +123,25 @@ impl Resolver<'_> {
         values
             .remove(key)
             .ok_or_else(|| failed(format!("it has no key {key:?}")))
+    }
+
+    /// The value that the operator put in: base64 of text.
+    fn inlined(&self, property: &Property, (secret, key): (&str, &str)) -> Result<String, Failure> {
+        let failed = |why: &str| {
+            let (what, name) = (self.what, &property.name);
+            Failure::lasting(format!(
+                "{what} {name}: key {key:?} of the secret {secret:?}: {why}"
+            ))
+        };
+        if property.value.is_empty() {
+            return Err(failed(
+                "the operator sent no value: create the Secret with this key in the resource's namespace",
+            ));
+        }
+        let bytes = STANDARD
+            .decode(&property.value)
+            .map_err(|_| failed("the operator sent no base64: the Secret may lack this key"))?;
+        String::from_utf8(bytes).map_err(|_| failed("it is not text"))
     }
 
     /// Replaces what stands in braces.
@@ -131,8 +156,8 @@ impl Resolver<'_> {
                 .filter(|pod| !pod.is_empty());
             let pod = pod.ok_or_else(|| {
                 Failure::lasting(format!(
-                    "metadata property {}: {{podName}} is not known, POD_NAME is not set",
-                    property.name
+                    "{} {}: {{podName}} is not known, POD_NAME is not set",
+                    self.what, property.name
                 ))
             })?;
             text = text.replace("{podName}", &pod);
@@ -143,25 +168,6 @@ impl Resolver<'_> {
             .replace("{namespace}", &namespace)
             .replace("{appID}", self.app_id))
     }
-}
-
-/// The value that the operator put in: base64 of text.
-fn inlined(property: &Property, (secret, key): (&str, &str)) -> Result<String, Failure> {
-    let failed = |why: &str| {
-        let name = &property.name;
-        Failure::lasting(format!(
-            "metadata property {name}: key {key:?} of the secret {secret:?}: {why}"
-        ))
-    };
-    if property.value.is_empty() {
-        return Err(failed(
-            "the operator sent no value: create the Secret with this key in the component's namespace",
-        ));
-    }
-    let bytes = STANDARD
-        .decode(&property.value)
-        .map_err(|_| failed("the operator sent no base64: the Secret may lack this key"))?;
-    String::from_utf8(bytes).map_err(|_| failed("it is not text"))
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use trilby_crds::{
 
 use crate::{
     config::Config,
+    declared::Problems,
     instance::StateComponent,
-    resource::{Followed, Resource},
+    resource::{Followed, Problem, Resource},
     runtime::Runtime,
     view::{ComponentInfo, Lookup, View},
 };
@@ -30,9 +31,11 @@ pub enum LoadError {
     Disk(String),
     /// The operator did not answer in time.
     #[error(
-        "error loading components: nothing usable within {limit:?}, the last answer was: {last}"
+        "error loading {kind} resources: nothing usable within {limit:?}, the last answer was: {last}"
     )]
-    Components {
+    Kind {
+        /// Of which resources.
+        kind: &'static str,
         /// How long it was tried.
         limit: Duration,
         /// Why the last attempt failed.
@@ -57,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) actor_state: watch::Sender<Option<Arc<dyn StateStore>>>,
     pub(crate) configuration: watch::Receiver<Arc<ConfigurationSpec>>,
     pub(crate) kinds: Kinds,
+    pub(crate) problems: Arc<Problems>,
+    /// Counts requests to look at everything.
+    pub(crate) reload: watch::Sender<u64>,
 }
 
 /// The kinds without a life of their own, as they are published.
@@ -151,6 +157,17 @@ impl Resources {
     #[must_use]
     pub fn configuration(&self) -> watch::Receiver<Arc<ConfigurationSpec>> {
         self.shared.configuration.clone()
+    }
+
+    /// Resources beside components that cannot be used as they stand, and documents that cannot be read.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        self.shared.problems.all()
+    }
+
+    /// Reads everything again, also when changes are not followed. What is the same as before stays untouched.
+    pub fn reload(&self) {
+        self.shared.reload.send_modify(|count| *count += 1);
     }
 
     /// Resiliency policies, as they change.

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, timeout_at},
@@ -15,17 +15,17 @@ use trilby_crds::ConfigurationSpec;
 use crate::{
     config::Config,
     configuration::{denied_types, is_hot_reload_on},
+    control::Control,
+    declared::{Gate, Keepers, Keeping, Problems, channels},
     initialise::Initialiser,
+    instance::Remains,
+    kind::{Kind, Told},
     manifest::{KUBERNETES, Manifest, Received},
     resources::{Kinds, LoadError, Shared},
-    source::{self, News, Started},
+    source::{self, Audience, Started},
     updater::{Action, Event, Identity, Updater},
     view::View,
 };
-
-/// News that a source may be ahead of the updater. Beyond that it waits, which slows the operator's stream
-/// down.
-const QUEUE: usize = 64;
 
 type Work = Pin<Box<dyn Future<Output = Option<Event>> + Send>>;
 
@@ -36,7 +36,12 @@ pub(crate) struct Runtime {
     shared: Arc<Shared>,
     /// Attempts, pauses and closings under way: at most a few per component.
     work: FuturesUnordered<Work>,
-    news: mpsc::Receiver<News>,
+    /// What the source says about components.
+    news: mpsc::Receiver<Told>,
+    /// Keeps the other kinds.
+    declared: Pin<Box<dyn Future<Output = ()> + Send>>,
+    gates: Vec<Arc<Gate>>,
+    following: watch::Sender<bool>,
     configuration: watch::Receiver<Arc<ConfigurationSpec>>,
     /// Follows the source; `None` once there is nothing to follow.
     source: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -49,10 +54,12 @@ pub(crate) struct Runtime {
 /// What the loop woke up for.
 enum Woken {
     Cancelled,
-    News(News),
+    Told(Told),
     Work(Option<Event>),
     Configuration,
     SourceEnded,
+    /// A kind was told and tried for the first time.
+    Gate,
 }
 
 impl Runtime {
@@ -66,8 +73,17 @@ impl Runtime {
             kubernetes,
         };
         let first_load = config.first_load;
-        let (sender, news) = mpsc::channel(QUEUE);
-        let started = source::start(&config, &namespace, sender);
+        let (reload, asked) = watch::channel(0);
+        let following = watch::Sender::new(true);
+        let problems = Arc::new(Problems::default());
+        let (senders, mut receivers) = channels();
+        let audience = Audience {
+            kinds: senders,
+            problems: Arc::clone(&problems),
+            observer: Arc::clone(&config.observer),
+            control: Control::new(asked, following.subscribe()),
+        };
+        let started = source::start(&config, &namespace, audience);
         let Started {
             configuration,
             follow,
@@ -79,6 +95,31 @@ impl Runtime {
         let (actor_state, _) = watch::channel(None);
         let mut updater = Updater::new(identity, builtin.into_iter().collect());
         updater.fold(Event::Deny(denied_types(&configuration.borrow())));
+        following.send_replace(is_hot_reload_on(&configuration.borrow()));
+        let shared = Arc::new(Shared {
+            view: ArcSwap::from_pointee(View::default()),
+            changes: watch::Sender::new(0),
+            actor_state,
+            configuration: configuration.clone(),
+            kinds: Kinds::default(),
+            problems,
+            reload,
+        });
+        let news = receivers.remove(&Kind::Component);
+        let keeping = Keeping {
+            shared: Arc::clone(&shared),
+            app_id: config.app_id.clone(),
+            namespace: namespace.clone(),
+            environment: config.environment.clone(),
+            kubernetes,
+        };
+        let keepers = Keepers {
+            namespace: config.namespace.clone(),
+            observer: Arc::clone(&config.observer),
+            keeping,
+            receivers,
+        };
+        let (declared, gates) = keepers.start();
         Ok(Self {
             updater,
             initialiser: Arc::new(Initialiser {
@@ -87,16 +128,14 @@ impl Runtime {
                 namespace,
                 environment: config.environment,
                 kubernetes,
+                observer: config.observer,
             }),
-            shared: Arc::new(Shared {
-                view: ArcSwap::from_pointee(View::default()),
-                changes: watch::Sender::new(0),
-                actor_state,
-                configuration: configuration.clone(),
-                kinds: Kinds::default(),
-            }),
+            shared,
+            declared,
+            gates,
+            following,
             work: FuturesUnordered::new(),
-            news,
+            news: news.expect("every kind has a channel"),
             configuration,
             source: Some(follow),
             deadline: Instant::now() + first_load,
@@ -110,69 +149,97 @@ impl Runtime {
         Arc::clone(&self.shared)
     }
 
-    /// Runs until every component was tried once.
+    /// Runs until every resource was tried once.
     pub(crate) async fn load(&mut self) -> Result<(), LoadError> {
         self.act();
-        while !self.updater.is_loaded() {
+        while !self.is_loaded() {
             let deadline = self.deadline;
             let woken = timeout_at(deadline, self.wake()).await;
-            let woken = woken.map_err(|_| LoadError::Components {
-                limit: self.first_load,
-                last: self
-                    .last_problem
-                    .take()
-                    .unwrap_or_else(|| "none".to_owned()),
-            })?;
+            let woken = woken.map_err(|_| self.too_late())?;
             if matches!(woken, Woken::Cancelled) {
                 return Err(LoadError::Cancelled);
             }
             self.take(woken);
         }
-        if !is_hot_reload_on(&self.configuration.borrow()) {
+        self.updater.end_start();
+        self.publish();
+        if !*self.following.borrow() {
             tracing::info!(
-                "hot reload is off: changes of components take effect at the next start"
+                "hot reload is off: changes of resources take effect at the next start or reload"
             );
-            self.source = None;
         }
         Ok(())
     }
 
-    /// Runs until the process ends. Components stay in service: requests drain after this, and what a
-    /// component holds ends with the process.
-    pub(crate) async fn run(mut self) {
-        loop {
-            match self.wake().await {
-                Woken::Cancelled => return,
-                woken => self.take(woken),
-            }
+    fn is_loaded(&self) -> bool {
+        self.updater.is_loaded() && self.closed_gate().is_none()
+    }
+
+    /// A kind that was not told and tried yet.
+    fn closed_gate(&self) -> Option<&Gate> {
+        let mut gates = self.gates.iter().map(AsRef::as_ref);
+        gates.find(|gate| !gate.loaded.is_cancelled())
+    }
+
+    fn too_late(&mut self) -> LoadError {
+        let (kind, last) = match self.closed_gate() {
+            Some(gate) if self.updater.is_loaded() => (gate.kind, gate.last_problem.lock().take()),
+            _ => (Kind::Component, self.last_problem.take()),
+        };
+        LoadError::Kind {
+            kind: kind.name(),
+            limit: self.first_load,
+            last: last.unwrap_or_else(|| "none".to_owned()),
         }
     }
 
+    /// Runs until nobody uses components any more, and closes them.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match self.wake().await {
+                Woken::Cancelled => break,
+                woken => self.take(woken),
+            }
+        }
+        let remains = self.updater.retire_all();
+        self.publish();
+        join_all(remains.into_iter().map(Remains::end)).await;
+    }
+
     async fn wake(&mut self) -> Woken {
+        let closed = self.gates.iter().find(|gate| !gate.loaded.is_cancelled());
         let follow = async {
             match &mut self.source {
                 Some(source) => source.await,
                 None => std::future::pending().await,
             }
         };
+        let gate = async {
+            match closed {
+                Some(gate) => gate.loaded.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Woken::Cancelled,
-            Some(news) = self.news.recv() => Woken::News(news),
+            Some(told) = self.news.recv() => Woken::Told(told),
             Some(event) = self.work.next(), if !self.work.is_empty() => Woken::Work(event),
             Ok(()) = self.configuration.changed() => Woken::Configuration,
             () = follow => Woken::SourceEnded,
+            () = gate => Woken::Gate,
+            () = &mut self.declared => unreachable!("kinds are kept for ever"),
         }
     }
 
     fn take(&mut self, woken: Woken) {
         match woken {
-            Woken::Cancelled => {}
-            Woken::News(news) => {
-                self.hear(news);
+            Woken::Cancelled | Woken::Gate => return,
+            Woken::Told(told) => {
+                self.hear(told);
                 // A storm about one component costs one attempt.
-                while let Ok(news) = self.news.try_recv() {
-                    self.hear(news);
+                while let Ok(told) = self.news.try_recv() {
+                    self.hear(told);
                 }
             }
             Woken::Work(event) => {
@@ -181,19 +248,35 @@ impl Runtime {
                 }
             }
             Woken::Configuration => {
-                let deny = denied_types(&self.configuration.borrow_and_update());
-                self.updater.fold(Event::Deny(deny));
+                let spec = Arc::clone(&self.configuration.borrow_and_update());
+                self.following.send_replace(is_hot_reload_on(&spec));
+                self.updater.fold(Event::Deny(denied_types(&spec)));
             }
             Woken::SourceEnded => self.source = None,
         }
         self.act();
     }
 
-    fn hear(&mut self, news: News) {
-        match news {
-            News::Event(event) => self.updater.fold(event),
-            News::Problem(problem) => self.last_problem = Some(problem),
-        }
+    fn hear(&mut self, told: Told) {
+        let event = match told {
+            Told::Snapshot { all, newer } => Event::Snapshot {
+                all: all
+                    .iter()
+                    .filter_map(|json| Received::decode(json))
+                    .collect(),
+                newer,
+            },
+            Told::Changed(json) => match Received::decode(&json) {
+                Some(received) => Event::Changed(received),
+                None => return,
+            },
+            Told::Gone(name) => Event::Gone(name),
+            Told::Problem(problem) => {
+                self.last_problem = Some(problem);
+                return;
+            }
+        };
+        self.updater.fold(event);
     }
 
     fn act(&mut self) {

@@ -108,6 +108,22 @@ impl Updater {
         self.loaded && self.touched.is_empty() && !self.entries.values().any(Entry::is_starting)
     }
 
+    /// The first load is over: what failed until now keeps the sidecar from being ready.
+    pub(crate) fn end_start(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.hold_up_start();
+        }
+    }
+
+    /// Takes every instance out of service.
+    pub(crate) fn retire_all(&mut self) -> Vec<Remains> {
+        let entries = std::mem::take(&mut self.entries).into_values();
+        self.actor_store = None;
+        entries
+            .filter_map(|entry| Some(entry.serving?.remains))
+            .collect()
+    }
+
     /// What serves, and what does not and why.
     pub(crate) fn view(&self) -> View {
         let entries = self.entries.iter();
@@ -339,6 +355,7 @@ impl Updater {
             error: entry
                 .error()
                 .or_else(|| self.actor_store_problem(name, entry)),
+            holds_up_start: entry.holds_up_start(),
         }
     }
 

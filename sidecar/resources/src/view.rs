@@ -25,6 +25,9 @@ pub struct ComponentInfo {
     pub serving: bool,
     /// Why the component as it stands does not serve.
     pub error: Option<String>,
+    /// Whether the sidecar is not ready without it: it failed in the first load and has not served since, and its
+    /// `ignoreErrors` is not set.
+    pub holds_up_start: bool,
 }
 
 /// Why there is no component of a name.

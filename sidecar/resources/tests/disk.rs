@@ -46,6 +46,7 @@ impl Folder {
             environment: Environment::new(|name| {
                 (name == "DENIED").then(|| "state.in-memory".into())
             }),
+            observer: std::sync::Arc::new(trilby_resources::Silent),
         };
         let cancel = CancellationToken::new();
         let (resources, run) = Resources::start(config, cancel.clone()).await?;
@@ -144,4 +145,130 @@ async fn what_is_missing_at_start_is_named() {
     let text = error.to_string();
     assert!(text.starts_with("error loading configuration: "), "{text}");
     assert!(text.contains("settings.yaml: No such file"), "{text}");
+}
+
+fn endpoint(url: &str, more: &str) -> String {
+    format!(
+        "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata:\n  name: shop\nspec:\n  baseUrl: {url}\n{more}"
+    )
+}
+
+impl Sidecar {
+    fn urls(&self) -> Vec<String> {
+        let endpoints = self.resources.http_endpoints();
+        let all = endpoints.borrow();
+        all.iter()
+            .map(|endpoint| endpoint.spec.base_url.clone())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn other_kinds_come_change_and_go_as_components_do() {
+    let folder = Folder::new();
+    folder.write(
+        "all.yaml",
+        "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata:\n  name: r\nspec:\n  policies:\n    timeouts:\n      t: 5s\n\
+         ---\napiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata:\n  name: s\nspec:\n  pubsubname: p\n  topic: t\n  route: /r\n\
+         ---\napiVersion: dapr.io/v1alpha1\nkind: MCPServer\nmetadata:\n  name: m\nspec:\n  endpoint:\n    sse:\n      url: http://m\n\
+         ---\napiVersion: dapr.io/v1alpha1\nkind: WorkflowAccessPolicy\nmetadata:\n  name: w\nscopes: [cart]\n",
+    );
+    let sidecar = folder.start(&[]).await.expect("the files are right");
+    let resources = &sidecar.resources;
+    assert_eq!(
+        resources.resiliencies().borrow()[0].spec.policies.timeouts["t"],
+        "5s"
+    );
+    let routes = resources.subscriptions().borrow()[0].spec.routes.clone();
+    assert_eq!(routes.default.as_deref(), Some("/r"));
+    assert_eq!(resources.mcp_servers().borrow()[0].name, "m");
+    assert_eq!(
+        resources.workflow_access_policies().borrow()[0].scopes,
+        ["cart"]
+    );
+    folder.write("e.yaml", &endpoint("http://one", ""));
+    assert_eventually!(sidecar.urls() == ["http://one"]);
+    folder.write("e.yaml", &endpoint("http://two", ""));
+    assert_eventually!(sidecar.urls() == ["http://two"]);
+    fs::remove_file(folder.path("e.yaml")).expect("the file is there");
+    assert_eventually!(sidecar.urls().is_empty());
+}
+
+#[tokio::test]
+async fn a_header_of_an_endpoint_may_stand_in_the_environment() {
+    let folder = Folder::new();
+    let more =
+        "  headers:\n  - name: a\n    envRef: DENIED\n  - name: b\n    envRef: DAPR_API_TOKEN\n";
+    folder.write("e.yaml", &endpoint("http://one", more));
+    let sidecar = folder.start(&[]).await.expect("the files are right");
+    let endpoints = sidecar.resources.http_endpoints();
+    let headers: Vec<String> = endpoints.borrow()[0]
+        .spec
+        .headers
+        .iter()
+        .map(|header| header.text().into_owned())
+        .collect();
+    assert_eq!(headers, ["state.in-memory", ""]);
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_is_a_problem_with_its_place() {
+    let folder = Folder::new();
+    folder.write("a.yaml", "kind: [\n");
+    let sidecar = folder
+        .start(&[])
+        .await
+        .expect("one bad document spoils nothing");
+    let problem = sidecar.resources.problems().remove(0);
+    assert_eq!(problem.kind, "file");
+    assert!(problem.name.ends_with("a.yaml#1"), "{problem:?}");
+    fs::remove_file(folder.path("a.yaml")).expect("the file is there");
+    assert_eventually!(sidecar.resources.problems().is_empty());
+}
+
+#[tokio::test]
+async fn without_hot_reload_a_reload_that_is_asked_for_reads_everything() {
+    let folder = Folder::new();
+    folder.write(
+        "settings.yml",
+        "spec:\n  features:\n  - name: HotReload\n    enabled: false\n",
+    );
+    let sidecar = folder
+        .start(&["settings.yml"])
+        .await
+        .expect("the files are right");
+    folder.component("one", "state.in-memory");
+    folder.write("e.yaml", &endpoint("http://one", ""));
+    assert!(!sidecar.serves("one"));
+    sidecar.resources.reload();
+    assert_eventually!(sidecar.serves("one") && sidecar.urls() == ["http://one"]);
+    folder.write("settings.yml", "spec: {}\n");
+    sidecar.resources.reload();
+    fs::remove_file(folder.path("e.yaml")).expect("the file is there");
+    assert_eventually!(sidecar.urls().is_empty());
+}
+
+#[tokio::test]
+async fn a_component_that_fails_at_start_holds_it_up_until_it_serves() {
+    let folder = Folder::new();
+    folder.component("one", "state.in-memori");
+    folder.write(
+        "two.yaml",
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: two\nspec:\n  type: state.nothing\n  version: v1\n  ignoreErrors: true\n",
+    );
+    let sidecar = folder
+        .start(&[])
+        .await
+        .expect("a failing component is no error");
+    let held_up = || {
+        let components = sidecar.resources.components().into_iter();
+        let held_up = components.filter(|info| info.holds_up_start);
+        held_up.map(|info| info.name).collect::<Vec<_>>()
+    };
+    assert_eq!(held_up(), ["one"]);
+    folder.component("one", "state.in-memory");
+    assert_eventually!(held_up().is_empty());
+    folder.component("one", "state.in-memori");
+    assert_eventually!(sidecar.error("one").is_some());
+    assert!(held_up().is_empty());
 }

@@ -18,6 +18,7 @@ use crate::api::ApiRules;
 use crate::api::http::ApiLogging;
 use crate::api::internal::InternalApi;
 use crate::blocks::Blocks;
+use crate::live::Live;
 use crate::metrics::GrpcServerMetrics;
 use crate::shutdown::ShutdownRequest;
 use crate::tokens::ApiToken;
@@ -40,9 +41,9 @@ pub struct Gate {
     /// The token that callers must show, if any.
     pub token: ApiToken,
     /// Which APIs exist.
-    pub rules: Arc<ApiRules>,
+    pub rules: Live<ApiRules>,
     /// Logs every call.
-    pub api_logging: ApiLogging,
+    pub api_logging: Live<ApiLogging>,
     /// Counters.
     pub metrics: GrpcServerMetrics,
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::api::ApiRules;
 use crate::blocks::Blocks;
 use crate::health::HealthView;
+use crate::live::Live;
 use crate::metrics::HttpServerMetrics;
 use crate::pipeline::Pipeline;
 use crate::shutdown::ShutdownRequest;
@@ -40,7 +41,7 @@ pub struct HttpApi {
     /// The token that callers must show, if any.
     pub token: ApiToken,
     /// Which APIs exist.
-    pub rules: ApiRules,
+    pub rules: Live<ApiRules>,
     /// Who may call from a browser.
     pub cors: Cors,
     /// Ends the process.
@@ -48,7 +49,7 @@ pub struct HttpApi {
     /// The largest body taken, in bytes.
     pub max_body: usize,
     /// Logs every call.
-    pub api_logging: ApiLogging,
+    pub api_logging: Live<ApiLogging>,
     /// Middleware in front of the routes.
     pub pipeline: Pipeline,
     /// Counters.

@@ -7,17 +7,13 @@ use crate::api::http::ApiLogging;
 use crate::blocks::metadata::{AppConnection, AppHealthCheck};
 use crate::config::Config;
 
-/// What is logged of calls to the APIs: the flag decides, else the Configuration.
-pub(super) fn api_logging(config: &Config, configuration: &ConfigurationSpec) -> ApiLogging {
+/// What is logged of calls to the APIs: the `flag` decides, if given, else the Configuration.
+pub(super) fn api_logging(flag: Option<bool>, configuration: &ConfigurationSpec) -> ApiLogging {
     let spec = configuration
         .logging
         .as_ref()
         .and_then(|logging| logging.api_logging.as_ref());
-    let asked = config
-        .servers
-        .api_logging
-        .or_else(|| spec?.enabled)
-        .unwrap_or(false);
+    let asked = flag.or_else(|| spec?.enabled).unwrap_or(false);
     if !asked {
         return ApiLogging::Off;
     }

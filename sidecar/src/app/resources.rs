@@ -1,10 +1,11 @@
 //! Resources: from the operator in Kubernetes, from folders elsewhere.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use trilby_bootstrap::Process;
+use trilby_bootstrap::{Hangups, Latch, Process};
 use trilby_components::registry::Registry;
 use trilby_grpc::ChannelConfig;
 use trilby_identity::{Expect, Identity};
@@ -13,6 +14,7 @@ use trilby_resources::{Environment, Resources, Source};
 use super::{Ending, identity, in_kubernetes};
 use crate::config::Config;
 use crate::host;
+use crate::metrics::ComponentMetrics;
 
 /// How long the operator is waited for at start: upstream asks 100 times for 5 s.
 const FIRST_LOAD: Duration = Duration::from_secs(500);
@@ -24,7 +26,7 @@ const FIRST_LOAD: Duration = Duration::from_secs(500);
 pub(super) async fn start(
     config: &Config,
     identity: Option<&Identity>,
-    registry: Registry,
+    (registry, metrics): (Registry, ComponentMetrics),
     (process, ending): (&Process, &Ending),
 ) -> anyhow::Result<Resources> {
     let settings = trilby_resources::Config {
@@ -39,15 +41,55 @@ pub(super) async fn start(
         reconcile_interval: config.resources.reconcile_interval,
         first_load: FIRST_LOAD,
         environment: environment(config),
+        observer: Arc::new(metrics),
     };
     let loaded = process.readiness().latch("components");
+    let hangups = Hangups::listen().context("SIGHUP")?;
     let (resources, following) = Resources::start(settings, ending.closing.clone()).await?;
-    loaded.ready();
+    let tending = tend(resources.clone(), loaded, hangups);
     process.spawn("resources", async move {
-        following.await;
+        tokio::select! {
+            () = following => {}
+            () = tending => {}
+        }
         Ok(())
     });
     Ok(resources)
+}
+
+/// Says which components keep the sidecar from being ready, and reads everything again at each SIGHUP.
+async fn tend(resources: Resources, ready: Latch, mut hangups: Hangups) {
+    let mut changes = resources.changes();
+    loop {
+        changes.mark_unchanged();
+        match missing(&resources) {
+            Some(missing) => ready.unready(missing),
+            None => ready.ready(),
+        }
+        tokio::select! {
+            Ok(()) = changes.changed() => {}
+            () = hangups.next() => {
+                tracing::info!("reading all resources again (SIGHUP)");
+                resources.reload();
+            }
+        }
+    }
+}
+
+/// The components that failed at the start and do not serve yet, with their reasons.
+fn missing(resources: &Resources) -> Option<String> {
+    let components = resources.components().into_iter();
+    let missing: Vec<String> = components
+        .filter(|component| component.holds_up_start)
+        .map(|component| {
+            format!(
+                "{}: {}",
+                component.name,
+                component.error.unwrap_or_default()
+            )
+        })
+        .collect();
+    (!missing.is_empty()).then(|| missing.join("; "))
 }
 
 fn source(config: &Config, identity: Option<&Identity>) -> anyhow::Result<Source> {

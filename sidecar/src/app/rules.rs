@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use trilby_bootstrap::Process;
 use trilby_crds::{AccessControlSpec, ApiAccessRule, ApiSpec, ConfigurationSpec};
 use trilby_resources::Resources;
+use trilby_sidecar_args::AppProtocol;
 
+use super::described;
 use crate::acl::{AccessControl, OperationSpec, PolicySpec, Protocol, Spec};
+use crate::api::http::ApiLogging;
 use crate::api::internal::Rules;
 use crate::api::{ApiRules, Rule, RuleProtocol};
 use crate::blocks::secrets;
+use crate::config::Config;
 use crate::environment::Environment;
+use crate::live::Live;
 use crate::tokens::{ApiToken, TokenFile};
 
 /// The tokens of which callers of the APIs must show one. A file of them is followed.
@@ -36,42 +42,84 @@ pub(super) fn api_token(process: &Process, environment: &Environment) -> anyhow:
 ///
 /// # Errors
 /// Names the part.
-pub(super) fn check(configuration: &ConfigurationSpec) -> anyhow::Result<()> {
+fn check(configuration: &ConfigurationSpec) -> anyhow::Result<()> {
     secrets::validate(configuration.secrets.as_ref()).context("the Configuration's spec.secrets")
 }
 
-/// The access control in force; it follows the Configuration. A change that cannot be enforced leaves the old one
-/// in force and says so.
+/// What the APIs do by the Configuration, as it is now.
+pub(super) struct Followed {
+    /// Who may call the application.
+    pub(super) access: Rules,
+    /// Which APIs exist.
+    pub(super) apis: Live<ApiRules>,
+    /// What is logged of calls.
+    pub(super) logging: Live<ApiLogging>,
+}
+
+/// Compiles the Configuration, and again at each of its changes. A part that cannot be enforced leaves the old one in
+/// force and says so.
 ///
 /// # Errors
 /// The first one cannot be enforced.
-pub(super) fn access_control(
+pub(super) fn follow(
     process: &Process,
     resources: &Resources,
-    protocol: Protocol,
-) -> anyhow::Result<Rules> {
+    config: &Config,
+) -> anyhow::Result<Followed> {
     let mut configurations = resources.configuration();
-    let first = compile(&configurations.borrow_and_update(), protocol)
-        .context("the Configuration's spec.accessControl")?;
-    let (publish, rules) = watch::channel(Arc::new(first));
+    let first = Arc::clone(&configurations.borrow_and_update());
+    check(&first)?;
+    let protocol = protocol(config);
+    let access = compile(&first, protocol).context("the Configuration's spec.accessControl")?;
+    let (publish, access) = watch::channel(Arc::new(access));
+    let apis = Live::new(api_rules(&first));
+    let flag = config.servers.api_logging;
+    let logging = Live::new(described::api_logging(flag, &first));
+    let followed = Followed {
+        access,
+        apis: apis.clone(),
+        logging: logging.clone(),
+    };
     let shutdown = process.shutdown();
-    process.spawn("access-control", async move {
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                changed = configurations.changed() => if changed.is_err() {
-                    // Without a named Configuration there is nothing to follow.
-                    shutdown.cancelled().await;
-                    return Ok(());
-                },
+    process.spawn("configuration", async move {
+        while let Some(changed) = next(&mut configurations, &shutdown).await {
+            apis.set(api_rules(&changed));
+            logging.set(described::api_logging(flag, &changed));
+            if let Err(error) = check(&changed) {
+                tracing::error!(%error, "a part of the changed configuration is refused");
             }
-            match compile(&configurations.borrow_and_update(), protocol) {
+            match compile(&changed, protocol) {
                 Ok(compiled) => drop(publish.send_replace(Arc::new(compiled))),
                 Err(error) => tracing::error!(%error, "changed access control is refused, the old one stays in force"),
             }
         }
+        Ok(())
     });
-    Ok(rules)
+    Ok(followed)
+}
+
+/// The next Configuration; `None` when the process ends.
+async fn next(
+    configurations: &mut watch::Receiver<Arc<ConfigurationSpec>>,
+    shutdown: &CancellationToken,
+) -> Option<Arc<ConfigurationSpec>> {
+    let changed = shutdown
+        .run_until_cancelled(configurations.changed())
+        .await?;
+    if changed.is_err() {
+        // Without a named Configuration there is nothing to follow.
+        shutdown.cancelled().await;
+        return None;
+    }
+    Some(Arc::clone(&configurations.borrow_and_update()))
+}
+
+/// How access control reads the application's operations.
+fn protocol(config: &Config) -> Protocol {
+    match config.app.as_ref().map(|app| app.protocol) {
+        Some(AppProtocol::Grpc | AppProtocol::Grpcs) => Protocol::Grpc,
+        _ => Protocol::Http,
+    }
 }
 
 fn compile(
@@ -107,7 +155,7 @@ fn written(spec: &AccessControlSpec) -> Spec {
 }
 
 /// Which APIs exist.
-pub(super) fn api_rules(configuration: &ConfigurationSpec) -> ApiRules {
+fn api_rules(configuration: &ConfigurationSpec) -> ApiRules {
     let Some(ApiSpec {
         allowed, denied, ..
     }) = &configuration.api

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use trilby_crds::SubscriptionSpec;
 use trilby_go_syntax::GoDuration;
-use trilby_resources::{ComponentInfo, Resources};
+use trilby_resources::{ComponentInfo, Followed, Resource, Resources};
 
 use super::actors::ActorBlock;
 use crate::resolver::Names;
@@ -54,14 +55,31 @@ pub struct Snapshot {
     pub version: &'static str,
     /// Features that are on.
     pub features: Vec<String>,
-    /// The components, also those that failed.
+    /// The components that serve.
     pub components: Vec<ComponentInfo>,
+    /// Names of the resources of other kinds.
+    pub declared: Declared,
+    /// Declared subscriptions.
+    pub subscriptions: Arc<[Resource<SubscriptionSpec>]>,
     /// Notes of the application, and what has no field of its own.
     pub extended: BTreeMap<String, String>,
     /// How the application is reached.
     pub app: AppConnection,
     /// The actor runtime.
     pub actors: trilby_actors::Status,
+}
+
+/// Names of resources, kind by kind, each in order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Of HTTPEndpoints.
+    pub http_endpoints: Vec<String>,
+    /// Of MCPServers.
+    pub mcp_servers: Vec<String>,
+    /// Of WorkflowAccessPolicies.
+    pub workflow_access_policies: Vec<String>,
+    /// Of Resiliencies.
+    pub resiliencies: Vec<String>,
 }
 
 /// The metadata block. Cheap to clone.
@@ -95,7 +113,7 @@ impl Metadata {
 
     /// What there is to say now.
     pub fn snapshot(&self) -> Snapshot {
-        let components = self.resources.components();
+        let mut components = self.resources.components();
         let mut extended = self.notes.read().clone();
         for component in &components {
             if let Some(error) = &component.error {
@@ -104,6 +122,11 @@ impl Metadata {
         }
         if let Some(error) = self.names.error() {
             extended.insert("nameResolution.error".to_owned(), error);
+        }
+        components.retain(|component| component.serving);
+        for problem in self.resources.problems() {
+            let kind = problem.kind.to_lowercase();
+            extended.insert(format!("{kind}.{}.error", problem.name), problem.reason);
         }
         extended.insert(
             "daprRuntimeVersion".to_owned(),
@@ -118,9 +141,27 @@ impl Metadata {
             version: trilby_bootstrap::version::VERSION,
             features: self.features(),
             components,
+            declared: self.declared(),
+            subscriptions: Arc::clone(&self.resources.subscriptions().borrow()),
             extended,
             app: (*self.app).clone(),
             actors: self.actors.status(),
+        }
+    }
+
+    fn declared(&self) -> Declared {
+        fn names<S>(followed: &Followed<S>) -> Vec<String> {
+            followed
+                .borrow()
+                .iter()
+                .map(|one| one.name.clone())
+                .collect()
+        }
+        Declared {
+            http_endpoints: names(&self.resources.http_endpoints()),
+            mcp_servers: names(&self.resources.mcp_servers()),
+            workflow_access_policies: names(&self.resources.workflow_access_policies()),
+            resiliencies: names(&self.resources.resiliencies()),
         }
     }
 
@@ -155,6 +196,15 @@ impl Metadata {
             .map(|(name, _)| name.to_owned())
             .collect()
     }
+}
+
+/// Conditions and paths of a subscription in the order in which they are tried; the default's condition is empty.
+pub fn route_rules(spec: &SubscriptionSpec) -> impl Iterator<Item = (&str, &str)> {
+    let rules = spec.routes.rules.iter();
+    let default = spec.routes.default.iter().map(|path| ("", path.as_str()));
+    rules
+        .map(|rule| (rule.condition.as_str(), rule.path.as_str()))
+        .chain(default)
 }
 
 /// A duration as the metadata API writes it.

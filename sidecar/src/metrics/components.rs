@@ -30,6 +30,11 @@ pub(super) static FAILED: Definition = Definition::counter(
     "Components that did not start; component is the type.",
     &[many("component"), many("componentName"), few("reason")],
 );
+pub(super) static UNUSABLE: Definition = Definition::counter(
+    "runtime_resource_load_fail_total",
+    "Resources that could not be used as they stand; without a kind: documents that could not be read.",
+    &[few("kind")],
+);
 pub(super) static STATE_COUNT: Definition = Definition::counter(
     "component_state_count",
     "Operations on state stores.",
@@ -87,6 +92,7 @@ pub enum StartFailure {
 pub(super) struct Components {
     started: Arc<Family<Counter>>,
     failed: Arc<Family<Counter>>,
+    unusable: Arc<Family<Counter>>,
     state: Block,
     secret: Block,
 }
@@ -124,6 +130,7 @@ impl Components {
         Self {
             started: making.family(&STARTED),
             failed: making.family(&FAILED),
+            unusable: making.family(&UNUSABLE),
             state: Block {
                 group: Group::new(KEPT),
                 count: making.family(&STATE_COUNT),
@@ -178,6 +185,12 @@ impl ComponentMetrics {
                 .started
                 .record(&[component_type], Counter::inc);
         });
+    }
+
+    /// Counts a resource of this kind that cannot be used.
+    pub fn unusable(&self, kind: &str) {
+        self.0
+            .with(|families| families.components.unusable.record(&[kind], Counter::inc));
     }
 
     /// Counts a component of this type and name that did not start.

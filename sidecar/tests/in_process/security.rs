@@ -12,6 +12,8 @@ use trilby_proto::internals::v1::{InternalInvokeRequest, ListStringValue};
 use trilby_proto::runtime::v1::GetMetadataRequest;
 use trilby_proto::runtime::v1::dapr_client::DaprClient;
 
+use trilby_testkit::assert_eventually;
+
 use crate::app;
 use crate::sentry::Sentry;
 use crate::sidecar::{Directory, Settings, Sidecar};
@@ -238,6 +240,20 @@ async fn refused_apis_are_as_if_they_were_not_there() {
     assert_eq!(response.status, StatusCode::NOT_FOUND);
     assert_eq!(response.json()["errorCode"], "ERR_DIRECT_INVOKE");
     assert_eq!(a.get("/v1.0/healthz").await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn rules_of_a_changed_configuration_take_effect_without_a_restart() {
+    let (folder, flag) = configuration("  api: {}\n");
+    let a = Sidecar::start(Settings::new("a").flags(&[&flag]), &Directory::default()).await;
+    assert_eq!(a.get("/v1.0/metadata").await.status, StatusCode::OK);
+    let denied = "kind: Configuration\nspec:\n  api:\n    denied:\n    - name: metadata\n      version: v1\n";
+    std::fs::write(folder.path().join("config.yaml"), denied).unwrap();
+    assert_eventually!(a.get("/v1.0/metadata").await.status == StatusCode::NOT_FOUND);
+    std::fs::write(folder.path().join("config.yaml"), "spec: [").unwrap();
+    let open = "kind: Configuration\nspec: {}\n";
+    std::fs::write(folder.path().join("config.yaml"), open).unwrap();
+    assert_eventually!(a.get("/v1.0/metadata").await.status == StatusCode::OK);
 }
 
 #[tokio::test]

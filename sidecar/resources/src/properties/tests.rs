@@ -52,6 +52,7 @@ async fn resolve(keeper: Keeper<'_>, manifest: &Manifest) -> Result<Metadata, (S
         _ => None,
     });
     let resolver = Resolver {
+        what: "metadata property",
         app_id: "app",
         namespace: "ns",
         environment: &environment,
@@ -108,7 +109,7 @@ async fn the_operators_secrets_are_base64() {
     for (sent, why) in [
         (
             "null",
-            "the operator sent no value: create the Secret with this key in the component's namespace",
+            "the operator sent no value: create the Secret with this key in the resource's namespace",
         ),
         (
             r#""not base64!""#,

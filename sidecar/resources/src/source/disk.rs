@@ -7,22 +7,30 @@ mod configuration;
 mod document;
 mod manifests;
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 use trilby_crds::ConfigurationSpec;
 
-use super::{News, Started};
-use crate::{config::Environment, resources::LoadError, updater::Event};
+use super::{Audience, Started};
+use crate::{
+    config::Environment,
+    kind::{Kind, Told},
+    resource::Problem,
+    resources::LoadError,
+};
 use configuration::Configurations;
 use manifests::Manifests;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// What problems of documents go by, in the place of a kind.
+pub(crate) const FILE: &str = "file";
 
 /// Files that say what there is.
 pub(super) struct Disk {
@@ -30,32 +38,49 @@ pub(super) struct Disk {
     configurations: Configurations,
 }
 
+/// How closely files are looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Look {
+    /// Read when their stamps changed.
+    Stamps,
+    /// Read in any case.
+    Everything,
+}
+
+/// What a look found, `None` for nothing new.
+struct Changes {
+    manifests: Option<Found>,
+    configuration: Option<ConfigurationSpec>,
+}
+
+/// What directories say, kind by kind.
+type Found = BTreeMap<Kind, Vec<Bytes>>;
+
 impl Disk {
+    /// `namespace` is the only one whose resources count, if any is given.
     pub(super) fn new(
-        directories: Vec<PathBuf>,
+        (directories, namespace): (Vec<PathBuf>, Option<String>),
         configurations: Vec<PathBuf>,
         environment: Environment,
     ) -> Self {
         Self {
-            manifests: Manifests::new(directories),
+            manifests: Manifests::new(directories, namespace),
             configurations: Configurations::new(configurations, environment),
         }
     }
 
     /// Reads everything for the first time; what cannot be used at all is an error now.
-    pub(super) fn start(mut self, news: mpsc::Sender<News>) -> Result<Started, LoadError> {
+    pub(super) fn start(mut self, audience: Audience) -> Result<Started, LoadError> {
         let spec = self
             .configurations
             .read()
             .map_err(LoadError::Configuration)?;
-        let all = self.manifests.read().map_err(LoadError::Disk)?;
+        let found = self.manifests.read().map_err(LoadError::Disk)?;
+        self.report(&audience);
         let (sender, configuration) = watch::channel(Arc::new(spec));
         let follow = async move {
-            let newer = HashSet::new();
-            let first = News::Event(Event::Snapshot { all, newer });
-            if news.send(first).await.is_ok() {
-                self.follow(news, sender).await;
-            }
+            tell(&audience, found).await;
+            self.follow(audience, sender).await;
         };
         Ok(Started {
             configuration,
@@ -65,16 +90,25 @@ impl Disk {
 
     async fn follow(
         mut self,
-        news: mpsc::Sender<News>,
+        mut audience: Audience,
         configuration: watch::Sender<Arc<ConfigurationSpec>>,
     ) {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if self.manifests.is_empty() && self.configurations.is_empty() {
+            return;
+        }
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            look.tick().await;
+            let look = tokio::select! {
+                _ = tick.tick() => Look::Stamps,
+                () = audience.control.asked() => Look::Everything,
+            };
+            if look == Look::Stamps && !audience.control.is_following() {
+                continue;
+            }
             // Files may be on a slow mount: looking must not hold up the sidecar.
             let looked = spawn_blocking(move || {
-                let changes = self.look();
+                let changes = self.look(look);
                 (self, changes)
             })
             .await;
@@ -86,22 +120,18 @@ impl Disk {
                     return;
                 }
             }
+            self.report(&audience);
             if let Some(spec) = changes.configuration {
-                tracing::info!("configuration changed");
-                configuration.send_replace(Arc::new(spec));
+                publish(&configuration, spec);
             }
-            if let Some(all) = changes.manifests {
-                let newer = HashSet::new();
-                let event = News::Event(Event::Snapshot { all, newer });
-                if news.send(event).await.is_err() {
-                    return;
-                }
+            if let Some(found) = changes.manifests {
+                tell(&audience, found).await;
             }
         }
     }
 
-    fn look(&mut self) -> Changes {
-        let manifests = self.manifests.look().and_then(|()| {
+    fn look(&mut self, look: Look) -> Changes {
+        let manifests = (self.manifests.look() || look == Look::Everything).then(|| {
             let read = self.manifests.read();
             read.inspect_err(|error| {
                 tracing::error!(
@@ -111,7 +141,7 @@ impl Disk {
             })
             .ok()
         });
-        let configuration = self.configurations.look().and_then(|()| {
+        let configuration = (self.configurations.look() || look == Look::Everything).then(|| {
             let read = self.configurations.read();
             read.inspect_err(|error| {
                 tracing::error!(
@@ -122,14 +152,44 @@ impl Disk {
             .ok()
         });
         Changes {
-            manifests,
-            configuration,
+            manifests: manifests.flatten(),
+            configuration: configuration.flatten(),
         }
+    }
+
+    /// Says which documents cannot be used, and counts those that are new.
+    fn report(&mut self, audience: &Audience) {
+        let mut problems = self.manifests.problems();
+        problems.extend(self.configurations.problem());
+        for _ in 0..self.manifests.take_failures() {
+            audience.observer.unusable("");
+        }
+        let problems = problems.into_iter().map(|(name, reason)| Problem {
+            kind: FILE,
+            name,
+            reason,
+        });
+        audience.problems.replace(FILE, problems);
     }
 }
 
-/// What a look found, `None` for nothing new.
-struct Changes {
-    manifests: Option<Vec<crate::manifest::Received>>,
-    configuration: Option<ConfigurationSpec>,
+async fn tell(audience: &Audience, mut found: Found) {
+    for kind in Kind::ALL {
+        let all = found.remove(&kind).unwrap_or_default();
+        let newer = HashSet::new();
+        audience.tell(kind, Told::Snapshot { all, newer }).await;
+    }
+}
+
+fn publish(configuration: &watch::Sender<Arc<ConfigurationSpec>>, spec: ConfigurationSpec) {
+    let changed = configuration.send_if_modified(|old| {
+        let changed = **old != spec;
+        if changed {
+            *old = Arc::new(spec);
+        }
+        changed
+    });
+    if changed {
+        tracing::info!("configuration changed");
+    }
 }

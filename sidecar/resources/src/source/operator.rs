@@ -1,29 +1,33 @@
 //! The operator as a source: lists, and streams of changes.
 //!
-//! The stream says nothing about what was there before it, so components are listed whenever it opens, and
+//! A stream says nothing about what was there before it, so a kind is listed whenever its stream opens, and
 //! every [`Config::reconcile_interval`] besides. A list that was under way while a change arrived leaves
-//! the changed component alone: it may have been made before the change.
+//! the changed resource alone: it may have been made before the change.
 
-mod components;
 mod configuration;
+mod kind;
+mod wire;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
+use futures_util::{
+    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, join_all},
+    stream,
 };
+use tokio::{sync::watch, time::timeout};
 use tonic::{Code, Response, Status, Streaming};
 use trilby_grpc::Channel;
 use trilby_proto::operator::v1::operator_client::OperatorClient;
 
-use super::{News, Started};
+use super::{Audience, Started};
 use crate::{config::Config, resources::LoadError};
+use wire::Wire;
 
 /// How long one call may take; upstream's number.
 const CALL: Duration = Duration::from_secs(5);
 
+type Following = BoxFuture<'static, ()>;
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The operator, as one sidecar sees it.
@@ -49,26 +53,44 @@ impl Operator {
     pub(super) async fn start(
         self,
         configuration: Option<&str>,
-        news: mpsc::Sender<News>,
+        audience: Audience,
     ) -> Result<Started, LoadError> {
-        let components = components::follow(self.clone(), news);
+        let audience = Arc::new(audience);
+        let kinds = kinds(&self, &audience);
         let Some(name) = configuration else {
             let (_, defaults) = watch::channel(Arc::default());
             return Ok(Started {
                 configuration: defaults,
-                follow: Box::pin(components),
+                follow: Box::pin(kinds),
             });
         };
         let first = configuration::first(&self, name).await?;
         let (sender, receiver) = watch::channel(first);
-        let configurations = configuration::follow(self, name.to_owned(), sender);
+        let control = audience.control.clone();
+        let configurations = configuration::follow(self, name.to_owned(), (sender, control));
         Ok(Started {
             configuration: receiver,
             follow: Box::pin(async {
-                tokio::join!(components, configurations);
+                tokio::join!(kinds, configurations);
             }),
         })
     }
+}
+
+/// Follows every kind.
+fn kinds(operator: &Operator, audience: &Arc<Audience>) -> impl Future<Output = ()> + Send + use<> {
+    fn one<W: Wire>(operator: &Operator, audience: &Arc<Audience>) -> Following {
+        kind::follow::<W>(operator.clone(), Arc::clone(audience)).boxed()
+    }
+    let all = [
+        one::<wire::Components>(operator, audience),
+        one::<wire::Resiliencies>(operator, audience),
+        one::<wire::HttpEndpoints>(operator, audience),
+        one::<wire::Subscriptions>(operator, audience),
+        one::<wire::McpServers>(operator, audience),
+        one::<wire::WorkflowAccessPolicies>(operator, audience),
+    ];
+    join_all(all).map(drop)
 }
 
 /// Makes one call, within [`CALL`].

@@ -46,6 +46,8 @@ pub(super) struct Entry {
     /// Why the last attempt failed; kept until one succeeds or something else is desired.
     failure: Option<Failure>,
     backoff: Backoff,
+    /// Whether it failed in the first load, and has not served since.
+    missing_since_start: bool,
 }
 
 impl Entry {
@@ -57,7 +59,21 @@ impl Entry {
             attempt: 0,
             failure: None,
             backoff: Backoff::default(),
+            missing_since_start: false,
         }
+    }
+
+    /// The first load is over.
+    pub(super) fn hold_up_start(&mut self) {
+        self.missing_since_start = self.failure.is_some() && self.serving.is_none();
+    }
+
+    /// Whether the sidecar is not ready without it: upstream's ends.
+    pub(super) fn holds_up_start(&self) -> bool {
+        let manifest = self.described();
+        self.missing_since_start
+            && self.failure.is_some()
+            && manifest.is_some_and(|manifest| !manifest.ignore_errors)
     }
 
     /// Takes what the source says, unless it is older than what it said before; false when it says nothing
@@ -127,6 +143,7 @@ impl Entry {
         }
         self.phase = Phase::Settled;
         self.failure = None;
+        self.missing_since_start = false;
         self.backoff.reset();
         self.serving.replace(serving)
     }

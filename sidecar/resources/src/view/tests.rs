@@ -28,6 +28,7 @@ fn view(version: &str) -> View {
         capabilities: Vec::new(),
         serving: true,
         error: None,
+        holds_up_start: false,
     };
     View::new(vec![(info, Some(running))])
 }

@@ -146,7 +146,7 @@ async fn a_first_load_that_lasts_too_long_says_what_the_operator_said() {
     };
     assert_eq!(
         error.to_string(),
-        "error loading components: nothing usable within 300ms, the last answer was: Unknown: error \
+        "error loading Component resources: nothing usable within 300ms, the last answer was: Unknown: error \
          getting components: no such table"
     );
 }

@@ -3,6 +3,7 @@
 mod changes;
 mod configuration;
 mod first_load;
+mod kinds;
 mod support;
 
 use std::time::Duration;

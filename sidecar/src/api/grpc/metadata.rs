@@ -1,13 +1,16 @@
 //! Metadata over gRPC.
 
+use trilby_crds::SubscriptionSpec;
 use trilby_proto::runtime::v1::actor_runtime::ActorRuntimeStatus;
 use trilby_proto::runtime::v1::{
     ActiveActorsCount, ActorRuntime, AppConnectionHealthProperties, AppConnectionProperties,
-    GetMetadataResponse, RegisteredComponents, SetMetadataRequest,
+    GetMetadataResponse, MetadataHttpEndpoint, MetadataMcpServer, MetadataResiliency,
+    MetadataWorkflowAccessPolicy, PubsubSubscription, PubsubSubscriptionRule,
+    PubsubSubscriptionRules, PubsubSubscriptionType, RegisteredComponents, SetMetadataRequest,
 };
 
 use crate::blocks::Blocks;
-use crate::blocks::metadata::{AppConnection, AppHealthCheck, written};
+use crate::blocks::metadata::{AppConnection, AppHealthCheck, route_rules, written};
 
 pub(super) fn set(blocks: &Blocks, request: SetMetadataRequest) {
     blocks.metadata.note(request.key, request.value);
@@ -32,7 +35,45 @@ pub(super) fn get(blocks: &Blocks) -> GetMetadataResponse {
         runtime_version: snapshot.version.to_owned(),
         enabled_features: snapshot.features,
         actor_runtime: Some(actors),
+        subscriptions: snapshot
+            .subscriptions
+            .iter()
+            .map(|subscription| declared(&subscription.spec))
+            .collect(),
+        http_endpoints: named(snapshot.declared.http_endpoints, |name| {
+            MetadataHttpEndpoint { name }
+        }),
+        mcp_servers: named(snapshot.declared.mcp_servers, |name| MetadataMcpServer {
+            name,
+        }),
+        workflow_access_policies: named(snapshot.declared.workflow_access_policies, |name| {
+            MetadataWorkflowAccessPolicy { name }
+        }),
+        resiliencies: named(snapshot.declared.resiliencies, |name| MetadataResiliency {
+            name,
+        }),
         ..Default::default()
+    }
+}
+
+fn named<T>(names: Vec<String>, message: impl Fn(String) -> T) -> Vec<T> {
+    names.into_iter().map(message).collect()
+}
+
+fn declared(spec: &SubscriptionSpec) -> PubsubSubscription {
+    let rules = route_rules(spec).map(|(condition, path)| PubsubSubscriptionRule {
+        r#match: condition.to_owned(),
+        path: path.to_owned(),
+    });
+    PubsubSubscription {
+        pubsub_name: spec.pubsub_name.clone(),
+        topic: spec.topic.clone(),
+        metadata: spec.metadata.clone().into_iter().collect(),
+        rules: Some(PubsubSubscriptionRules {
+            rules: rules.collect(),
+        }),
+        dead_letter_topic: spec.dead_letter_topic.clone().unwrap_or_default(),
+        r#type: PubsubSubscriptionType::Declarative.into(),
     }
 }
 

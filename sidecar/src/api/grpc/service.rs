@@ -71,17 +71,18 @@ impl Gate {
             };
             return Err(rejected(StatusCode::UNAUTHORIZED, text));
         }
-        if self.rules.is_empty() {
+        let rules = self.rules.now();
+        if rules.is_empty() {
             return Ok(());
         }
         match path.strip_prefix(DAPR).and_then(api_of::find) {
-            Some((name, version)) if !self.rules.allow_grpc(name, version) => Err(refused()),
+            Some((name, version)) if !rules.allow_grpc(name, version) => Err(refused()),
             _ => Ok(()),
         }
     }
 
     fn log_line(&self, headers: &HeaderMap) -> Option<String> {
-        if self.api_logging == ApiLogging::Off {
+        if **self.api_logging.now() == ApiLogging::Off {
             return None;
         }
         let agent = headers

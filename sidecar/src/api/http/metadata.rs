@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use http::Request;
 use serde::Serialize;
+use trilby_crds::SubscriptionSpec;
 use trilby_resources::ComponentInfo;
 
 use super::HttpApi;
 use super::respond::{HttpResponse, empty, failed, json};
 use super::service::body_of;
 use crate::blocks::Blocks;
-use crate::blocks::metadata::{AppConnection, Snapshot, written};
+use crate::blocks::metadata::{AppConnection, Snapshot, route_rules, written};
 use crate::error::ApiError;
 
 pub(super) fn get(blocks: &Blocks) -> HttpResponse {
@@ -43,9 +44,47 @@ struct Document {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     components: Vec<Component>,
     extended: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subscriptions: Vec<Subscription>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    http_endpoints: Vec<Named>,
     #[serde(skip_serializing_if = "App::is_empty")]
     app_connection_properties: App,
     actor_runtime: ActorRuntime,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mcp_servers: Vec<Named>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    workflow_access_policies: Vec<Named>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resiliencies: Vec<Named>,
+}
+
+#[derive(Debug, Serialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Subscription {
+    #[serde(rename = "pubsubname")]
+    pubsub_name: String,
+    topic: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<Rule>,
+    dead_letter_topic: String,
+    #[serde(rename = "type")]
+    origin: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Rule {
+    #[serde(rename = "match", skip_serializing_if = "String::is_empty")]
+    condition: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    path: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -125,6 +164,15 @@ impl From<Snapshot> for Document {
                 .map(Component::from)
                 .collect(),
             extended: snapshot.extended,
+            subscriptions: snapshot
+                .subscriptions
+                .iter()
+                .map(|subscription| Subscription::declared(&subscription.spec))
+                .collect(),
+            http_endpoints: named(snapshot.declared.http_endpoints),
+            mcp_servers: named(snapshot.declared.mcp_servers),
+            workflow_access_policies: named(snapshot.declared.workflow_access_policies),
+            resiliencies: named(snapshot.declared.resiliencies),
             app_connection_properties: App::from(snapshot.app),
             actor_runtime: ActorRuntime {
                 runtime_status: snapshot.actors.runtime.as_str(),
@@ -132,6 +180,27 @@ impl From<Snapshot> for Document {
                 host_ready: snapshot.actors.host_ready,
                 placement: snapshot.actors.placement(),
             },
+        }
+    }
+}
+
+fn named(names: Vec<String>) -> Vec<Named> {
+    names.into_iter().map(|name| Named { name }).collect()
+}
+
+impl Subscription {
+    fn declared(spec: &SubscriptionSpec) -> Self {
+        let rules = route_rules(spec).map(|(condition, path)| Rule {
+            condition: condition.to_owned(),
+            path: path.to_owned(),
+        });
+        Self {
+            pubsub_name: spec.pubsub_name.clone(),
+            topic: spec.topic.clone(),
+            metadata: spec.metadata.clone(),
+            rules: rules.collect(),
+            dead_letter_topic: spec.dead_letter_topic.clone().unwrap_or_default(),
+            origin: "DECLARATIVE",
         }
     }
 }

@@ -116,14 +116,13 @@ impl HttpApi {
 
     /// A route that rules refuse does not exist, so its request is an invocation.
     fn permitted(&self, route: Route) -> Route {
-        if self.rules.is_empty() {
+        let rules = self.rules.now();
+        if rules.is_empty() {
             return route;
         }
         match route.group() {
             Some(group)
-                if !self
-                    .rules
-                    .allow_http(group.name, group.template.trim_start_matches('/')) =>
+                if !rules.allow_http(group.name, group.template.trim_start_matches('/')) =>
             {
                 match route {
                     Route::Invoke => Route::Refused,
@@ -166,7 +165,7 @@ impl HttpApi {
         let ApiLogging::On {
             obfuscate_urls,
             omit_health_checks,
-        } = self.api_logging
+        } = **self.api_logging.now()
         else {
             return None;
         };

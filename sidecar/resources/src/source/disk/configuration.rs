@@ -17,6 +17,8 @@ pub(super) struct Configurations {
     environment: Environment,
     /// The files as they were when they were last read.
     seen: Vec<Option<Stamp>>,
+    /// Why what they say now was not taken over.
+    refused: Option<String>,
 }
 
 impl Configurations {
@@ -25,12 +27,25 @@ impl Configurations {
             paths,
             environment,
             seen: Vec::new(),
+            refused: None,
         }
     }
 
-    /// `Some` when a file changed since the last call of [`Self::read`].
-    pub(super) fn look(&mut self) -> Option<()> {
-        (self.stamps() != self.seen).then_some(())
+    /// Whether there is nothing to look at.
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    /// Whether a file changed since the last call of [`Self::read`].
+    pub(super) fn look(&mut self) -> bool {
+        self.stamps() != self.seen
+    }
+
+    /// The files, and why what they say now was not taken over, if so.
+    pub(super) fn problem(&self) -> Option<(String, String)> {
+        let paths = self.paths.iter().map(|path| path.display().to_string());
+        let reason = self.refused.clone()?;
+        Some((paths.collect::<Vec<_>>().join(","), reason))
     }
 
     /// What the files say together.
@@ -39,6 +54,12 @@ impl Configurations {
     /// A file cannot be read, or is no Configuration.
     pub(super) fn read(&mut self) -> Result<ConfigurationSpec, String> {
         self.seen = self.stamps();
+        let read = self.read_all();
+        self.refused = read.as_ref().err().cloned();
+        read
+    }
+
+    fn read_all(&self) -> Result<ConfigurationSpec, String> {
         let mut merged = Value::Null;
         for path in &self.paths {
             let failed = |error: String| format!("{}: {error}", path.display());
@@ -157,9 +178,9 @@ mod tests {
             files.read().unwrap().components.unwrap().deny,
             ["state.redis"]
         );
-        assert_eq!(files.look(), None);
+        assert!(!files.look());
         write("state.redis, pubsub.kafka");
-        assert_eq!(files.look(), Some(()));
+        assert!(files.look());
         assert_eq!(files.read().unwrap().components.unwrap().deny.len(), 2);
     }
 }

@@ -3,71 +3,92 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
+use bytes::Bytes;
 use serde_json::Value;
 
-use super::document::documents;
-use crate::manifest::Received;
+use super::{Found, document::documents};
+use crate::kind::Kind;
 
-/// What Components say of themselves.
-const API_VERSION: &str = "dapr.io/v1alpha1";
-const KIND: &str = "Component";
-/// Kinds that upstream reads from disk and this sidecar does not act upon. Configurations are named by flag.
-const ABSENT_KINDS: [&str; 5] = [
-    "Subscription",
-    "Resiliency",
-    "HTTPEndpoint",
-    "MCPServer",
-    "WorkflowAccessPolicy",
-];
-
-/// How a file is told from its next version.
+/// How a file is told from its next version: its inode, length and times, which a rewrite in place changes as well
+/// as another file in its stead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamp {
+    inode: u64,
     length: u64,
-    modified: Option<SystemTime>,
+    modified: (i64, i64),
+    changed: (i64, i64),
 }
 
 /// All manifests of some directories.
 pub(super) struct Manifests {
     directories: Vec<PathBuf>,
+    /// The only namespace whose resources count, if any is given.
+    namespace: Option<String>,
     /// The files as they were at the last look.
     seen: BTreeMap<PathBuf, Stamp>,
     /// What each file said when it could last be read.
-    said: HashMap<PathBuf, Vec<Received>>,
-    /// Objects that were warned about.
+    said: HashMap<PathBuf, Vec<Said>>,
+    /// What cannot be used of each file.
+    broken: BTreeMap<PathBuf, Vec<(String, String)>>,
+    /// Why nothing of what is there now was taken over.
+    refused: Option<(String, String)>,
+    /// Files that were warned about.
     warned: HashSet<String>,
+    /// Documents that could not be used since the last call of [`Self::take_failures`].
+    failures: usize,
+}
+
+/// One resource of a file.
+#[derive(Debug, Clone, PartialEq)]
+struct Said {
+    kind: Kind,
+    name: String,
+    /// As messages name it.
+    log_name: String,
+    json: Bytes,
 }
 
 /// The stamp of a file; `None` when there is none.
 pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(path).ok()?;
     Some(Stamp {
+        inode: metadata.ino(),
         length: metadata.len(),
-        modified: metadata.modified().ok(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
     })
 }
 
 impl Manifests {
-    pub(super) fn new(directories: Vec<PathBuf>) -> Self {
+    pub(super) fn new(directories: Vec<PathBuf>, namespace: Option<String>) -> Self {
         Self {
             directories,
+            namespace: namespace.filter(|namespace| !namespace.is_empty()),
             seen: BTreeMap::new(),
             said: HashMap::new(),
+            broken: BTreeMap::new(),
+            refused: None,
             warned: HashSet::new(),
+            failures: 0,
         }
     }
 
-    /// `Some` when a file came, went or changed since the last call of [`Self::read`].
-    pub(super) fn look(&mut self) -> Option<()> {
+    /// Whether there is nothing to look at.
+    pub(super) fn is_empty(&self) -> bool {
+        self.directories.is_empty()
+    }
+
+    /// Whether a file came, went or changed since the last call of [`Self::read`].
+    pub(super) fn look(&mut self) -> bool {
         match self.files() {
-            Ok(files) => (files != self.seen).then_some(()),
+            Ok(files) => files != self.seen,
             Err(error) => {
-                self.warn_once(&error.to_string());
-                None
+                self.warn_once(&error);
+                false
             }
         }
     }
@@ -75,22 +96,46 @@ impl Manifests {
     /// Everything that the directories say now.
     ///
     /// # Errors
-    /// A directory cannot be read, or two components have one name.
-    pub(super) fn read(&mut self) -> Result<Vec<Received>, String> {
+    /// A directory cannot be read, or two resources of a kind have one name.
+    pub(super) fn read(&mut self) -> Result<Found, String> {
+        let found = self.read_all();
+        self.refused = found.as_ref().err().map(|error| {
+            let directories = self
+                .directories
+                .iter()
+                .map(|path| path.display().to_string());
+            (directories.collect::<Vec<_>>().join(","), error.clone())
+        });
+        found
+    }
+
+    fn read_all(&mut self) -> Result<Found, String> {
         self.seen = self.files()?;
         let paths: Vec<PathBuf> = self.seen.keys().cloned().collect();
+        self.broken.retain(|path, _| paths.contains(path));
         for path in &paths {
             self.read_file(path);
         }
         self.said.retain(|path, _| paths.contains(path));
-        let all: Vec<Received> = paths
-            .iter()
-            .filter_map(|path| self.said.get(path))
-            .flatten()
-            .cloned()
-            .collect();
-        refuse_duplicates(&all)?;
-        Ok(all)
+        let said = paths.iter().filter_map(|path| self.said.get(path));
+        let said: Vec<&Said> = said.flatten().collect();
+        refuse_duplicates(&said)?;
+        let mut found = Found::new();
+        for one in said {
+            found.entry(one.kind).or_default().push(one.json.clone());
+        }
+        Ok(found)
+    }
+
+    /// What cannot be used, by file and document, and why.
+    pub(super) fn problems(&self) -> Vec<(String, String)> {
+        let broken = self.broken.values().flatten().cloned();
+        broken.chain(self.refused.clone()).collect()
+    }
+
+    /// How many documents could not be used since the last call.
+    pub(super) fn take_failures(&mut self) -> usize {
+        std::mem::take(&mut self.failures)
     }
 
     /// YAML files in the order of their names, directory by directory.
@@ -119,49 +164,78 @@ impl Manifests {
     }
 
     fn read_file(&mut self, path: &Path) {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                tracing::error!(path = %path.display(), %error, "reading a resource file failed");
-                return;
-            }
+        let documents = match fs::read_to_string(path) {
+            Ok(text) => documents(&text),
+            Err(error) => vec![Err(error.to_string())],
         };
-        let mut components = Vec::new();
-        let mut broken = false;
-        for (number, document) in documents(&text).into_iter().enumerate() {
-            match document {
-                Ok(document) => components.extend(self.component(path, &document)),
-                Err(error) => {
-                    broken = true;
-                    let (path, document) = (path.display(), number + 1);
-                    tracing::error!(%path, document, error, "a resource is not YAML, it is not loaded");
-                }
+        let mut resources = Vec::new();
+        let mut broken = Vec::new();
+        for (number, document) in documents.into_iter().enumerate() {
+            match document.and_then(|document| self.resource(&document)) {
+                Ok(found) => resources.extend(found),
+                Err(error) => broken.push((format!("{}#{}", path.display(), number + 1), error)),
             }
         }
-        // Which components a broken document would have held is not known: those that the file held stay.
-        if broken && let Some(said) = self.said.get(path) {
-            let names: HashSet<&str> = components.iter().map(Received::name).collect();
-            let kept = said.iter().filter(|old| !names.contains(old.name()));
-            let kept: Vec<Received> = kept.cloned().collect();
-            components.extend(kept);
+        // Which resources a broken document would have held is not known: those that the file held stay.
+        if !broken.is_empty()
+            && let Some(said) = self.said.get(path)
+        {
+            let same = |old: &Said, new: &Said| (old.kind, &old.name) == (new.kind, &new.name);
+            let kept = said
+                .iter()
+                .filter(|old| !resources.iter().any(|new| same(old, new)));
+            let kept: Vec<Said> = kept.cloned().collect();
+            resources.extend(kept);
         }
-        self.said.insert(path.to_owned(), components);
+        self.said.insert(path.to_owned(), resources);
+        self.note(path, broken);
     }
 
-    fn component(&mut self, path: &Path, document: &Value) -> Option<Received> {
-        let kind = document["kind"].as_str().unwrap_or_default();
-        let api_version = document["apiVersion"].as_str().unwrap_or_default();
-        if ABSENT_KINDS.contains(&kind) && api_version.starts_with("dapr.io/") {
-            let name = document["metadata"]["name"].as_str().unwrap_or_default();
-            let path = path.display();
-            self.warn_once(&format!(
-                "{path}: {kind} {name:?} has no effect: its kind is not there yet in this sidecar"
-            ));
+    /// Tells of documents that cannot be used, once.
+    fn note(&mut self, path: &Path, broken: Vec<(String, String)>) {
+        let before = self.broken.remove(path).unwrap_or_default();
+        for (document, error) in broken.iter().filter(|one| !before.contains(one)) {
+            tracing::error!(
+                document,
+                error,
+                "a resource cannot be read, it is not loaded"
+            );
+            self.failures += 1;
         }
-        if (kind, api_version) != (KIND, API_VERSION) {
-            return None;
+        if !broken.is_empty() {
+            self.broken.insert(path.to_owned(), broken);
         }
-        Received::decode(document.to_string().as_bytes())
+    }
+
+    /// The resource in a document; `None` when it is of another kind or namespace.
+    fn resource(&self, document: &Value) -> Result<Option<Said>, String> {
+        if !document.is_object() {
+            return Err("it is not an object".to_owned());
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (version, kind) = (text(&document["apiVersion"]), text(&document["kind"]));
+        let Some(kind) = Kind::of(&version, &kind) else {
+            return Ok(None);
+        };
+        let name = text(&document["metadata"]["name"]);
+        if name.is_empty() {
+            return Err(format!("a {kind} without a name (metadata.name)"));
+        }
+        let namespace = text(&document["metadata"]["namespace"]);
+        if !namespace.is_empty()
+            && self
+                .namespace
+                .as_ref()
+                .is_some_and(|ours| *ours != namespace)
+        {
+            return Ok(None);
+        }
+        Ok(Some(Said {
+            kind,
+            log_name: log_name(kind, &name, &document["spec"]),
+            name,
+            json: document.to_string().into(),
+        }))
     }
 
     fn warn_once(&mut self, message: &str) {
@@ -178,24 +252,26 @@ fn is_yaml(path: &Path) -> bool {
     })
 }
 
-fn refuse_duplicates(all: &[Received]) -> Result<(), String> {
-    let mut seen: HashMap<&str, &Received> = HashMap::new();
-    for received in all {
-        if let Some(existing) = seen.insert(received.name(), received) {
+fn refuse_duplicates(all: &[&Said]) -> Result<(), String> {
+    let mut seen: HashMap<(Kind, &str), &Said> = HashMap::new();
+    for said in all {
+        if let Some(existing) = seen.insert((said.kind, &said.name), said) {
             return Err(format!(
-                "duplicate definition of Component name {} with existing {}",
-                log_name(received),
-                log_name(existing)
+                "duplicate definition of {} name {} with existing {}",
+                said.kind, said.log_name, existing.log_name
             ));
         }
     }
     Ok(())
 }
 
-fn log_name(received: &Received) -> String {
-    match received {
-        Received::Manifest(manifest) => manifest.log_name(),
-        Received::Broken { name, .. } => name.clone(),
+/// As upstream's messages name a resource.
+fn log_name(kind: Kind, name: &str, spec: &Value) -> String {
+    let text = |key: &str| spec[key].as_str().unwrap_or_default();
+    match kind {
+        Kind::Component => format!("{name} ({}/{})", text("type"), text("version")),
+        Kind::HttpEndpoint => format!("{name} ({})", text("baseUrl")),
+        _ => name.to_owned(),
     }
 }
 

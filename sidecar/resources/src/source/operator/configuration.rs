@@ -16,7 +16,7 @@ use trilby_proto::operator::v1::{
 };
 
 use super::{Messages, Operator, call, in_words, is_transient, streaming};
-use crate::{configuration::decode, manifest::Received, resources::LoadError};
+use crate::{configuration::decode, control::Control, manifest::Received, resources::LoadError};
 
 /// How long the operator may say that there is no such Configuration before it is believed: it and the
 /// application may be created together.
@@ -68,13 +68,17 @@ async fn get(operator: &Operator, name: &str) -> Result<ConfigurationSpec, Statu
 pub(super) async fn follow(
     operator: Operator,
     name: String,
-    current: watch::Sender<Arc<ConfigurationSpec>>,
+    (current, control): (watch::Sender<Arc<ConfigurationSpec>>, Control),
 ) {
     let opened = Arc::new(Notify::new());
+    let mut asked = control.clone();
     let refetch = async {
         loop {
-            opened.notified().await;
             // Changes while the stream was away are not told.
+            tokio::select! {
+                () = opened.notified() => {}
+                () = asked.asked() => {}
+            }
             match get(&operator, &name).await {
                 Ok(spec) => publish(&current, spec),
                 Err(status) => tracing::warn!(
@@ -85,20 +89,25 @@ pub(super) async fn follow(
             }
         }
     };
-    let mut changes = Changes {
-        operator: operator.clone(),
-        name: name.clone(),
-        opened: Arc::clone(&opened),
-        current: current.clone(),
-    };
-    let streaming = trilby_grpc::follow(&mut changes, Backoff::default());
-    tokio::select! {
-        end = streaming => tracing::warn!(
+    let mut following = control.clone();
+    let streaming = async {
+        let end = following
+            .while_following(|| {
+                let mut changes = Changes {
+                    operator: operator.clone(),
+                    name: name.clone(),
+                    opened: Arc::clone(&opened),
+                    current: current.clone(),
+                };
+                async move { trilby_grpc::follow(&mut changes, Backoff::default()).await }
+            })
+            .await;
+        tracing::warn!(
             status = in_words(&end),
-            "the operator does not stream configurations, changes take effect at the next start"
-        ),
-        () = refetch => {}
-    }
+            "the operator does not stream configurations, changes take effect at the next start or reload"
+        );
+    };
+    tokio::join!(streaming, refetch);
 }
 
 fn publish(current: &watch::Sender<Arc<ConfigurationSpec>>, spec: ConfigurationSpec) {

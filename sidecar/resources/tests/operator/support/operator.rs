@@ -38,12 +38,15 @@ struct World {
     state: Arc<Mutex<State>>,
     components: broadcast::Sender<Option<ComponentUpdateEvent>>,
     configurations: broadcast::Sender<Option<ConfigurationUpdateEvent>>,
+    endpoints: broadcast::Sender<Option<HttpEndpointUpdateEvent>>,
 }
 
 #[derive(Default)]
 struct State {
     components: BTreeMap<String, String>,
     configurations: BTreeMap<String, String>,
+    endpoints: BTreeMap<String, String>,
+    subscriptions_error: Option<Status>,
     list_error: Option<Status>,
     without_streams: bool,
     lists: usize,
@@ -66,6 +69,7 @@ impl FakeOperator {
                 state: Arc::default(),
                 components: broadcast::channel(CAPACITY).0,
                 configurations: broadcast::channel(CAPACITY).0,
+                endpoints: broadcast::channel(CAPACITY).0,
             },
             server: None,
         }
@@ -102,6 +106,7 @@ impl FakeOperator {
         // An error means that nobody listens.
         drop(self.world.components.send(None));
         drop(self.world.configurations.send(None));
+        drop(self.world.endpoints.send(None));
     }
 
     pub(crate) fn apply(&self, json: &str) {
@@ -142,6 +147,32 @@ impl FakeOperator {
             r#type: kind.into(),
         };
         drop(self.world.configurations.send(Some(event)));
+    }
+
+    pub(crate) fn apply_endpoint(&self, json: &str) {
+        let mut state = self.world.state.lock();
+        state.endpoints.insert(name_of(json), json.to_owned());
+        drop(state);
+        self.tell_endpoint(json, ResourceEventType::Updated);
+    }
+
+    pub(crate) fn delete_endpoint(&self, name: &str) {
+        let json = self.world.state.lock().endpoints.remove(name);
+        let json = json.expect("the endpoint is there");
+        self.tell_endpoint(&json, ResourceEventType::Deleted);
+    }
+
+    fn tell_endpoint(&self, json: &str, kind: ResourceEventType) {
+        let event = HttpEndpointUpdateEvent {
+            http_endpoints: json.to_owned().into(),
+            r#type: kind.into(),
+        };
+        drop(self.world.endpoints.send(Some(event)));
+    }
+
+    /// What lists of subscriptions answer, in the place of saying that this operator does not know them.
+    pub(crate) fn fail_subscriptions(&self, status: Option<Status>) {
+        self.world.state.lock().subscriptions_error = status;
     }
 
     pub(crate) fn fail_lists(&self, status: Option<Status>) {
@@ -211,7 +242,7 @@ impl Operator for World {
     type ComponentUpdateStream = Events<ComponentUpdateEvent>;
     type ConfigurationUpdateStream = Events<ConfigurationUpdateEvent>;
     type SubscriptionUpdateStream = stream::Empty<Result<SubscriptionUpdateEvent, Status>>;
-    type HTTPEndpointUpdateStream = stream::Empty<Result<HttpEndpointUpdateEvent, Status>>;
+    type HTTPEndpointUpdateStream = Events<HttpEndpointUpdateEvent>;
     type MCPServerUpdateStream = stream::Empty<Result<McpServerUpdateEvent, Status>>;
     type ResiliencyUpdateStream = stream::Empty<Result<ResiliencyUpdateEvent, Status>>;
     type WorkflowAccessPolicyUpdateStream =
@@ -269,14 +300,39 @@ impl Operator for World {
         Ok(Response::new(events(&self.configurations)))
     }
 
+    async fn list_http_endpoints(
+        &self,
+        _request: Request<ListHttpEndpointsRequest>,
+    ) -> Result<Response<ListHttpEndpointsResponse>, Status> {
+        let state = self.state.lock();
+        let endpoints = state.endpoints.values();
+        Ok(Response::new(ListHttpEndpointsResponse {
+            http_endpoints: endpoints.map(|json| json.clone().into()).collect(),
+        }))
+    }
+
+    async fn http_endpoint_update(
+        &self,
+        _request: Request<HttpEndpointUpdateRequest>,
+    ) -> Result<Response<Self::HTTPEndpointUpdateStream>, Status> {
+        Ok(Response::new(events(&self.endpoints)))
+    }
+
+    async fn list_subscriptions_v2(
+        &self,
+        _request: Request<ListSubscriptionsRequest>,
+    ) -> Result<Response<ListSubscriptionsResponse>, Status> {
+        match &self.state.lock().subscriptions_error {
+            Some(status) => Err(status.clone()),
+            None => no(),
+        }
+    }
+
     absent! {
         list_subscriptions(()) -> ListSubscriptionsResponse;
         get_resiliency(GetResiliencyRequest) -> GetResiliencyResponse;
         list_resiliency(ListResiliencyRequest) -> ListResiliencyResponse;
-        list_subscriptions_v2(ListSubscriptionsRequest) -> ListSubscriptionsResponse;
         subscription_update(SubscriptionUpdateRequest) -> Self::SubscriptionUpdateStream;
-        list_http_endpoints(ListHttpEndpointsRequest) -> ListHttpEndpointsResponse;
-        http_endpoint_update(HttpEndpointUpdateRequest) -> Self::HTTPEndpointUpdateStream;
         list_mcp_servers(ListMcpServersRequest) -> ListMcpServersResponse;
         mcp_server_update(McpServerUpdateRequest) -> Self::MCPServerUpdateStream;
         resiliency_update(ResiliencyUpdateRequest) -> Self::ResiliencyUpdateStream;

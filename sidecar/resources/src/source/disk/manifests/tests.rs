@@ -2,8 +2,8 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::Manifests;
-use crate::manifest::Received;
+use super::{Found, Manifests};
+use crate::kind::{Kind, metadata_of};
 
 struct Folder {
     directory: TempDir,
@@ -13,7 +13,7 @@ struct Folder {
 impl Folder {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let manifests = Manifests::new(vec![directory.path().to_owned()]);
+        let manifests = Manifests::new(vec![directory.path().to_owned()], None);
         Self {
             directory,
             manifests,
@@ -24,10 +24,20 @@ impl Folder {
         fs::write(self.directory.path().join(file), text).unwrap();
     }
 
+    /// The components.
     fn names(&mut self) -> Result<Vec<String>, String> {
-        let all = self.manifests.read()?;
-        Ok(all.iter().map(|one| one.name().to_owned()).collect())
+        let found = self.manifests.read()?;
+        Ok(names(&found, Kind::Component))
     }
+
+    fn names_of(&mut self, kind: Kind) -> Vec<String> {
+        names(&self.manifests.read().unwrap(), kind)
+    }
+}
+
+fn names(found: &Found, kind: Kind) -> Vec<String> {
+    let all = found.get(&kind).into_iter().flatten();
+    all.map(|json| metadata_of(json).unwrap().name).collect()
 }
 
 fn component(name: &str) -> String {
@@ -50,27 +60,99 @@ fn components_are_read_in_the_order_of_files_and_documents() {
 }
 
 #[test]
-fn other_kinds_and_versions_are_left_out() {
+fn every_kind_is_read_and_others_are_left_out() {
     let mut folder = Folder::new();
-    let text = component("x").replace("Component", "Subscription");
+    let of = |kind: &str, version: &str| {
+        format!("apiVersion: dapr.io/{version}\nkind: {kind}\nmetadata:\n  name: x\n---\n")
+    };
+    let text: String = [
+        of("Resiliency", "v1alpha1"),
+        of("HTTPEndpoint", "v1alpha1"),
+        of("Subscription", "v2alpha1"),
+        of("MCPServer", "v1alpha1"),
+        of("WorkflowAccessPolicy", "v1alpha1"),
+        of("Configuration", "v1alpha1"),
+        of("Component", "v9"),
+    ]
+    .concat();
     folder.write("a.yaml", &text);
-    folder.write("b.yaml", &component("y").replace("v1alpha1", "v9"));
+    let found = folder.manifests.read().unwrap();
+    let kinds: Vec<&str> = found.keys().map(|kind| kind.name()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "Resiliency",
+            "HTTPEndpoint",
+            "Subscription",
+            "MCPServer",
+            "WorkflowAccessPolicy"
+        ]
+    );
+    assert_eq!(folder.manifests.problems(), []);
+}
+
+#[test]
+fn a_resiliency_that_is_not_the_first_document_of_its_file_counts() {
+    let mut folder = Folder::new();
+    let resiliency = component("second").replace("Component", "Resiliency");
     folder.write(
-        "c.yaml",
-        &component("z").replace("Component", "Configuration"),
+        "a.yaml",
+        &format!("{}---\n{resiliency}", component("first")),
     );
-    assert_eq!(folder.names().unwrap(), [""; 0]);
-    assert_eq!(folder.manifests.warned.len(), 1);
-    let warning = folder.manifests.warned.iter().next().unwrap();
-    assert!(
-        warning.contains("Subscription \"x\" has no effect"),
-        "{warning}"
+    assert_eq!(folder.names_of(Kind::Resiliency), ["second"]);
+}
+
+#[test]
+fn a_large_document_is_read() {
+    let mut folder = Folder::new();
+    let large = component("x") + "  metadata:\n  - name: a\n    value: " + &"y".repeat(200_000);
+    folder.write("a.yaml", &large);
+    assert_eq!(folder.names().unwrap(), ["x"]);
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_named_by_file_and_place() {
+    let mut folder = Folder::new();
+    folder.write("a.yaml", &format!("{}---\nkind: [\n", component("x")));
+    folder.write(
+        "b.yaml",
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {}\n",
     );
+    assert_eq!(folder.names().unwrap(), ["x"]);
+    let problems = folder.manifests.problems();
+    let path = |file: &str| folder.directory.path().join(file).display().to_string();
+    assert_eq!(problems[0].0, format!("{}#2", path("a.yaml")));
+    assert_eq!(
+        problems[1],
+        (
+            format!("{}#1", path("b.yaml")),
+            "a Component without a name (metadata.name)".to_owned()
+        )
+    );
+    assert_eq!(folder.manifests.take_failures(), 2);
+    folder.names().unwrap();
+    assert_eq!(folder.manifests.take_failures(), 0);
+    folder.write("a.yaml", &component("x"));
+    folder.write("b.yaml", &component("z"));
+    folder.names().unwrap();
+    assert_eq!(folder.manifests.problems(), []);
+}
+
+#[test]
+fn one_name_in_two_namespaces_is_no_duplicate() {
+    let mut folder = Folder::new();
+    folder.manifests.namespace = Some("shop".to_owned());
+    let elsewhere = component("x").replace("name: x", "name: x\n  namespace: bank");
+    folder.write("a.yaml", &elsewhere);
+    folder.write("b.yaml", &component("x"));
+    assert_eq!(folder.names().unwrap(), ["x"]);
 }
 
 #[test]
 fn a_missing_directory_is_named() {
-    let error = Manifests::new(vec!["/nowhere".into()]).read().unwrap_err();
+    let error = Manifests::new(vec!["/nowhere".into()], None)
+        .read()
+        .unwrap_err();
     assert!(error.starts_with("/nowhere: "), "{error}");
 }
 
@@ -90,12 +172,12 @@ fn files_that_come_change_and_go_are_seen() {
     let mut folder = Folder::new();
     folder.write("a.yaml", &component("x"));
     folder.names().unwrap();
-    assert_eq!(folder.manifests.look(), None);
+    assert!(!folder.manifests.look());
     folder.write("b.yaml", &component("long-name"));
-    assert_eq!(folder.manifests.look(), Some(()));
+    assert!(folder.manifests.look());
     assert_eq!(folder.names().unwrap(), ["x", "long-name"]);
     fs::remove_file(folder.directory.path().join("a.yaml")).unwrap();
-    assert_eq!(folder.manifests.look(), Some(()));
+    assert!(folder.manifests.look());
     assert_eq!(folder.names().unwrap(), ["long-name"]);
 }
 
@@ -111,16 +193,4 @@ fn a_broken_document_leaves_what_the_file_said_in_force() {
     assert_eq!(folder.names().unwrap(), ["x", "other"]);
     folder.write("a.yaml", &component("x"));
     assert_eq!(folder.names().unwrap(), ["x"]);
-}
-
-#[test]
-fn a_document_that_is_no_component_is_broken_under_its_name() {
-    let mut folder = Folder::new();
-    let text = component("x") + "  metadata: nothing\n";
-    folder.write("a.yaml", &text);
-    let all = folder.manifests.read().unwrap();
-    assert!(
-        matches!(&all[..], [Received::Broken { name, .. }] if name == "x"),
-        "{all:?}"
-    );
 }
