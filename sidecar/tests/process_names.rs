@@ -28,19 +28,12 @@ fn app(name: &str) -> String {
 /// A Configuration with this name resolution.
 fn configuration(name_resolution: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder, name_resolution);
-    folder
-}
-
-fn write(folder: &TempDir, name_resolution: &str) {
     let text = format!(
         "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: names\nspec:\n  \
          nameResolution:\n    {name_resolution}\n"
     );
-    let file = folder.path().join("config.yaml");
-    let fresh = folder.path().join("config.new");
-    std::fs::write(&fresh, text).unwrap();
-    std::fs::rename(fresh, file).unwrap();
+    std::fs::write(folder.path().join("config.yaml"), text).unwrap();
+    folder
 }
 
 async fn start(app_id: &str, configuration: &TempDir) -> Daprd {
@@ -104,7 +97,7 @@ async fn sidecars_find_each_other_in_a_database_file() {
 }
 
 #[tokio::test]
-async fn a_resolver_that_cannot_be_had_is_named_everywhere_until_the_configuration_changes() {
+async fn a_resolver_that_cannot_be_had_is_named_everywhere() {
     let configuration = configuration("component: aws.cloudmap");
     let daprd = start("lonely", &configuration).await;
     let response = invoke(&daprd, "b").await;
@@ -116,16 +109,4 @@ async fn a_resolver_that_cannot_be_had_is_named_everywhere_until_the_configurati
     let told = metadata["extended"]["nameResolution.error"].as_str();
     assert!(told.is_some_and(|told| told.contains(reason)), "{metadata}");
     assert!(daprd.log().text().contains(reason));
-    write(
-        &configuration,
-        "component: nameformat\n    configuration:\n      format: \"{appid}.invalid:1\"",
-    );
-    eventually("the new resolver is asked", async || {
-        let response = invoke(&daprd, "b").await;
-        if response.text().contains("b.invalid") {
-            return Ok(());
-        }
-        Err(response.text().to_owned())
-    })
-    .await;
 }

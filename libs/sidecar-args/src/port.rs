@@ -30,3 +30,14 @@ pub fn parse(text: &str) -> Result<u16, PortError> {
     }
     text.parse().map_err(|_| PortError(text.to_owned()))
 }
+
+/// Reads the port of the profiling endpoint; -1, which `dapr run` says where nobody chose one, is the default.
+///
+/// # Errors
+/// [`PortError`] for anything but that or a number up to 65535.
+pub fn parse_profile(text: &str) -> Result<u16, PortError> {
+    if text == "-1" {
+        return Ok(PROFILE);
+    }
+    parse(text)
+}

@@ -55,6 +55,9 @@ impl Names {
     }
 
     async fn current(&self) -> Result<Arc<dyn NameResolver>, ResolveError> {
+        if let State::Resolving(resolver) = &*self.0.borrow() {
+            return Ok(Arc::clone(resolver));
+        }
         let mut states = self.0.subscribe();
         let settled = states.wait_for(|state| !matches!(state, State::Starting));
         let gone = || ResolveError("name resolver not initialized".to_owned());

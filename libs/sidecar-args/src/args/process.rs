@@ -35,7 +35,7 @@ pub struct ObservabilityArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, value_parser = parse_bool)]
     pub enable_profiling: bool,
     /// Port of the profiling endpoint.
-    #[arg(long, default_value = "7777", value_parser = port::parse)]
+    #[arg(long, default_value = "7777", allow_negative_numbers = true, value_parser = port::parse_profile)]
     pub profile_port: u16,
 }
 

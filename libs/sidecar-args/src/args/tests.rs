@@ -42,6 +42,22 @@ fn defaults_are_upstreams() {
     );
 }
 
+/// Word for word what the command-line tool starts a sidecar with.
+#[test]
+fn the_command_of_dapr_run_is_understood() {
+    let command = "--app-id orders --app-port 0 --dapr-http-port 3601 --dapr-grpc-port 3602 --profile-port -1 \
+                   --metrics-port 3603 --dapr-internal-grpc-port 3604 --config /h/.dapr/config.yaml --app-protocol \
+                   http --log-level info --app-max-concurrency -1 --placement-host-address localhost:50005 \
+                   --components-path /h/.dapr/components --max-body-size 4Mi --read-buffer-size 4Ki \
+                   --scheduler-host-address localhost:50006";
+    let args = parse(&command.split_whitespace().collect::<Vec<_>>()).unwrap();
+    assert_eq!(args.observability.profile_port, crate::port::PROFILE);
+    assert_eq!(args.app.max_concurrency(), None);
+    assert_eq!(args.api.dapr_internal_grpc_port, 3604);
+    assert_eq!(args.resources.components_path, "/h/.dapr/components");
+    assert!(refusal(&["--profile-port=-2"]).contains("invalid port"));
+}
+
 #[test]
 fn booleans_stand_alone_or_carry_a_value() {
     assert!(parse(&["--app-ssl"]).unwrap().app.app_ssl);
