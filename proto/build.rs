@@ -19,9 +19,13 @@ const FILES: &[&str] = &[
     "durabletask/orchestrator_service.proto",
 ];
 
+/// What traces are exported with. Not ours to serve, so reflection does not show it.
+const OPENTELEMETRY: &[&str] = &["opentelemetry/proto/collector/trace/v1/trace_service.proto"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=dapr");
     println!("cargo::rerun-if-changed=durabletask");
+    println!("cargo::rerun-if-changed=opentelemetry");
     let descriptors = protox::compile(FILES, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
@@ -29,5 +33,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".")
         .include_file("packages.rs")
         .compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .include_file("opentelemetry.rs")
+        .compile_fds(protox::compile(OPENTELEMETRY, ["."])?)?;
     Ok(())
 }

@@ -19,10 +19,23 @@ pub mod generated {
     include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 }
 
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::wildcard_imports,
+    clippy::too_many_lines,
+    reason = "generated code; its documentation is OpenTelemetry's"
+)]
+mod telemetry {
+    include!(concat!(env!("OUT_DIR"), "/opentelemetry.rs"));
+}
+
 pub use generated::dapr::proto::{
     common, components, internals, operator, placement, runtime, scheduler, sentry, workflows,
 };
 pub use generated::durabletask;
+pub use telemetry::opentelemetry::proto as opentelemetry;
 
 /// The compiled `FileDescriptorSet` of every file, imports included, for gRPC reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
