@@ -1,7 +1,7 @@
 //! Distributed tracing.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::lenient::{non_empty, null_as_default};
 use crate::value::NameValuePair;
@@ -47,7 +47,7 @@ pub struct OtelSpec {
     pub is_secure: Option<bool>,
     /// Headers of the export request. A reference to a secret must name its key.
     #[serde(
-        deserialize_with = "null_as_default",
+        deserialize_with = "pairs_or_texts",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub headers: Vec<NameValuePair>,
@@ -57,4 +57,55 @@ pub struct OtelSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub timeout: Option<String>,
+}
+
+/// Outside Kubernetes a header is written as `name=value`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Header {
+    Text(String),
+    Pair(Box<NameValuePair>),
+}
+
+/// A text without `=` names no header, and is left out as upstream leaves it out.
+fn pairs_or_texts<'de, D>(deserializer: D) -> Result<Vec<NameValuePair>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let headers: Vec<Header> = null_as_default(deserializer)?;
+    let pair = |header| match header {
+        Header::Pair(pair) => Some(*pair),
+        Header::Text(text) => {
+            let (name, value) = text.split_once('=')?;
+            Some(NameValuePair {
+                name: name.to_owned(),
+                value: Some(value.into()),
+                ..NameValuePair::default()
+            })
+        }
+    };
+    Ok(headers.into_iter().filter_map(pair).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OtelSpec;
+
+    #[test]
+    fn headers_are_pairs_in_kubernetes_and_texts_elsewhere() {
+        let json = r#"{"headers": [{"name": "a", "value": "1"}, "b=2=3", "c"]}"#;
+        let spec: OtelSpec = serde_json::from_str(json).unwrap();
+        let headers: Vec<_> = spec
+            .headers
+            .iter()
+            .map(|pair| (pair.name.as_str(), pair.text()))
+            .collect();
+        assert_eq!(headers, [("a", "1".into()), ("b", "2=3".into())]);
+        assert_eq!(
+            serde_json::from_str::<OtelSpec>(r#"{"headers": null}"#)
+                .unwrap()
+                .headers,
+            []
+        );
+    }
 }
