@@ -73,6 +73,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "trilby-telemetry",
+        &["trilby-crds", "trilby-go-syntax", "trilby-proto"],
+    ),
+    (
         "trilby-sidecar",
         &[
             "trilby-actors",
@@ -94,6 +98,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-resources",
             "trilby-sentry-client",
             "trilby-sidecar-args",
+            "trilby-telemetry",
         ],
     ),
     // Development only: nothing may depend on these but as a development dependency.
