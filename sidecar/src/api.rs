@@ -6,5 +6,6 @@ pub mod grpc;
 pub mod http;
 pub mod internal;
 mod rules;
+mod traced;
 
 pub use rules::{ApiRules, Protocol as RuleProtocol, Rule};

@@ -19,6 +19,7 @@ mod resources;
 mod rules;
 mod serve;
 mod startup;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use trilby_identity::{ClientAuth, Identity};
 use trilby_resiliency::Resiliency;
 use trilby_resources::Resources;
 use trilby_sidecar_args::Mode;
+use trilby_telemetry::Tracing;
 
 use crate::api::grpc::{Gate, GrpcApi, Services};
 use crate::api::http::{Cors, HttpApi};
@@ -115,9 +117,11 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         .transpose()?;
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
     let resiliency = resiliency::start(process, &resources, metrics.resiliency());
+    let tracing = telemetry::start((process, &ending), &config, &resources)?;
     let wired = Wiring {
         config: &config,
         process,
+        tracing,
         identity,
         externals: endpoints::externals(process, &resources).await,
         resources,
@@ -224,6 +228,7 @@ fn channel(
 struct Wiring<'a> {
     config: &'a Config,
     process: &'a Process,
+    tracing: Tracing,
     identity: Option<Identity>,
     resources: Resources,
     externals: Externals,
@@ -301,6 +306,7 @@ impl Wiring<'_> {
             rules: rules.apis.clone(),
             api_logging: rules.logging.clone(),
             metrics: self.metrics.grpc_server(),
+            tracing: self.tracing.clone(),
         };
         let grpc = GrpcApi {
             blocks: Arc::clone(blocks),
@@ -329,6 +335,7 @@ impl Wiring<'_> {
             api_logging: rules.logging,
             pipeline: self.pipeline.clone(),
             metrics: self.metrics.http_server(),
+            tracing: self.tracing.clone(),
         };
         Ok((Arc::new(http), services))
     }

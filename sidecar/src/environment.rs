@@ -40,6 +40,8 @@ pub struct Environment {
     pub root_allowed: bool,
     /// Names that components may read, if the list is limited.
     pub readable: Option<Vec<String>>,
+    /// What `OTEL_*` says about tracing.
+    pub tracing: trilby_telemetry::Variables,
 }
 
 /// A variable that cannot be used.
@@ -84,6 +86,7 @@ impl Environment {
             root_allowed: trilby_bootstrap::root_allowed(&get),
             readable: given(env::ENV_KEYS)
                 .map(|keys| keys.split_whitespace().map(str::to_owned).collect()),
+            tracing: trilby_telemetry::Variables::read(&get),
         })
     }
 }

@@ -1,106 +1,62 @@
-//! Trace context on its way through the sidecar: passed on unchanged, and translated where HTTP and gRPC
-//! carry it differently. The sidecar adds no spans of its own.
+//! Trace context between the protocols: HTTP carries it as text, gRPC also in binary form.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
+use tonic::metadata::MetadataMap;
+use trilby_telemetry::{SpanContext, TRACE_BIN, TRACEPARENT, TRACESTATE};
 
 use crate::blocks::invoke::headers::Origin;
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACE_BIN: HeaderName = HeaderName::from_static("grpc-trace-bin");
-
-/// The length of a binary trace context: version, and trace id, span id and flags, each behind its tag.
-const BINARY_LENGTH: usize = 29;
 
 /// A call on its way to an HTTP application: binary context becomes `traceparent`.
 pub fn for_http(mut headers: HeaderMap, origin: Origin) -> HeaderMap {
     let binary = headers.remove(TRACE_BIN);
     if origin == Origin::Grpc
-        && let Some(parent) = binary.and_then(|binary| from_binary(&binary))
+        && let Some(context) = binary.and_then(|binary| SpanContext::from_binary(&binary))
     {
-        headers.insert(TRACEPARENT, parent);
+        headers.insert(TRACEPARENT, context.to_text());
     }
     headers
 }
 
 /// A call on its way to a gRPC application: it gets both forms.
 pub fn for_grpc(mut headers: HeaderMap, origin: Origin) -> HeaderMap {
-    match (headers.get(TRACE_BIN), headers.get(TRACEPARENT)) {
-        (Some(binary), _) if origin == Origin::Grpc => {
-            if let Some(parent) = from_binary(binary) {
-                headers.insert(TRACEPARENT, parent);
-            }
+    let binary = headers.get(TRACE_BIN).filter(|_| origin == Origin::Grpc);
+    if let Some(binary) = binary {
+        if let Some(context) = SpanContext::from_binary(binary) {
+            headers.insert(TRACE_BIN, context.to_binary());
+            headers.insert(TRACEPARENT, context.to_text());
         }
-        (_, Some(parent)) => {
-            if let Some(binary) = to_binary(parent) {
-                headers.insert(TRACE_BIN, binary);
-            }
+    } else if let Some(text) = headers.get(TRACEPARENT) {
+        // The empty context, which stands for none, has both forms, too.
+        let context = SpanContext::from_text(text);
+        let none = SpanContext::NONE;
+        if let Some(context) = context.or_else(|| (*text == none.to_text()).then_some(none)) {
+            headers.insert(TRACE_BIN, context.to_binary());
         }
-        _ => {}
     }
     headers
 }
 
-fn from_binary(value: &HeaderValue) -> Option<HeaderValue> {
-    let text = value.as_bytes();
-    let bytes = STANDARD_NO_PAD
-        .decode(text)
-        .or_else(|_| STANDARD.decode(text))
-        .ok()?;
-    let tagged = bytes.len() == BINARY_LENGTH
-        && bytes[0] == 0
-        && bytes[1] == 0
-        && bytes[18] == 1
-        && bytes[27] == 2;
-    if !tagged {
-        return None;
+/// Puts the context of a call into the metadata of the request that carries it to another sidecar, which reads it
+/// there before it reads the call.
+pub fn tell_sidecar(headers: &HeaderMap, metadata: &mut MetadataMap) {
+    let binary = headers.get(TRACE_BIN).and_then(SpanContext::from_binary);
+    let Some(context) = binary.or_else(|| SpanContext::from_text(headers.get(TRACEPARENT)?)) else {
+        return;
+    };
+    let carried = metadata.as_mut();
+    carried.insert(TRACEPARENT, context.to_text());
+    carried.insert(TRACE_BIN, context.to_binary());
+    if let Some(state) = headers.get(TRACESTATE) {
+        carried.insert(TRACESTATE, state.clone());
     }
-    let text = format!(
-        "00-{}-{}-{:02x}",
-        hex(&bytes[2..18]),
-        hex(&bytes[19..27]),
-        bytes[28]
-    );
-    HeaderValue::from_str(&text).ok()
-}
-
-fn to_binary(value: &HeaderValue) -> Option<HeaderValue> {
-    let mut parts = value.to_str().ok()?.trim().split('-');
-    let (_version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if (trace.len(), span.len(), flags.len()) != (32, 16, 2) {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(BINARY_LENGTH);
-    bytes.extend([0, 0]);
-    unhex(trace, &mut bytes)?;
-    bytes.push(1);
-    unhex(span, &mut bytes)?;
-    bytes.push(2);
-    unhex(flags, &mut bytes)?;
-    HeaderValue::from_str(&STANDARD_NO_PAD.encode(bytes)).ok()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str, into: &mut Vec<u8>) -> Option<()> {
-    if !text.is_ascii() {
-        return None;
-    }
-    for at in (0..text.len()).step_by(2) {
-        into.push(u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?);
-    }
-    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
+    use tonic::metadata::MetadataMap;
 
-    use super::{Origin, TRACE_BIN, TRACEPARENT, for_grpc, for_http};
+    use super::{Origin, TRACE_BIN, TRACEPARENT, TRACESTATE, for_grpc, for_http, tell_sidecar};
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -130,14 +86,22 @@ mod tests {
             "00-zz",
             "00-4bf92f3577b34da6a3ce929d0e0e473ü-00f067aa0ba902b7-01",
         ] {
-            let headers = HeaderMap::from_iter([(
-                TRACEPARENT,
-                HeaderValue::from_bytes(bad.as_bytes()).unwrap(),
-            )]);
-            assert!(
-                !for_grpc(headers, Origin::Http).contains_key(TRACE_BIN),
-                "{bad}"
-            );
+            let value = HeaderValue::from_bytes(bad.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(TRACEPARENT, value)]);
+            let headers = for_grpc(headers, Origin::Http);
+            assert!(!headers.contains_key(TRACE_BIN), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_next_sidecar_reads_context_and_state_from_metadata() {
+        let mut headers = with_parent();
+        headers.insert(TRACESTATE, HeaderValue::from_static("a=1"));
+        let mut metadata = MetadataMap::new();
+        tell_sidecar(&headers, &mut metadata);
+        let metadata = metadata.into_headers();
+        assert_eq!(metadata[TRACEPARENT], PARENT);
+        assert_eq!(metadata[TRACESTATE], "a=1");
+        assert_eq!(metadata[TRACE_BIN].len(), 39);
     }
 }

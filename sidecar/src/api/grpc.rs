@@ -10,9 +10,12 @@ mod proxy;
 mod reflection;
 mod secrets;
 mod service;
+mod spans;
 mod state;
 
 use std::sync::Arc;
+
+use trilby_telemetry::Tracing;
 
 use crate::api::ApiRules;
 use crate::api::http::ApiLogging;
@@ -46,6 +49,8 @@ pub struct Gate {
     pub api_logging: Live<ApiLogging>,
     /// Counters.
     pub metrics: GrpcServerMetrics,
+    /// Traces every request.
+    pub tracing: Tracing,
 }
 
 /// Both gRPC servers of a sidecar.
@@ -63,7 +68,7 @@ impl Services {
         let proxy = Proxy::new(Arc::clone(&api.blocks), internal.clone());
         Self {
             api: ApiService::new(api, proxy.clone(), gate.clone(), max_message),
-            internal: InternalService::new(internal, proxy, gate.metrics, max_message),
+            internal: InternalService::new(internal, proxy, gate, max_message),
         }
     }
 }

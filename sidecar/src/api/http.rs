@@ -14,10 +14,13 @@ mod respond;
 mod route;
 mod secrets;
 mod service;
+mod spans;
 mod state;
 mod target;
 
 use std::sync::Arc;
+
+use trilby_telemetry::Tracing;
 
 use crate::api::ApiRules;
 use crate::blocks::Blocks;
@@ -54,6 +57,8 @@ pub struct HttpApi {
     pub pipeline: Pipeline,
     /// Counters.
     pub metrics: HttpServerMetrics,
+    /// Traces every request.
+    pub tracing: Tracing,
 }
 
 /// What is logged of calls to the API.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use futures_util::{Stream, StreamExt as _};
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use prost_types::Any;
 use tokio::sync::watch;
@@ -21,7 +22,9 @@ use trilby_proto::internals::v1::{
     InternalInvokeRequest, InternalInvokeRequestStream, InternalInvokeResponse,
     InternalInvokeResponseStream, ListStringValue, Reminder,
 };
+use trilby_telemetry::{SpanHandle, TRACE_BIN, TRACEPARENT, TRACESTATE};
 
+use super::traced::RPC_SERVICE;
 use crate::acl::{AccessControl, Action, Attempt};
 use crate::blocks::Blocks;
 use crate::blocks::invoke::frames::{Incoming, Outgoing};
@@ -128,9 +131,53 @@ impl InternalApi {
         result.map_err(|error| app_failed(&error))
     }
 
+    /// Puts a call below this sidecar's span, and says in the span what the call is.
+    fn join_trace(&self, call: &mut Call, span: Option<&SpanHandle>) {
+        let Some(span) = span else {
+            return;
+        };
+        match call.origin {
+            Origin::Http => span.to_http(&mut call.headers),
+            Origin::Grpc => span.to_grpc(&mut call.headers),
+        }
+        span.describe(|note| {
+            let (app, method) = (&self.blocks.invoke.app_id, &call.method);
+            note.rename(format!("CallLocal/{app}/{method}"));
+            note.set(RPC_SERVICE, "ServiceInvocation");
+            note.set("dapr.invoke_method", method.as_str());
+        });
+    }
+
     fn limit(&self) -> usize {
         self.blocks.invoke.max_body
     }
+}
+
+/// Puts an actor's call below this sidecar's span, and says in the span what the call is.
+fn join_actor_trace(request: &mut InternalInvokeRequest, span: &SpanHandle) {
+    let mut headers = HeaderMap::new();
+    span.to_http(&mut headers);
+    let names = [TRACEPARENT, TRACESTATE, TRACE_BIN];
+    let traced = |name: &str| {
+        names
+            .iter()
+            .any(|own| own.as_str().eq_ignore_ascii_case(name))
+    };
+    request.metadata.retain(|name, _| !traced(name));
+    request.metadata.extend(to_wire(&headers, Origin::Http));
+    span.describe(|note| {
+        let actor = request.actor.clone().unwrap_or_default();
+        let method = request
+            .message
+            .as_ref()
+            .map_or("", |message| &message.method);
+        note.rename(format!("CallActor/{}/{method}", actor.actor_type));
+        note.set(RPC_SERVICE, "ServiceInvocation");
+        note.set(
+            "dapr.actor",
+            format!("{}.{}", actor.actor_type, actor.actor_id),
+        );
+    });
 }
 
 fn app_failed(error: &dyn std::fmt::Display) -> Status {
@@ -171,8 +218,10 @@ impl ServiceInvocation for InternalApi {
         request: Request<InternalInvokeRequest>,
     ) -> Result<Response<InternalInvokeResponse>, Status> {
         let caller = caller_of(&request);
+        let span = SpanHandle::of(request.extensions());
         self.app()?;
         let mut call = from_wire_head(request.into_inner())?.call;
+        self.join_trace(&mut call, span.as_ref());
         let name = self.admit(&mut call, caller.as_ref())?;
         let mut answer = self.serve(call, &name).await?;
         let body = std::mem::replace(&mut answer.body, Payload::empty())
@@ -194,7 +243,9 @@ impl ServiceInvocation for InternalApi {
     ) -> Result<Response<Answers>, Status> {
         let caller = caller_of(&request);
         self.app()?;
-        let (mut call, name) = self.receive(request.into_inner(), caller.as_ref()).await?;
+        let span = SpanHandle::of(request.extensions());
+        let caller = (caller.as_ref(), span.as_ref());
+        let (mut call, name) = self.receive(request.into_inner(), caller).await?;
         if call.body.known_length().is_none() && usually_empty(call.verb) {
             let body = std::mem::replace(&mut call.body, Payload::empty())
                 .collect(self.limit())
@@ -222,11 +273,13 @@ impl ServiceInvocation for InternalApi {
         &self,
         request: Request<InternalInvokeRequest>,
     ) -> Result<Response<InternalInvokeResponse>, Status> {
-        self.blocks
-            .actors
-            .call_from_peer(request.into_inner())
-            .await
-            .map(Response::new)
+        let span = SpanHandle::of(request.extensions());
+        let mut request = request.into_inner();
+        if let Some(span) = span {
+            join_actor_trace(&mut request, &span);
+        }
+        let answered = self.blocks.actors.call_from_peer(request).await;
+        answered.map(Response::new)
     }
 
     async fn call_actor_reminder(&self, _: Request<Reminder>) -> Result<Response<()>, Status> {
@@ -250,7 +303,7 @@ impl InternalApi {
     async fn receive(
         &self,
         mut messages: Streaming<InternalInvokeRequestStream>,
-        caller: Option<&SpiffeId>,
+        (caller, span): (Option<&SpiffeId>, Option<&SpanHandle>),
     ) -> Result<(Call, String), Status> {
         let incomplete = || {
             Status::invalid_argument(
@@ -264,6 +317,7 @@ impl InternalApi {
             .ok_or_else(incomplete)?;
         let received = from_wire_head(head)?;
         let mut call = received.call;
+        self.join_trace(&mut call, span);
         let name = self.admit(&mut call, caller)?;
         let body = match received.length {
             Some(0) if first.payload.is_none() => Payload::empty(),

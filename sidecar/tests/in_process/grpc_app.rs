@@ -42,6 +42,22 @@ fn text(request: &tonic::metadata::MetadataMap, name: &str) -> String {
         .unwrap_or_default()
 }
 
+/// What the call carried of its trace, as JSON.
+fn context(metadata: &http::HeaderMap) -> InvokeResponse {
+    let seen = ["traceparent", "grpc-trace-bin", "baggage"].map(|name| {
+        let value = metadata.get(name).map(|value| value.to_str().unwrap());
+        (name.to_owned(), serde_json::Value::from(value))
+    });
+    let seen: serde_json::Map<_, _> = seen.into_iter().collect();
+    InvokeResponse {
+        data: Some(Any {
+            type_url: String::new(),
+            value: serde_json::Value::Object(seen).to_string().into_bytes(),
+        }),
+        content_type: "application/json".to_owned(),
+    }
+}
+
 #[tonic::async_trait]
 impl AppCallback for App {
     async fn on_invoke(
@@ -49,7 +65,11 @@ impl AppCallback for App {
         request: Request<InvokeRequest>,
     ) -> Result<Response<InvokeResponse>, Status> {
         let caller = text(request.metadata(), "dapr-caller-app-id");
+        let metadata = request.metadata().clone().into_headers();
         let message = request.into_inner();
+        if message.method == "context" {
+            return Ok(Response::new(context(&metadata)));
+        }
         if message.method == "refuse" {
             return Err(Status::already_exists("here already"));
         }

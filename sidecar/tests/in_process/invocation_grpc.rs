@@ -16,7 +16,7 @@ use crate::sentry::Sentry;
 use crate::sidecar::{Directory, Settings, Sidecar};
 use crate::{app, grpc_app};
 
-fn channel(address: SocketAddr) -> Channel {
+pub(crate) fn channel(address: SocketAddr) -> Channel {
     let target = Target {
         host: address.ip().to_string(),
         port: address.port(),

@@ -5,6 +5,7 @@
 
 mod actors;
 mod app;
+mod collector;
 mod external;
 mod faulty_app;
 mod grpc_app;
@@ -21,3 +22,4 @@ mod security;
 mod sentry;
 mod sidecar;
 mod state;
+mod tracing;

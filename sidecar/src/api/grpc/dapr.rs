@@ -36,6 +36,7 @@ use trilby_proto::runtime::v1::{
     UnregisterActorTimerRequest, UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse,
 };
 
+use super::spans::describe_store;
 use super::{GrpcApi, actors, invoke, metadata, secrets, state};
 use crate::error::ApiError;
 
@@ -73,6 +74,8 @@ impl Dapr for GrpcApi {
         &self,
         request: Request<GetStateRequest>,
     ) -> Result<Response<GetStateResponse>, Status> {
+        let store = &request.get_ref().store_name;
+        describe_store(request.extensions(), ("state", store), "GetState");
         state::get(&self.blocks.state, request.into_inner())
             .await
             .map(Response::new)
@@ -88,6 +91,8 @@ impl Dapr for GrpcApi {
     }
 
     async fn save_state(&self, request: Request<SaveStateRequest>) -> Result<Response<()>, Status> {
+        let store = &request.get_ref().store_name;
+        describe_store(request.extensions(), ("state", store), "SaveState");
         state::save(&self.blocks.state, request.into_inner())
             .await
             .map(Response::new)
@@ -104,6 +109,8 @@ impl Dapr for GrpcApi {
         &self,
         request: Request<DeleteStateRequest>,
     ) -> Result<Response<()>, Status> {
+        let store = &request.get_ref().store_name;
+        describe_store(request.extensions(), ("state", store), "DeleteState");
         state::delete(&self.blocks.state, request.into_inner())
             .await
             .map(Response::new)
@@ -131,6 +138,8 @@ impl Dapr for GrpcApi {
         &self,
         request: Request<GetSecretRequest>,
     ) -> Result<Response<GetSecretResponse>, Status> {
+        let store = &request.get_ref().store_name;
+        describe_store(request.extensions(), ("secrets", store), "GetSecret");
         secrets::get(&self.blocks.secrets, request.into_inner())
             .await
             .map(Response::new)

@@ -8,6 +8,7 @@ use trilby_proto::common::v1::InvokeResponse;
 use trilby_proto::common::v1::http_extension::Verb;
 use trilby_proto::runtime::v1::InvokeServiceRequest;
 
+use super::spans::describe_invocation;
 use crate::blocks::Blocks;
 use crate::blocks::invoke::headers::{Origin, to_metadata};
 use crate::blocks::invoke::{Answer, Call, InvokeError, Outcome, stopped_status};
@@ -23,8 +24,9 @@ pub(super) async fn invoke_service(
     blocks: &Blocks,
     request: Request<InvokeServiceRequest>,
 ) -> Result<Response<InvokeResponse>, Status> {
-    let (metadata, _, request) = request.into_parts();
+    let (metadata, extensions, request) = request.into_parts();
     let message = request.message.unwrap_or_default();
+    describe_invocation(&extensions, &request.id, &message.method);
     let extension = message.http_extension.unwrap_or_default();
     let data = message.data.unwrap_or_default();
     let call = Call {

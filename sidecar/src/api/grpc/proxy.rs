@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use tower::Service as _;
 use trilby_grpc::{Channel, PeerIdentity};
 use trilby_identity::SpiffeId;
+use trilby_telemetry::Kind;
 
 use crate::api::internal::InternalApi;
 use crate::blocks::Blocks;
@@ -60,6 +61,14 @@ impl Proxy {
             Err(status) => Err(status),
         };
         passed.unwrap_or_else(Status::into_http)
+    }
+
+    /// The side of a call that passes: the callee's where it is for the application behind this sidecar.
+    pub(super) fn kind(&self, headers: &HeaderMap) -> Kind {
+        match self.target(headers) {
+            Ok(target) if self.blocks.invoke.is_self(&target) => Kind::Server,
+            _ => Kind::Client,
+        }
     }
 
     fn target(&self, headers: &HeaderMap) -> Result<Target, Status> {

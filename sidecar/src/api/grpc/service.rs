@@ -13,12 +13,14 @@ use tonic::Status;
 use tower::Service;
 use trilby_proto::internals::v1::service_invocation_server::ServiceInvocationServer;
 use trilby_proto::runtime::v1::dapr_server::DaprServer;
+use trilby_telemetry::{Kind, Tracing};
 
 use super::measure::{Caller, Measured, status_in};
 use super::proxy::{Edge, Proxy};
 use super::{Gate, GrpcApi, api_of, reflection};
 use crate::api::http::ApiLogging;
 use crate::api::internal::InternalApi;
+use crate::api::traced::{Tell, Traced};
 use crate::blocks::invoke::headers::API_TOKEN;
 use crate::error::Detail;
 use crate::metrics::GrpcServerMetrics;
@@ -27,6 +29,9 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>
 
 pub(super) const DAPR: &str = "/dapr.proto.runtime.v1.Dapr/";
 pub(super) const SERVICE_INVOCATION: &str = "/dapr.proto.internals.v1.ServiceInvocation/";
+
+/// Its answer's metadata is the called application's.
+const INVOKE_SERVICE: &str = "/dapr.proto.runtime.v1.Dapr/InvokeService";
 
 /// The API for the application.
 #[derive(Debug, Clone)]
@@ -49,14 +54,40 @@ impl ApiService {
         let line = self.gate.log_line(request.headers());
         let response = match self.gate.admit(path, request.headers_mut()) {
             Err(status) => status.into_http(),
-            Ok(()) if path.starts_with(DAPR) => own(self.dapr.call(request)).await,
             Ok(()) if reflection::serves(path) => return reflection::answer(request).await,
-            Ok(()) => self.proxy.pass(request, Edge::Application).await,
+            Ok(()) => self.traced(request, path).await,
         };
         if let Some(agent) = line {
             log_call(path, &agent, status_label(&response), measured.start());
         }
         measured.finish((&self.gate.metrics, Caller::Application), response)
+    }
+
+    async fn traced(&mut self, mut request: Request<Body>, path: &str) -> Response<Body> {
+        let own_method = path.starts_with(DAPR);
+        let kind = match own_method {
+            true => Kind::Client,
+            false => self.proxy.kind(request.headers()),
+        };
+        let traced = match Traced::grpc(&self.gate.tracing, kind, &mut request) {
+            Ok(traced) => traced,
+            Err(status) => return status.into_http(),
+        };
+        let response = match own_method {
+            true => own(self.dapr.call(request)).await,
+            false => self.proxy.pass(request, Edge::Application).await,
+        };
+        let Some(traced) = traced else {
+            return response;
+        };
+        if own_method {
+            traced.own_method(path);
+        }
+        let tell = match own_method && path != INVOKE_SERVICE {
+            true => Tell::Span,
+            false => Tell::Nothing,
+        };
+        traced.answer_grpc(response, tell)
     }
 }
 
@@ -127,35 +158,56 @@ pub struct InternalService {
     invocation: ServiceInvocationServer<InternalApi>,
     proxy: Proxy,
     metrics: GrpcServerMetrics,
+    tracing: Tracing,
 }
 
 impl InternalService {
-    pub(super) fn new(
-        api: InternalApi,
-        proxy: Proxy,
-        metrics: GrpcServerMetrics,
-        max_message: usize,
-    ) -> Self {
+    pub(super) fn new(api: InternalApi, proxy: Proxy, gate: Gate, max_message: usize) -> Self {
         let invocation = ServiceInvocationServer::new(api)
             .max_decoding_message_size(max_message)
             .max_encoding_message_size(max_message);
         Self {
             invocation,
             proxy,
-            metrics,
+            metrics: gate.metrics,
+            tracing: gate.tracing,
         }
     }
 
     async fn serve(mut self, request: Request<Body>, measured: Measured) -> Response<Body> {
         let path = measured.path();
-        let response = if path.starts_with(SERVICE_INVOCATION) {
-            own(self.invocation.call(request)).await
-        } else if reflection::serves(path) {
+        let response = if reflection::serves(path) {
             return reflection::answer(request).await;
         } else {
-            self.proxy.pass(request, Edge::Sidecar).await
+            let known = path.starts_with(SERVICE_INVOCATION).then_some(path);
+            self.traced(request, known).await
         };
         measured.finish((&self.metrics, Caller::Sidecar), response)
+    }
+
+    async fn traced(&mut self, mut request: Request<Body>, known: Option<&str>) -> Response<Body> {
+        let kind = match known {
+            Some(_) => Kind::Server,
+            None => self.proxy.kind(request.headers()),
+        };
+        let traced = match Traced::grpc(&self.tracing, kind, &mut request) {
+            Ok(traced) => traced,
+            Err(status) => return status.into_http(),
+        };
+        let response = match known {
+            Some(_) => own(self.invocation.call(request)).await,
+            None => self.proxy.pass(request, Edge::Sidecar).await,
+        };
+        let Some(traced) = traced else {
+            return response;
+        };
+        match known {
+            Some(path) => {
+                traced.own_method(path);
+                traced.answer_grpc(response, Tell::Span)
+            }
+            None => traced.answer_grpc(response, Tell::Nothing),
+        }
     }
 }
 

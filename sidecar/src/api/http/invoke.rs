@@ -9,6 +9,7 @@ use tonic::Code;
 
 use super::HttpApi;
 use super::respond::{HttpResponse, data, failed};
+use super::spans::describe_invocation;
 use super::target::{self, Found};
 use crate::blocks::invoke::headers::Origin;
 use crate::blocks::invoke::{Answer, Call, CallError, InvokeError, Outcome, verb_of};
@@ -18,9 +19,11 @@ use crate::payload::{CollectError, Payload, collect};
 /// Invokes whatever application the request names.
 pub(super) async fn serve(api: &HttpApi, request: Request<Body>) -> HttpResponse {
     let (mut head, body) = request.into_parts();
-    let Some(Found { target, method }) = target::find(head.uri.path(), &mut head.headers) else {
+    let Some(found) = target::find(head.uri.path(), &mut head.headers) else {
         return failed(&no_target());
     };
+    describe_invocation(&head.extensions, &found);
+    let Found { target, method } = found;
     let body = match take(body, &head.headers, api.max_body).await {
         Ok(body) => body,
         Err(error) => {

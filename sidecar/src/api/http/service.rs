@@ -19,7 +19,9 @@ use super::group::Group;
 use super::measure::Measured;
 use super::respond::{HttpResponse, empty, failed, text};
 use super::route::Route;
+use super::spans::describe_route;
 use super::{ApiLogging, HttpApi, actors, health, invoke, metadata, secrets, state};
+use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
 use crate::error::ApiError;
 use crate::payload::{CollectError, collect};
@@ -57,7 +59,19 @@ where
 }
 
 impl HttpApi {
-    async fn serve(&self, request: Request<Body>) -> HttpResponse {
+    async fn serve(&self, mut request: Request<Body>) -> HttpResponse {
+        let traced = match Traced::http(&self.tracing, &mut request) {
+            Ok(traced) => traced,
+            Err(error) => return refused_http(&error),
+        };
+        let mut response = self.untraced(request).await;
+        if let Some(traced) = traced {
+            traced.answer_http(&mut response);
+        }
+        response
+    }
+
+    async fn untraced(&self, request: Request<Body>) -> HttpResponse {
         let measured = Measured::new(&request);
         let origin = self.cors.origin_of(request.headers());
         let mut response = match self.cors.preflight(&request) {
@@ -98,6 +112,9 @@ impl HttpApi {
         let start = Instant::now();
         let group = route.as_ref().ok().and_then(Route::group);
         let logged = self.log_line(&request, group);
+        if let Ok(route) = &route {
+            describe_route(&request, route);
+        }
         let response = match route {
             Ok(route) => self.dispatch(self.permitted(route), request).await,
             Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
@@ -231,7 +248,19 @@ impl PublicService {
         Self(api)
     }
 
-    async fn serve(self, request: Request<Body>) -> HttpResponse {
+    async fn serve(self, mut request: Request<Body>) -> HttpResponse {
+        let traced = match Traced::http(&self.0.tracing, &mut request) {
+            Ok(traced) => traced,
+            Err(error) => return refused_http(&error),
+        };
+        let mut response = self.untraced(request).await;
+        if let Some(traced) = traced {
+            traced.answer_http(&mut response);
+        }
+        response
+    }
+
+    async fn untraced(self, request: Request<Body>) -> HttpResponse {
         match Route::find(request.method(), request.uri().path()) {
             Ok(
                 route @ (Route::Health

@@ -1,13 +1,16 @@
 //! Actors on other hosts: their sidecars are called directly, at the address that placement gave.
 
 use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::{Code, Request, Status};
 use trilby_actors::Peer;
 use trilby_proto::internals::v1::service_invocation_client::ServiceInvocationClient;
 use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
+use trilby_telemetry::{TRACEPARENT, TRACESTATE};
 
 use crate::blocks::invoke::Target;
 use crate::peers::Peers;
+use crate::tracing_context::tell_sidecar;
 
 /// Calls other sidecars over the connections that invocations use, too.
 #[derive(Debug, Clone)]
@@ -21,6 +24,21 @@ impl ActorPeers {
     pub fn new(peers: Peers, max_message: usize) -> Self {
         Self { peers, max_message }
     }
+}
+
+/// The headers of a call that say where it is in its trace.
+fn headers_of_wire(request: &InternalInvokeRequest) -> HeaderMap {
+    let traced = [TRACEPARENT, TRACESTATE];
+    let value = |name: &HeaderName| {
+        let mut entries = request.metadata.iter();
+        let (_, list) = entries.find(|(key, _)| name.as_str().eq_ignore_ascii_case(key))?;
+        HeaderValue::from_str(list.values.first()?).ok()
+    };
+    let found = traced.into_iter().filter_map(|name| {
+        let value = value(&name)?;
+        Some((name, value))
+    });
+    found.collect()
 }
 
 #[async_trait]
@@ -39,7 +57,10 @@ impl trilby_actors::Peers for ActorPeers {
         let mut client = ServiceInvocationClient::new(channel)
             .max_decoding_message_size(self.max_message)
             .max_encoding_message_size(self.max_message);
-        match client.call_actor(Request::new(request)).await {
+        let headers = headers_of_wire(&request);
+        let mut request = Request::new(request);
+        tell_sidecar(&headers, request.metadata_mut());
+        match client.call_actor(request).await {
             Ok(response) => Ok(response.into_inner()),
             Err(status) => {
                 if matches!(status.code(), Code::Unavailable | Code::Unauthenticated) {

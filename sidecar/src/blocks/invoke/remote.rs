@@ -21,6 +21,7 @@ use super::headers::{from_wire, to_http, to_wire};
 use super::{Answer, Call, CallError, Invoker, Outcome, Target};
 use crate::metrics::CallKind;
 use crate::payload::{BodyError, Payload};
+use crate::tracing_context::tell_sidecar;
 
 type Client = ServiceInvocationClient<Channel>;
 
@@ -64,7 +65,7 @@ impl Invoker {
         let answered = tokio::select! {
             biased;
             Ok(error) = broken => return Err(CallError::unknown(format!("failed to read request body: {error}"))),
-            answered = client.call_local_stream(Request::new(messages)) => answered,
+            answered = client.call_local_stream(carried(messages, &call.headers)) => answered,
         };
         match answered {
             Ok(response) => first_message(response.into_inner()).await,
@@ -95,7 +96,7 @@ impl Invoker {
                 value: bytes.into(),
             });
         }
-        let response = client.call_local(Request::new(head)).await;
+        let response = client.call_local(carried(head, &call.headers)).await;
         let mut response = response
             .map_err(|status| CallError::from_status(&status))?
             .into_inner();
@@ -108,6 +109,13 @@ impl Invoker {
             .unwrap_or_default();
         answer(response, |_| Payload::Bytes(body.into()))
     }
+}
+
+/// A request to another sidecar in the trace of its call.
+fn carried<T>(message: T, headers: &HeaderMap) -> Request<T> {
+    let mut request = Request::new(message);
+    tell_sidecar(headers, request.metadata_mut());
+    request
 }
 
 /// The messages of a call. A request stream cannot carry a failure to read the application's body, so that
