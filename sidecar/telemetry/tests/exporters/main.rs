@@ -242,7 +242,7 @@ async fn tls_trusts_the_given_anchors_only() {
     std::fs::write(file.path(), anchors).unwrap();
     let variables = Variables::read(|name| match name {
         "OTEL_EXPORTER_OTLP_ENDPOINT" => {
-            Some(format!("https://localhost:{}", collector.address.port()))
+            Some(format!("https://127.0.0.1:{}", collector.address.port()))
         }
         "OTEL_EXPORTER_OTLP_CERTIFICATE" => Some(file.path().display().to_string()),
         "OTEL_BSP_SCHEDULE_DELAY" => Some("20".to_owned()),

@@ -85,13 +85,12 @@ impl Collector {
         )
     }
 
-    /// With TLS, as `localhost`; returns what to trust.
+    /// With TLS, as its address; returns what to trust.
     pub(crate) async fn tls() -> (Self, String) {
-        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let certificate = key.cert.pem();
         let identity = Identity::from_pem(&certificate, key.signing_key.serialize_pem());
         let tls = ServerTlsConfig::new().identity(identity);
-        // The name has two addresses on some machines, and clients try both.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         (
             Self::serve(listener, Server::builder().tls_config(tls).unwrap()),
