@@ -4,7 +4,11 @@
 //! sidecars, never to an application that calls itself.
 
 mod pattern;
+#[cfg(test)]
+mod properties;
+mod review;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use trilby_identity::SpiffeId;
@@ -72,8 +76,8 @@ pub struct Decision {
 /// `spec.accessControl`, as it is written.
 #[derive(Debug, Clone, Default)]
 pub struct Spec {
-    /// `allow`, `deny` or nothing.
-    pub default_action: String,
+    /// `allow` or `deny`; nothing is `allow`, an empty text is `deny`.
+    pub default_action: Option<String>,
     /// One per calling application.
     pub policies: Vec<PolicySpec>,
 }
@@ -122,11 +126,13 @@ pub struct InvalidSpec {
 pub struct AccessControl {
     protocol: Protocol,
     default: Action,
-    policies: HashMap<(String, String), Policy>,
+    /// By the caller's app id.
+    policies: HashMap<Box<str>, Vec<Policy>>,
 }
 
 #[derive(Debug)]
 struct Policy {
+    namespace: String,
     trust_domain: String,
     default: Option<Action>,
     operations: Operations,
@@ -139,14 +145,18 @@ impl AccessControl {
     /// Every policy needs an application, a trust domain and a namespace.
     pub fn compile(spec: &Spec, protocol: Protocol) -> Result<Self, InvalidSpec> {
         validate(&spec.policies)?;
-        let policies = spec.policies.iter().map(|policy| {
-            let key = (policy.app_id.clone(), policy.namespace.clone());
-            (key, Policy::compile(policy, protocol))
-        });
+        review::review(spec, protocol);
+        let mut policies: HashMap<Box<str>, Vec<Policy>> = HashMap::new();
+        for policy in &spec.policies {
+            let of_app = policies.entry(policy.app_id.as_str().into()).or_default();
+            // Of two policies for one caller the last counts.
+            of_app.retain(|known| known.namespace != policy.namespace);
+            of_app.push(Policy::compile(policy, protocol));
+        }
         Ok(Self {
             protocol,
-            default: default_action(spec),
-            policies: policies.collect(),
+            default: spec.default_action(),
+            policies,
         })
     }
 
@@ -180,9 +190,10 @@ impl AccessControl {
     }
 
     fn policy_of(&self, caller: &SpiffeId) -> Option<&Policy> {
-        let key = (caller.app_id().to_owned(), caller.namespace().to_owned());
         self.policies
-            .get(&key)
+            .get(caller.app_id())?
+            .iter()
+            .find(|policy| policy.namespace == caller.namespace())
             .filter(|policy| policy.trust_domain == caller.trust_domain())
     }
 }
@@ -193,6 +204,7 @@ impl Policy {
             (!spec.default_action.is_empty()).then(|| Action::parse(&spec.default_action));
         let operations = Operations::compile(&spec.operations, protocol);
         Self {
+            namespace: spec.namespace.clone(),
             trust_domain: spec.trust_domain.clone(),
             default,
             operations,
@@ -200,7 +212,7 @@ impl Policy {
     }
 
     fn http_action(&self, attempt: &Attempt<'_>, fallback: Action) -> Option<Action> {
-        let rule = self.operations.find(&attempt.operation.to_lowercase())?;
+        let rule = self.operations.find(&fold(attempt.operation))?;
         let Some(verb) = attempt.verb else {
             return Some(self.default.unwrap_or(Action::Deny));
         };
@@ -208,13 +220,24 @@ impl Policy {
     }
 }
 
-/// Without a default, a set that has policies denies the rest; an empty one allows.
-fn default_action(spec: &Spec) -> Action {
-    match (spec.default_action.is_empty(), spec.policies.is_empty()) {
-        (false, _) => Action::parse(&spec.default_action),
-        (true, true) => Action::Allow,
-        (true, false) => Action::Deny,
+impl Spec {
+    /// What holds where no policy says anything. Upstream reads a Configuration over defaults of its own, in which
+    /// everything is allowed; only an empty text takes that away.
+    fn default_action(&self) -> Action {
+        self.default_action
+            .as_deref()
+            .map_or(Action::Allow, Action::parse)
     }
+}
+
+/// The text without case. Letter by letter, as upstream does it: a rule for whole words (such as the one for the
+/// Greek sigma) would make the case of a letter depend on what a pattern has after it.
+fn fold(text: &str) -> Cow<'_, str> {
+    let lower = |letter: char| letter.to_lowercase().next().unwrap_or(letter);
+    if text.chars().all(|letter| lower(letter) == letter) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(lower).collect())
 }
 
 fn validate(policies: &[PolicySpec]) -> Result<(), InvalidSpec> {

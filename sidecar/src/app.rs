@@ -305,6 +305,7 @@ impl Wiring<'_> {
             token: token.clone(),
             rules: rules.apis.clone(),
             api_logging: rules.logging.clone(),
+            health: health.clone(),
             metrics: self.metrics.grpc_server(),
             tracing: self.tracing.clone(),
         };

@@ -173,4 +173,29 @@ mod tests {
         );
         assert!(validate_name("a.b||c").is_ok());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn normalised_methods_are_the_shortest_and_stay_below_the_root(
+            method in "[a./%:*-]{0,20}",
+        ) {
+            let normal = normalize_method(&method).unwrap().into_owned();
+            let body = normal.strip_prefix('/').unwrap_or(&normal);
+            let shortest = body.is_empty()
+                || body.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
+            proptest::prop_assert!(shortest, "{method:?} became {normal:?}");
+            proptest::prop_assert_eq!(normalize_method(&normal).unwrap(), normal.as_str());
+            // What is left stood in the method, in this order.
+            let mut written = method.split('/');
+            proptest::prop_assert!(
+                body.is_empty() || body.split('/').all(|kept| written.any(|given| given == kept))
+            );
+        }
+
+        #[test]
+        fn forbidden_bytes_never_pass(before in "[a/.]{0,5}", bad in "[\\x00-\\x1f#?\\x7f]", after in "[a/.]{0,5}") {
+            let method = [before, bad, after].concat();
+            proptest::prop_assert!(normalize_method(&method).is_err());
+        }
+    }
 }

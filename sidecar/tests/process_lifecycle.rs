@@ -317,3 +317,31 @@ async fn wait_ends_when_the_sidecar_is_ready_for_outbound_calls() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("is ready for outbound calls"), "{said}");
 }
+
+#[tokio::test]
+async fn public_port_shows_health_and_metadata_and_lets_only_token_holders_write() {
+    let mut daprd = Daprd::new("a").env("DAPR_API_TOKEN", "hunter1");
+    daprd.start().await;
+    let url = |path: &str| format!("http://{}{path}", daprd.public_address());
+    let status = async |request: http::request::Builder| {
+        let request = request.body(bytes::Bytes::new()).unwrap();
+        Client::host().request(request).await.unwrap().status
+    };
+    for (path, expected) in [
+        ("/v1.0/healthz", StatusCode::NO_CONTENT),
+        ("/v1.0/healthz/outbound", StatusCode::NO_CONTENT),
+        ("/v1.0/metadata", StatusCode::OK),
+        ("/v1.0/state/store/key", StatusCode::NOT_FOUND),
+        ("/v1.0/invoke/a/method/x", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(
+            status(http::Request::get(url(path))).await,
+            expected,
+            "{path}"
+        );
+    }
+    let put = || http::Request::put(url("/v1.0/metadata/key"));
+    assert_eq!(status(put()).await, StatusCode::UNAUTHORIZED);
+    let put = put().header("dapr-api-token", "hunter1");
+    assert_eq!(status(put).await, StatusCode::NO_CONTENT);
+}

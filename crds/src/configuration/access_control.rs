@@ -10,10 +10,7 @@ use crate::lenient::{non_empty, null_as_default};
 #[serde(rename_all = "camelCase", default)]
 pub struct AccessControlSpec {
     /// `allow` or `deny` for a call that no policy covers. Default: `allow`.
-    #[serde(
-        deserialize_with = "non_empty",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(skip_serializing_if = "says_nothing")]
     pub default_action: Option<String>,
     /// Trust domain of this app's own identity. Default: `public`.
     #[serde(
@@ -78,4 +75,9 @@ pub struct AppOperationAction {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub http_verb: Vec<String>,
+}
+
+/// Upstream's programs leave an empty text out when they write.
+fn says_nothing(text: &Option<String>) -> bool {
+    text.as_deref().unwrap_or_default().is_empty()
 }

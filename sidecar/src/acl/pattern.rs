@@ -4,13 +4,17 @@
 //! path below its own; `*` as a whole segment matches the last segment only; `**` matches the rest;
 //! `*` inside a segment matches any characters.
 
-use super::{Action, OperationSpec, Protocol};
+use std::borrow::Cow;
+
+use super::{Action, OperationSpec, Protocol, fold};
 
 /// What an operation's rule says.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     /// For calls without verbs.
     pub action: Action,
+    /// Where it stands among the operations of its policy.
+    pub position: usize,
     verbs: Vec<String>,
 }
 
@@ -38,16 +42,13 @@ struct Node {
 impl Operations {
     pub(super) fn compile(specs: &[OperationSpec], protocol: Protocol) -> Self {
         let mut operations = Self::default();
-        for spec in specs {
-            let name = match protocol {
-                Protocol::Http => spec.name.to_lowercase(),
-                Protocol::Grpc => spec.name.clone(),
-            };
+        for (position, spec) in specs.iter().enumerate() {
             let rule = Rule {
                 action: Action::parse(&spec.action),
+                position,
                 verbs: spec.verbs.clone(),
             };
-            operations.insert(&name, rule);
+            operations.insert(&name(spec, protocol), rule);
         }
         operations
     }
@@ -83,6 +84,14 @@ impl Operations {
     }
 }
 
+/// An operation's name as it is compared.
+pub(super) fn name(spec: &OperationSpec, protocol: Protocol) -> Cow<'_, str> {
+    match protocol {
+        Protocol::Http => fold(&spec.name),
+        Protocol::Grpc => Cow::Borrowed(&spec.name),
+    }
+}
+
 fn segments(operation: &str) -> impl Iterator<Item = &str> {
     operation.strip_prefix('/').unwrap_or(operation).split('/')
 }
@@ -112,7 +121,7 @@ fn matching<'a>(nodes: &'a [Node], segment: &str, last: bool) -> Option<&'a Node
 
 /// `*` stands for any characters, also none. Linear in the product of both lengths, without recursion,
 /// so a hostile path cannot make it expensive.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     while t < text.len() {

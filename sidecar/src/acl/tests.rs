@@ -27,7 +27,7 @@ fn policy(default_action: &str, operations: Vec<OperationSpec>) -> PolicySpec {
 fn http(default_action: &str, policies: Vec<PolicySpec>) -> AccessControl {
     AccessControl::compile(
         &Spec {
-            default_action: default_action.into(),
+            default_action: Some(default_action.into()),
             policies,
         },
         Protocol::Http,
@@ -49,12 +49,20 @@ fn check(control: &AccessControl, id: &str, operation: &str, verb: &str) -> Acti
 const A: &str = "spiffe://public/ns/ns/a";
 
 #[test]
-fn nothing_written_allows() {
-    assert_eq!(check(&http("", vec![]), A, "x", "GET"), Action::Allow);
+fn default_that_is_not_written_allows_also_beside_policies() {
+    for policies in [vec![], vec![policy("deny", vec![])]] {
+        let spec = Spec {
+            default_action: None,
+            policies,
+        };
+        let control = AccessControl::compile(&spec, Protocol::Http).unwrap();
+        let other = "spiffe://public/ns/ns/b";
+        assert_eq!(check(&control, other, "x", "GET"), Action::Allow);
+    }
 }
 
 #[test]
-fn policies_without_default_deny_everyone_else() {
+fn default_that_is_empty_denies_everyone_else() {
     let control = http("", vec![policy("allow", vec![])]);
     assert_eq!(
         check(&control, "spiffe://public/ns/ns/b", "x", "GET"),
@@ -151,7 +159,7 @@ fn rule_covers_the_paths_below_it() {
 #[test]
 fn grpc_methods_keep_their_case_and_need_no_verb() {
     let spec = Spec {
-        default_action: "deny".into(),
+        default_action: Some("deny".into()),
         policies: vec![policy(
             "deny",
             vec![operation("/pkg.Service/Call", &[], "allow")],
@@ -197,4 +205,47 @@ fn hostile_path_against_many_stars_ends_quickly() {
         vec![policy("allow", vec![operation(&stars, &["*"], "deny")])],
     );
     assert_eq!(check(&control, A, &"a".repeat(2000), "GET"), Action::Allow);
+}
+
+#[test]
+fn later_policy_for_a_caller_replaces_the_earlier_one() {
+    let control = http(
+        "deny",
+        vec![policy("allow", vec![]), policy("deny", vec![])],
+    );
+    assert_eq!(check(&control, A, "x", "GET"), Action::Deny);
+}
+
+#[test]
+fn case_of_a_letter_does_not_depend_on_what_follows_it() {
+    let control = http(
+        "deny",
+        vec![policy(
+            "deny",
+            vec![operation("/\u{39f}\u{394}\u{39f}\u{3a3}*", &["*"], "allow")],
+        )],
+    );
+    let path = "\u{39f}\u{394}\u{39f}\u{3a3}\u{391}";
+    assert_eq!(check(&control, A, path, "GET"), Action::Allow);
+}
+
+#[test]
+fn call_without_verb_to_an_http_app_falls_to_the_policys_default() {
+    for (default, expected) in [
+        ("allow", Action::Allow),
+        ("deny", Action::Deny),
+        ("", Action::Deny),
+    ] {
+        let control = http(
+            "allow",
+            vec![policy(default, vec![operation("/op", &["*"], "allow")])],
+        );
+        let caller = caller(A);
+        let attempt = Attempt {
+            caller: Some(&caller),
+            operation: "op",
+            verb: None,
+        };
+        assert_eq!(control.decide(&attempt).action, expected, "{default:?}");
+    }
 }

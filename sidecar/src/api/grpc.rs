@@ -3,6 +3,7 @@
 mod actors;
 mod api_of;
 mod dapr;
+mod health;
 mod invoke;
 mod measure;
 mod metadata;
@@ -21,6 +22,7 @@ use crate::api::ApiRules;
 use crate::api::http::ApiLogging;
 use crate::api::internal::InternalApi;
 use crate::blocks::Blocks;
+use crate::health::HealthView;
 use crate::live::Live;
 use crate::metrics::GrpcServerMetrics;
 use crate::shutdown::ShutdownRequest;
@@ -47,6 +49,8 @@ pub struct Gate {
     pub rules: Live<ApiRules>,
     /// Logs every call.
     pub api_logging: Live<ApiLogging>,
+    /// What the health service answers.
+    pub health: HealthView,
     /// Counters.
     pub metrics: GrpcServerMetrics,
     /// Traces every request.

@@ -2,6 +2,7 @@
 //!
 //! One table of routes ([`route`]), one place that writes responses ([`respond`]), a file per block.
 
+mod absent;
 mod actors;
 mod cors;
 mod escape;

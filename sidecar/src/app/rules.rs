@@ -149,12 +149,12 @@ fn written(spec: &AccessControlSpec) -> Spec {
             .collect(),
     });
     Spec {
-        default_action: text(&spec.default_action),
+        default_action: spec.default_action.clone(),
         policies: policies.collect(),
     }
 }
 
-/// Which APIs exist.
+/// Which APIs exist. A rule without a protocol holds for both; upstream passes over it.
 fn api_rules(configuration: &ConfigurationSpec) -> ApiRules {
     let Some(ApiSpec {
         allowed, denied, ..

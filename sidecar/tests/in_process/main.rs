@@ -10,6 +10,7 @@ mod external;
 mod faulty_app;
 mod grpc_app;
 mod grpc_echo;
+mod health;
 mod invocation;
 mod invocation_grpc;
 mod metadata;

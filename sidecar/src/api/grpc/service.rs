@@ -17,13 +17,12 @@ use trilby_telemetry::{Kind, Tracing};
 
 use super::measure::{Caller, Measured, status_in};
 use super::proxy::{Edge, Proxy};
-use super::{Gate, GrpcApi, api_of, reflection};
+use super::{Gate, GrpcApi, api_of, health, reflection};
 use crate::api::http::ApiLogging;
 use crate::api::internal::InternalApi;
 use crate::api::traced::{Tell, Traced};
 use crate::blocks::invoke::headers::API_TOKEN;
 use crate::error::Detail;
-use crate::metrics::GrpcServerMetrics;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -53,6 +52,10 @@ impl ApiService {
         let path = measured.path();
         let line = self.gate.log_line(request.headers());
         let response = match self.gate.admit(path, request.headers_mut()) {
+            // Probes have no token, as over HTTP.
+            _ if health::serves(path, request.headers()) => {
+                return health::answer(request, &self.gate.health, service_of(DAPR)).await;
+            }
             Err(status) => status.into_http(),
             Ok(()) if reflection::serves(path) => return reflection::answer(request).await,
             Ok(()) => self.traced(request, path).await,
@@ -157,8 +160,7 @@ fn log_call(path: &str, user_agent: &str, status: &str, start: Instant) {
 pub struct InternalService {
     invocation: ServiceInvocationServer<InternalApi>,
     proxy: Proxy,
-    metrics: GrpcServerMetrics,
-    tracing: Tracing,
+    gate: Gate,
 }
 
 impl InternalService {
@@ -169,20 +171,22 @@ impl InternalService {
         Self {
             invocation,
             proxy,
-            metrics: gate.metrics,
-            tracing: gate.tracing,
+            gate,
         }
     }
 
     async fn serve(mut self, request: Request<Body>, measured: Measured) -> Response<Body> {
         let path = measured.path();
-        let response = if reflection::serves(path) {
+        let response = if health::serves(path, request.headers()) {
+            let service = service_of(SERVICE_INVOCATION);
+            return health::answer(request, &self.gate.health, service).await;
+        } else if reflection::serves(path) {
             return reflection::answer(request).await;
         } else {
             let known = path.starts_with(SERVICE_INVOCATION).then_some(path);
             self.traced(request, known).await
         };
-        measured.finish((&self.metrics, Caller::Sidecar), response)
+        measured.finish((&self.gate.metrics, Caller::Sidecar), response)
     }
 
     async fn traced(&mut self, mut request: Request<Body>, known: Option<&str>) -> Response<Body> {
@@ -190,7 +194,7 @@ impl InternalService {
             Some(_) => Kind::Server,
             None => self.proxy.kind(request.headers()),
         };
-        let traced = match Traced::grpc(&self.tracing, kind, &mut request) {
+        let traced = match Traced::grpc(&self.gate.tracing, kind, &mut request) {
             Ok(traced) => traced,
             Err(status) => return status.into_http(),
         };
@@ -209,6 +213,11 @@ impl InternalService {
             None => traced.answer_grpc(response, Tell::Nothing),
         }
     }
+}
+
+/// The service's name in the prefix of its methods' paths.
+fn service_of(prefix: &'static str) -> &'static str {
+    prefix.trim_matches('/')
 }
 
 /// The answer of a generated server.

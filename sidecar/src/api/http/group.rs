@@ -7,7 +7,7 @@ use super::route::{ActorRoute, Route, StateRoute};
 pub(super) struct Group {
     /// `<version>/<name>`.
     pub name: &'static str,
-    /// The path, with names for its variable parts; for an API that is not there yet, its name.
+    /// The path, with names for its variable parts.
     pub template: &'static str,
 }
 
@@ -23,7 +23,7 @@ impl Route {
             Self::GetSecret { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/{key}"),
             Self::BulkSecrets { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/bulk"),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),
-            Self::Absent(feature) => (*feature, *feature),
+            Self::Absent(group) => return Some(*group),
             Self::Invoke | Self::Refused => ("v1/invoke", "/v1.0/invoke/*"),
         };
         Some(Group { name, template })

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use http::Method;
 
+use super::absent::absent;
 use super::escape::{BadEscape, unescape};
+use super::group::Group;
 use crate::path::clean;
 
 /// One operation of the API.
@@ -34,7 +36,7 @@ pub(super) enum Route {
         operation: ActorRoute,
     },
     /// An API of upstream's that is not there yet.
-    Absent(&'static str),
+    Absent(Group),
     /// Everything else.
     Invoke,
     /// An invocation that the rules refuse.
@@ -90,14 +92,15 @@ impl Route {
             (Version::V1, "shutdown") => {
                 (method == Method::POST && rest.is_empty()).then_some(Self::Shutdown)
             }
-            (version, api) => absent(version, api, method, &rest).map(Self::Absent),
+            (version, api) => absent((version, api), method, &rest).map(Self::Absent),
         };
         Ok(route.unwrap_or(Self::Invoke))
     }
 }
 
+/// The first segment of every path of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+pub(super) enum Version {
     V1,
     Alpha1,
     Alpha2,
@@ -116,7 +119,7 @@ impl Version {
     }
 }
 
-fn writes(method: &Method) -> bool {
+pub(super) fn writes(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT)
 }
 
@@ -229,43 +232,11 @@ fn actor_operation(method: &Method, rest: &[&str]) -> Result<Option<ActorRoute>,
     })
 }
 
-/// The routes of upstream's whose block is not there yet, by the name that its rules use.
-fn absent(version: Version, api: &str, method: &Method, rest: &[&str]) -> Option<&'static str> {
-    use Version::{Alpha1, Alpha2, V1};
-    let (reads, writes) = (method == Method::GET, writes(method));
-    let posts = method == Method::POST;
-    match (version, api, rest) {
-        (V1, "publish", ["bulk", _, _, ..] | [_, _, ..]) if writes => Some("v1/publish"),
-        (Alpha1, "publish", ["bulk", _, _, ..]) if writes => Some("v1alpha1/publish"),
-        (V1, "bindings", [_]) if writes => Some("v1/bindings"),
-        (V1 | Alpha1, "configuration", [_] | [_, "subscribe"] | [_, _, "unsubscribe"]) if reads => {
-            Some("v1/configuration")
-        }
-        (Alpha1, "lock", [_]) if posts => Some("v1alpha1/lock"),
-        (Alpha1, "unlock", [_]) if posts => Some("v1alpha1/unlock"),
-        (Alpha1, "crypto", [_, "encrypt" | "decrypt"]) if method == Method::PUT => {
-            Some("v1alpha1/crypto")
-        }
-        (Alpha1, "subtlecrypto", [_, _]) if posts => Some("v1alpha1/subtlecrypto"),
-        (V1 | Alpha1, "jobs", [_]) if posts || reads || method == Method::DELETE => Some("v1/jobs"),
-        (V1 | Alpha1 | Version::Beta1, "workflows", [_, _]) if reads => Some("v1/workflows"),
-        (V1 | Alpha1 | Version::Beta1, "workflows", [_, _, _] | [_, _, "raiseEvent", _])
-            if posts =>
-        {
-            Some("v1/workflows")
-        }
-        (Alpha1 | Alpha2, "conversation", [_, "converse"]) if posts => {
-            Some("v1alpha2/conversation")
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::Method;
 
-    use super::{ActorRoute, Route, StateRoute};
+    use super::{ActorRoute, Group, Route, StateRoute};
 
     fn find(method: Method, path: &str) -> Route {
         Route::find(&method, path).unwrap()
@@ -343,18 +314,52 @@ mod tests {
 
     #[test]
     fn apis_that_are_not_there_yet_are_known() {
-        for (method, path, feature) in [
-            (Method::POST, "/v1.0/publish/p/a/b/c", "v1/publish"),
-            (Method::PUT, "/v1.0/bindings/b", "v1/bindings"),
+        for (method, path, name, template) in [
+            (
+                Method::POST,
+                "/v1.0/publish/p/a/b/c",
+                "v1/publish",
+                "/v1.0/publish/{pubsubname}/*",
+            ),
+            (
+                Method::PUT,
+                "/v1.0/bindings/b",
+                "v1/bindings",
+                "/v1.0/bindings/{name}",
+            ),
             (
                 Method::POST,
                 "/v1.0-beta1/workflows/dapr/w/start",
-                "v1/workflows",
+                "v1beta1/workflows",
+                "/v1.0-beta1/workflows/{workflowComponent}/{workflowName}/start",
             ),
-            (Method::POST, "/v1.0-alpha1/lock/l", "v1alpha1/lock"),
-            (Method::GET, "/v1.0/jobs/j", "v1/jobs"),
+            (
+                Method::POST,
+                "/v1.0-alpha1/lock/l",
+                "v1alpha1/lock",
+                "/v1.0-alpha1/lock/{storeName}",
+            ),
+            (Method::GET, "/v1.0/jobs/j", "v1/jobs", "/v1.0/jobs/{name}"),
         ] {
-            assert_eq!(find(method, path), Route::Absent(feature), "{path}");
+            let group = Group { name, template };
+            assert_eq!(find(method, path), Route::Absent(group), "{path}");
+        }
+    }
+
+    #[test]
+    fn wrong_methods_and_shapes_of_absent_apis_are_invocations() {
+        for (method, path) in [
+            (Method::GET, "/v1.0/publish/p/t"),
+            (Method::POST, "/v1.0/publish/p"),
+            (Method::GET, "/v1.0/bindings/b"),
+            (Method::POST, "/v1.0/configuration/c"),
+            (Method::GET, "/v1.0-alpha1/lock/l"),
+            (Method::POST, "/v1.0-alpha1/crypto/c/encrypt"),
+            (Method::PUT, "/v1.0/jobs/j"),
+            (Method::POST, "/v1.0/workflows/dapr/i/unknown"),
+            (Method::POST, "/v1.0/conversation/c/converse"),
+        ] {
+            assert_eq!(find(method, path), Route::Invoke, "{path}");
         }
     }
 }

@@ -131,6 +131,11 @@ impl HttpApi {
         matches!(route, Route::Health | Route::HealthOutbound) || self.token.accepts(shown.as_ref())
     }
 
+    /// What the whole network may read, only holders of a token may write.
+    fn may_write(&self, route: &Route, headers: &HeaderMap) -> bool {
+        !matches!(route, Route::SetMetadata { .. }) || self.token.accepts(headers.get(API_TOKEN))
+    }
+
     /// A route that rules refuse does not exist, so its request is an invocation.
     fn permitted(&self, route: Route) -> Route {
         let rules = self.rules.now();
@@ -172,7 +177,7 @@ impl HttpApi {
                 actor_id,
                 operation,
             } => actors::serve(self, (actor_type, actor_id), operation, request).await,
-            Route::Absent(feature) => failed(&ApiError::not_there_yet(feature)),
+            Route::Absent(group) => failed(&ApiError::not_there_yet(group.name)),
             Route::Invoke => invoke::serve(self, request).await,
             Route::Refused => failed(&invoke::no_target()),
         }
@@ -267,7 +272,10 @@ impl PublicService {
                 | Route::HealthOutbound
                 | Route::GetMetadata
                 | Route::SetMetadata { .. }),
-            ) => self.0.dispatch(route, request).await,
+            ) if self.0.may_write(&route, request.headers()) => {
+                self.0.dispatch(route, request).await
+            }
+            Ok(Route::SetMetadata { .. }) => text(StatusCode::UNAUTHORIZED, "invalid api token"),
             Ok(_) => text(StatusCode::NOT_FOUND, "404 page not found\n"),
             Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
         }

@@ -1,0 +1,183 @@
+//! Routes of upstream's whose block is not there yet. Each has the name and the path that rules and metrics know.
+
+use http::Method;
+
+use super::group::Group;
+use super::route::{Version, writes};
+
+/// The API that a request asks for, if it is one of them.
+pub(super) fn absent(
+    (version, api): (Version, &str),
+    method: &Method,
+    rest: &[&str],
+) -> Option<Group> {
+    let reads = method == Method::GET;
+    let posts = method == Method::POST;
+    match api {
+        "publish" if writes(method) => publish(version, rest),
+        "bindings" if writes(method) => bindings(version, rest),
+        "configuration" if reads => configuration(version, rest),
+        "lock" | "unlock" if posts => lock(version, api, rest),
+        "crypto" if method == Method::PUT => crypto(version, rest),
+        "subtlecrypto" if posts => subtle_crypto(version, rest),
+        "jobs" if posts || reads || method == Method::DELETE => jobs(version, rest),
+        "workflows" if reads => workflow(version, rest),
+        "workflows" if posts => workflow_command(version, rest),
+        "conversation" if posts => conversation(version, rest),
+        _ => None,
+    }
+}
+
+const fn group(name: &'static str, template: &'static str) -> Option<Group> {
+    Some(Group { name, template })
+}
+
+fn publish(version: Version, rest: &[&str]) -> Option<Group> {
+    match (version, rest) {
+        (Version::V1, ["bulk", _, _, ..]) => {
+            group("v1/publish", "/v1.0/publish/bulk/{pubsubname}/*")
+        }
+        (Version::V1, [_, _, ..]) => group("v1/publish", "/v1.0/publish/{pubsubname}/*"),
+        (Version::Alpha1, ["bulk", _, _, ..]) => group(
+            "v1alpha1/publish",
+            "/v1.0-alpha1/publish/bulk/{pubsubname}/*",
+        ),
+        _ => None,
+    }
+}
+
+fn bindings(version: Version, rest: &[&str]) -> Option<Group> {
+    match (version, rest) {
+        (Version::V1, [_]) => group("v1/bindings", "/v1.0/bindings/{name}"),
+        _ => None,
+    }
+}
+
+fn configuration(version: Version, rest: &[&str]) -> Option<Group> {
+    let (name, [get, subscribe, unsubscribe]) = match version {
+        Version::V1 => (
+            "v1/configuration",
+            [
+                "/v1.0/configuration/{storeName}",
+                "/v1.0/configuration/{storeName}/subscribe",
+                "/v1.0/configuration/{storeName}/{configurationSubscribeID}/unsubscribe",
+            ],
+        ),
+        Version::Alpha1 => (
+            "v1alpha1/configuration",
+            [
+                "/v1.0-alpha1/configuration/{storeName}",
+                "/v1.0-alpha1/configuration/{storeName}/subscribe",
+                "/v1.0-alpha1/configuration/{storeName}/{configurationSubscribeID}/unsubscribe",
+            ],
+        ),
+        _ => return None,
+    };
+    match rest {
+        [_] => group(name, get),
+        [_, "subscribe"] => group(name, subscribe),
+        [_, _, "unsubscribe"] => group(name, unsubscribe),
+        _ => None,
+    }
+}
+
+fn lock(version: Version, api: &str, rest: &[&str]) -> Option<Group> {
+    match (version, api, rest) {
+        (Version::Alpha1, "lock", [_]) => group("v1alpha1/lock", "/v1.0-alpha1/lock/{storeName}"),
+        (Version::Alpha1, "unlock", [_]) => {
+            group("v1alpha1/unlock", "/v1.0-alpha1/unlock/{storeName}")
+        }
+        _ => None,
+    }
+}
+
+fn crypto(version: Version, rest: &[&str]) -> Option<Group> {
+    match (version, rest) {
+        (Version::Alpha1, [_, "encrypt"]) => {
+            group("v1alpha1/crypto", "/v1.0-alpha1/crypto/{name}/encrypt")
+        }
+        (Version::Alpha1, [_, "decrypt"]) => {
+            group("v1alpha1/crypto", "/v1.0-alpha1/crypto/{name}/decrypt")
+        }
+        _ => None,
+    }
+}
+
+fn subtle_crypto(version: Version, rest: &[&str]) -> Option<Group> {
+    let (Version::Alpha1, [_, operation]) = (version, rest) else {
+        return None;
+    };
+    let template = match *operation {
+        "getkey" => "/v1.0-alpha1/subtlecrypto/{name}/getkey",
+        "encrypt" => "/v1.0-alpha1/subtlecrypto/{name}/encrypt",
+        "decrypt" => "/v1.0-alpha1/subtlecrypto/{name}/decrypt",
+        "wrapkey" => "/v1.0-alpha1/subtlecrypto/{name}/wrapkey",
+        "unwrapkey" => "/v1.0-alpha1/subtlecrypto/{name}/unwrapkey",
+        "sign" => "/v1.0-alpha1/subtlecrypto/{name}/sign",
+        "verify" => "/v1.0-alpha1/subtlecrypto/{name}/verify",
+        _ => return None,
+    };
+    group("v1alpha1/subtlecrypto", template)
+}
+
+fn jobs(version: Version, rest: &[&str]) -> Option<Group> {
+    match (version, rest) {
+        (Version::V1, [_]) => group("v1/jobs", "/v1.0/jobs/{name}"),
+        (Version::Alpha1, [_]) => group("v1alpha1/jobs", "/v1.0-alpha1/jobs/{name}"),
+        _ => None,
+    }
+}
+
+/// A workflow path in one of its three versions.
+macro_rules! workflows {
+    ($version:expr, $tail:literal) => {
+        match $version {
+            Version::V1 => group(
+                "v1/workflows",
+                concat!("/v1.0/workflows/{workflowComponent}/", $tail),
+            ),
+            Version::Beta1 => group(
+                "v1beta1/workflows",
+                concat!("/v1.0-beta1/workflows/{workflowComponent}/", $tail),
+            ),
+            Version::Alpha1 => group(
+                "v1alpha1/workflows",
+                concat!("/v1.0-alpha1/workflows/{workflowComponent}/", $tail),
+            ),
+            Version::Alpha2 => None,
+        }
+    };
+}
+
+fn workflow(version: Version, rest: &[&str]) -> Option<Group> {
+    match rest {
+        [_, _] => workflows!(version, "{instanceID}"),
+        _ => None,
+    }
+}
+
+fn workflow_command(version: Version, rest: &[&str]) -> Option<Group> {
+    match rest {
+        [_, _, "start"] => workflows!(version, "{workflowName}/start"),
+        [_, _, "pause"] => workflows!(version, "{instanceID}/pause"),
+        [_, _, "resume"] => workflows!(version, "{instanceID}/resume"),
+        [_, _, "terminate"] => workflows!(version, "{instanceID}/terminate"),
+        [_, _, "purge"] => workflows!(version, "{instanceID}/purge"),
+        [_, _, "raiseEvent", _] => workflows!(version, "{instanceID}/raiseEvent/{eventName}"),
+        _ => None,
+    }
+}
+
+fn conversation(version: Version, rest: &[&str]) -> Option<Group> {
+    match (version, rest) {
+        (Version::Alpha1, [_, "converse"]) => group(
+            "v1alpha1/conversation",
+            "/v1.0-alpha1/conversation/{name}/converse",
+        ),
+        (Version::Alpha2, [_, "converse"]) => group(
+            "v1alpha2/conversation",
+            "/v1.0-alpha2/conversation/{name}/converse",
+        ),
+        _ => None,
+    }
+}
