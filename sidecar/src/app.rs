@@ -51,12 +51,12 @@ use crate::blocks::state::State;
 use crate::channel::{AppChannel, ChannelConfig};
 use crate::config::{AppConfig, Config};
 use crate::health::HealthView;
+use crate::host;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::resolver::{Following, Names};
 use crate::shutdown::ShutdownRequest;
-use crate::{host, listen};
 use ending::Ending;
 use listeners::{Listeners, address_of};
 
@@ -89,13 +89,7 @@ pub struct Parts {
 /// A port is taken, or the Configuration asks for something that cannot be enforced.
 pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::Result<Bound> {
     let began = Instant::now();
-    let servers = &config.servers;
-    let internal = listen::listen_internal(
-        &servers.internal_address,
-        servers.internal_port,
-        &config.app_id,
-    )
-    .context("internal gRPC port")?;
+    let internal = listeners::reserve(&config)?;
     let (app_health, healthy) = watch::channel(initially_healthy(&config));
     let ending = Ending::new();
     ending.spawn(process, config.ending, healthy.clone());

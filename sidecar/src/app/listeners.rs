@@ -64,6 +64,20 @@ impl Listeners {
     }
 }
 
+/// Opens the socket for other sidecars, before anything else could take its port.
+///
+/// # Errors
+/// The port that was asked for is taken.
+pub(super) fn reserve(config: &Config) -> anyhow::Result<TcpListener> {
+    let servers = &config.servers;
+    listen::listen_internal(
+        &servers.internal_address,
+        servers.internal_port,
+        &config.app_id,
+    )
+    .context("internal gRPC port")
+}
+
 async fn tcp(addresses: &[String], port: u16) -> std::io::Result<Vec<Socket>> {
     let listeners = listen::listen_all(addresses, port).await?;
     Ok(listeners.into_iter().map(Socket::Tcp).collect())
