@@ -63,7 +63,7 @@ pub(crate) fn access_control(data: &[u8]) {
             }],
         };
         let spec = Spec {
-            default_action: "deny".to_owned(),
+            default_action: Some("deny".to_owned()),
             policies: vec![policy],
         };
         let rules = AccessControl::compile(&spec, protocol).expect("the policy is complete");

@@ -64,6 +64,7 @@ enum Woken {
 
 impl Runtime {
     /// Loads the Configuration and connects the source of components.
+    #[allow(clippy::too_many_lines, reason = "names every part once")]
     pub(crate) async fn new(config: Config, cancel: CancellationToken) -> Result<Self, LoadError> {
         let namespace = config.effective_namespace().to_owned();
         let kubernetes = matches!(config.source, crate::Source::Operator { .. });

@@ -13,7 +13,7 @@ use tonic::Status;
 use tower::Service;
 use trilby_proto::internals::v1::service_invocation_server::ServiceInvocationServer;
 use trilby_proto::runtime::v1::dapr_server::DaprServer;
-use trilby_telemetry::{Kind, Tracing};
+use trilby_telemetry::Kind;
 
 use super::measure::{Caller, Measured, status_in};
 use super::proxy::{Edge, Proxy};
