@@ -17,6 +17,7 @@ mod metadata;
 mod metrics;
 mod placement;
 mod proxy;
+mod resiliency;
 mod resources;
 mod secrets;
 mod security;
