@@ -5,7 +5,7 @@
 //!                   └─► scrape, piece by piece
 //! ```
 //!
-//! A [`Definition`](definition::Definition) is all that is said of a family. Every family is bounded, whatever callers
+//! A [`Definition`] is all that is said of a family. Every family is bounded, whatever callers
 //! send. A changed Configuration swaps the families that it changes, while requests are served.
 
 mod actors;
