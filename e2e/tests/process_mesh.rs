@@ -73,6 +73,25 @@ impl Scene {
         daprd.start().await;
         daprd
     }
+
+    /// It serves its APIs, but is not ready: a component failed at its start.
+    async fn sidecar_with_broken_components(&self, app_id: &str) -> Daprd {
+        let mut daprd = self
+            .mesh
+            .daprd(&self.namespace, app_id, &self.operator)
+            .await;
+        daprd.launch();
+        let url = daprd.url("/v1.0/metadata");
+        trilby_testkit::eventually::eventually("the API answers", async || {
+            Client::host()
+                .get(&url)
+                .await
+                .map_err(|error| format!("{error:#}"))
+        })
+        .await;
+        assert!(!daprd.is_healthy().await, "components failed");
+        daprd
+    }
 }
 
 async fn save(daprd: &Daprd, store: &str, value: &str) -> Result<(), String> {
@@ -211,7 +230,7 @@ async fn what_is_wrong_with_a_component_is_said_and_heals() {
         .await;
     scene.component("empty", "state.redis", json!([])).await;
     scene.redis_component().await; // without its Secret
-    let daprd = scene.sidecar("a").await;
+    let daprd = scene.sidecar_with_broken_components("a").await;
     shows_error(&daprd, "odd", "state.no-such-thing").await;
     shows_error(&daprd, "empty", "redisHost").await;
     shows_error(&daprd, "store", "").await;

@@ -138,7 +138,8 @@ async fn certificates_of_seconds_are_renewed_within_seconds() {
         .run(Duration::from_secs(20), LearntAnchors::Ignore)
         .await;
     let seen = world.seen();
-    assert!((9..=14).contains(&seen.len()), "{seen:?}");
+    // Certificates tell whole seconds: 2 to 3 s are left of each, so 1 to 2 s pass between renewals.
+    assert!((10..=21).contains(&seen.len()), "{seen:?}");
     assert!(seen.iter().all(|seen| *seen == Seen::Renewed));
 }
 
