@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 use crate::object::{Object, Spec};
 use crate::{
-    Component, Configuration, HttpEndpointSpec, McpServerSpec, ResiliencySpec, SubscriptionSpec,
-    SubscriptionV1Spec, V2ALPHA1, WorkflowAccessPolicySpec,
+    ComponentSpec, Configuration, HttpEndpointSpec, McpServerSpec, ResiliencySpec,
+    SubscriptionSpec, SubscriptionV1Spec, V2ALPHA1, WorkflowAccessPolicySpec,
 };
 
 /// The version of conversion requests that the API server sends. `v2alpha1`, which upstream lists beside it, is none.
@@ -37,7 +37,7 @@ pub fn manifests() -> Vec<Manifest> {
     vec![
         manifest(
             "components.yaml",
-            definition::<Component>(component_columns()),
+            object_definition::<ComponentSpec>(component_columns()),
         ),
         manifest(
             "configuration.yaml",

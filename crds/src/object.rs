@@ -1,4 +1,4 @@
-//! What every resource beside Component and Configuration looks like around its `spec`.
+//! What every resource but Configuration looks like around its `spec`.
 
 use std::borrow::Cow;
 
@@ -39,7 +39,8 @@ pub struct Object<S> {
     /// What the resource says.
     #[serde(deserialize_with = "null_as_default")]
     pub spec: S,
-    /// Where the secrets that `spec` refers to are kept; only for kinds that have it.
+    /// Where the secrets that `spec` refers to are kept.
+    // In the schema of the kinds that have it, see `Spec::HAS_AUTH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
     /// App ids that this resource is for; empty means every app of the namespace.

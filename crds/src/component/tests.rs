@@ -1,3 +1,4 @@
+use kube_core::Resource as _;
 use serde_json::json;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! Carries out what the updater decides, and publishes what serves.
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
@@ -62,29 +62,71 @@ enum Woken {
     Gate,
 }
 
+/// Whether the operator is the source.
+fn in_kubernetes(config: &Config) -> bool {
+    matches!(config.source, crate::Source::Operator { .. })
+}
+
+/// Knows no component yet, but the secret store that needs none.
+fn updater(config: &Config, configuration: &ConfigurationSpec) -> Updater {
+    let kubernetes = in_kubernetes(config);
+    let identity = Identity {
+        app_id: config.app_id.clone(),
+        namespace: config.namespace.clone(),
+        kubernetes,
+    };
+    let builtin = (kubernetes && config.kubernetes_secrets).then(builtin_secret_store);
+    let mut updater = Updater::new(identity, builtin.into_iter().collect());
+    updater.fold(Event::Deny(denied_types(configuration)));
+    updater
+}
+
+fn initialiser(config: Config) -> Initialiser {
+    Initialiser {
+        kubernetes: in_kubernetes(&config),
+        namespace: config.effective_namespace().to_owned(),
+        registry: config.registry,
+        app_id: config.app_id,
+        environment: config.environment,
+        observer: config.observer,
+    }
+}
+
+fn keepers(
+    config: &Config,
+    shared: &Arc<Shared>,
+    receivers: BTreeMap<Kind, mpsc::Receiver<Told>>,
+) -> Keepers {
+    let keeping = Keeping {
+        shared: Arc::clone(shared),
+        app_id: config.app_id.clone(),
+        namespace: config.effective_namespace().to_owned(),
+        environment: config.environment.clone(),
+        kubernetes: in_kubernetes(config),
+    };
+    Keepers {
+        namespace: config.namespace.clone(),
+        observer: Arc::clone(&config.observer),
+        keeping,
+        receivers,
+    }
+}
+
 impl Runtime {
     /// Loads the Configuration and connects the source of components.
-    #[allow(clippy::too_many_lines, reason = "names every part once")]
     pub(crate) async fn new(config: Config, cancel: CancellationToken) -> Result<Self, LoadError> {
-        let namespace = config.effective_namespace().to_owned();
-        let kubernetes = matches!(config.source, crate::Source::Operator { .. });
-        let identity = Identity {
-            app_id: config.app_id.clone(),
-            namespace: config.namespace.clone(),
-            kubernetes,
-        };
-        let first_load = config.first_load;
         let (reload, asked) = watch::channel(0);
         let following = watch::Sender::new(true);
         let problems = Arc::new(Problems::default());
         let (senders, mut receivers) = channels();
+        let news = receivers.remove(&Kind::Component);
         let audience = Audience {
             kinds: senders,
             problems: Arc::clone(&problems),
             observer: Arc::clone(&config.observer),
             control: Control::new(asked, following.subscribe()),
         };
-        let started = source::start(&config, &namespace, audience);
+        let started = source::start(&config, config.effective_namespace(), audience);
         let Started {
             configuration,
             follow,
@@ -92,45 +134,23 @@ impl Runtime {
             .run_until_cancelled(started)
             .await
             .ok_or(LoadError::Cancelled)??;
-        let builtin = (kubernetes && config.kubernetes_secrets).then(builtin_secret_store);
-        let (actor_state, _) = watch::channel(None);
-        let mut updater = Updater::new(identity, builtin.into_iter().collect());
-        updater.fold(Event::Deny(denied_types(&configuration.borrow())));
         following.send_replace(is_hot_reload_on(&configuration.borrow()));
+        let updater = updater(&config, &configuration.borrow());
         let shared = Arc::new(Shared {
             view: ArcSwap::from_pointee(View::default()),
             changes: watch::Sender::new(0),
-            actor_state,
+            actor_state: watch::Sender::new(None),
             configuration: configuration.clone(),
             kinds: Kinds::default(),
             problems,
             reload,
         });
-        let news = receivers.remove(&Kind::Component);
-        let keeping = Keeping {
-            shared: Arc::clone(&shared),
-            app_id: config.app_id.clone(),
-            namespace: namespace.clone(),
-            environment: config.environment.clone(),
-            kubernetes,
-        };
-        let keepers = Keepers {
-            namespace: config.namespace.clone(),
-            observer: Arc::clone(&config.observer),
-            keeping,
-            receivers,
-        };
-        let (declared, gates) = keepers.start();
+        let (declared, gates) = keepers(&config, &shared, receivers).start();
         Ok(Self {
             updater,
-            initialiser: Arc::new(Initialiser {
-                registry: config.registry,
-                app_id: config.app_id,
-                namespace,
-                environment: config.environment,
-                kubernetes,
-                observer: config.observer,
-            }),
+            deadline: Instant::now() + config.first_load,
+            first_load: config.first_load,
+            initialiser: Arc::new(initialiser(config)),
             shared,
             declared,
             gates,
@@ -139,8 +159,6 @@ impl Runtime {
             news: news.expect("every kind has a channel"),
             configuration,
             source: Some(follow),
-            deadline: Instant::now() + first_load,
-            first_load,
             last_problem: None,
             cancel,
         })

@@ -82,65 +82,80 @@ impl Patterns {
     }
 
     fn add(&mut self, text: String) -> Result<(), InvalidPattern> {
-        let invalid = |reason| InvalidPattern {
+        self.insert(&text).map_err(|reason| InvalidPattern {
             pattern: text.clone(),
             reason,
-        };
-        let number = self.texts.len();
+        })?;
+        self.texts.push(text);
+        Ok(())
+    }
+
+    fn insert(&mut self, text: &str) -> Result<(), &'static str> {
         let mut node = &mut self.root;
         let mut names: Vec<&str> = Vec::new();
         let mut segments = text[1..].split('/').peekable();
-        let mut end = None;
-        while let Some(segment) = segments.next() {
+        let end = loop {
+            let Some(segment) = segments.next() else {
+                break &mut node.end;
+            };
             let last = segments.peek().is_none();
-            let inner = segment
-                .strip_prefix('{')
-                .and_then(|rest| rest.strip_suffix('}'));
-            match inner {
-                None if segment.contains(['{', '}']) => {
-                    return Err(invalid("a wildcard must be a whole segment, as {name}"));
+            match Part::read(segment)? {
+                Part::Literal("") if last => break &mut node.rest,
+                Part::Literal(text) => node = node.literals.entry(text.to_owned()).or_default(),
+                Part::End if last => break &mut node.slash,
+                Part::End => return Err("{$} must be at the end"),
+                Part::Segment(name) | Part::Rest(name) if names.contains(&name) => {
+                    return Err("two wildcards have the same name");
                 }
-                None if segment.is_empty() && last => end = Some(&mut node.rest),
-                None => node = node.literals.entry(segment.to_owned()).or_default(),
-                Some("$") if last => end = Some(&mut node.slash),
-                Some("$") => return Err(invalid("{$} must be at the end")),
-                Some(name) => {
-                    let (name, rest) = match name.strip_suffix("...") {
-                        Some(name) => (name, true),
-                        None => (name, false),
-                    };
-                    if !is_name(name) {
-                        return Err(invalid(
-                            "a wildcard needs a name of letters, digits and underscores",
-                        ));
-                    }
-                    if names.contains(&name) {
-                        return Err(invalid("two wildcards have the same name"));
-                    }
-                    if rest && !last {
-                        return Err(invalid("{name...} must be at the end"));
-                    }
+                Part::Rest(_) if last => break &mut node.rest,
+                Part::Rest(_) => return Err("{name...} must be at the end"),
+                Part::Segment(name) => {
                     names.push(name);
-                    if rest {
-                        end = Some(&mut node.rest);
-                    } else {
-                        node = node.segment.get_or_insert_default();
-                    }
+                    node = node.segment.get_or_insert_default();
                 }
             }
-            if end.is_some() {
-                break;
-            }
-        }
-        let end = match end {
-            Some(end) => end,
-            None => &mut node.end,
         };
-        if end.replace(number).is_some() {
-            return Err(invalid("it matches the same paths as another"));
+        match end.replace(self.texts.len()) {
+            Some(_) => Err("it matches the same paths as another"),
+            None => Ok(()),
         }
-        self.texts.push(text);
-        Ok(())
+    }
+}
+
+/// What stands between two slashes of a pattern.
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    Literal(&'a str),
+    /// `{name}`
+    Segment(&'a str),
+    /// `{name...}`
+    Rest(&'a str),
+    /// `{$}`
+    End,
+}
+
+impl<'a> Part<'a> {
+    fn read(segment: &'a str) -> Result<Self, &'static str> {
+        let inner = segment
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        let part = match inner {
+            None if segment.contains(['{', '}']) => {
+                return Err("a wildcard must be a whole segment, as {name}");
+            }
+            None => return Ok(Self::Literal(segment)),
+            Some("$") => return Ok(Self::End),
+            Some(name) => match name.strip_suffix("...") {
+                Some(name) => Self::Rest(name),
+                None => Self::Segment(name),
+            },
+        };
+        match part {
+            Self::Segment(name) | Self::Rest(name) if !is_name(name) => {
+                Err("a wildcard needs a name of letters, digits and underscores")
+            }
+            part => Ok(part),
+        }
     }
 }
 

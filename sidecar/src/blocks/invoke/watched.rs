@@ -7,16 +7,14 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::{Sleep, sleep_until};
-use trilby_resiliency::{Guard, Outcome};
+use trilby_resiliency::{Guard, Ongoing, Outcome};
 
 use crate::payload::BodyError;
 
 /// The body. Dropped before its end, it was given up, which is a failure.
 pub(super) struct Watched {
     body: Body,
-    guard: Option<Guard>,
-    deadline: Option<Pin<Box<Sleep>>>,
+    attempt: Ongoing,
     /// Bytes to come, if their number is known: who sends them on does not ask for more after the last.
     missing: Option<u64>,
 }
@@ -25,10 +23,7 @@ impl Watched {
     pub(super) fn wrap(body: Body, guard: Guard) -> Body {
         let missing = body.size_hint().exact();
         let mut watched = Self {
-            deadline: guard
-                .deadline()
-                .map(|deadline| Box::pin(sleep_until(deadline))),
-            guard: Some(guard),
+            attempt: Ongoing::new(guard),
             missing,
             body,
         };
@@ -36,22 +31,10 @@ impl Watched {
         Body::new(watched)
     }
 
-    fn settle(&mut self, outcome: Outcome) {
-        self.deadline = None;
-        if let Some(guard) = self.guard.take() {
-            guard.settle(outcome);
-        }
-    }
-
     fn settle_if_whole(&mut self) {
         if self.missing == Some(0) || self.body.is_end_stream() {
-            self.settle(Outcome::Success);
+            self.attempt.settle(Outcome::Success);
         }
-    }
-
-    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let deadline = self.deadline.as_mut();
-        deadline.is_some_and(|deadline| deadline.as_mut().poll(context).is_ready())
     }
 }
 
@@ -63,12 +46,9 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.is_late(context)
-            && let Some(guard) = self.guard.take()
-        {
-            self.deadline = None;
+        if let Poll::Ready(stopped) = self.attempt.poll_late(context) {
             self.body = Body::empty();
-            return Poll::Ready(Some(Err(BodyError::new(guard.time_out()))));
+            return Poll::Ready(Some(Err(BodyError::new(stopped))));
         }
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
         match &polled {
@@ -77,8 +57,8 @@ impl http_body::Body for Watched {
                 self.missing = self.missing.map(|missing| missing.saturating_sub(length));
                 self.settle_if_whole();
             }
-            Some(Err(_)) => self.settle(Outcome::Failure),
-            None => self.settle(Outcome::Success),
+            Some(Err(_)) => self.attempt.settle(Outcome::Failure),
+            None => self.attempt.settle(Outcome::Success),
         }
         Poll::Ready(polled)
     }

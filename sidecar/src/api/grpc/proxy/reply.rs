@@ -9,9 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
-use trilby_resiliency::{Guard, Outcome};
+use trilby_resiliency::{Guard, Ongoing, Outcome};
 
 use super::replay::Kept;
 use crate::blocks::invoke::stopped_status;
@@ -114,12 +113,11 @@ pub(super) fn watched(
         guard.settle(Outcome::Success);
         return reply;
     }
-    let deadline = guard.deadline().map(|at| Box::pin(sleep_until(at)));
+    let attempt = Ongoing::new(guard);
     reply.map(|body| {
         Body::new(Watched {
             body,
-            guard: Some(guard),
-            deadline,
+            attempt,
             request,
         })
     })
@@ -127,24 +125,8 @@ pub(super) fn watched(
 
 struct Watched {
     body: Body,
-    /// Gone once the call has ended.
-    guard: Option<Guard>,
-    deadline: Option<Pin<Box<Sleep>>>,
+    attempt: Ongoing,
     request: Option<Kept>,
-}
-
-impl Watched {
-    fn settle(&mut self, outcome: Outcome) {
-        self.deadline = None;
-        if let Some(guard) = self.guard.take() {
-            guard.settle(outcome);
-        }
-    }
-
-    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let deadline = self.deadline.as_mut();
-        deadline.is_some_and(|deadline| deadline.as_mut().poll(context).is_ready())
-    }
 }
 
 impl http_body::Body for Watched {
@@ -155,12 +137,9 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.is_late(context)
-            && let Some(guard) = self.guard.take()
-        {
-            self.deadline = None;
+        if let Poll::Ready(stopped) = self.attempt.poll_late(context) {
             self.body = Body::empty();
-            let status = stopped_status(&guard.time_out());
+            let status = stopped_status(&stopped);
             return Poll::Ready(Some(Ok(trailers(&status))));
         }
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
@@ -171,18 +150,18 @@ impl http_body::Body for Watched {
                         Some(0) => Outcome::Success,
                         _ => Outcome::Failure,
                     };
-                    self.settle(outcome);
+                    self.attempt.settle(outcome);
                 }
             }
             Some(Err(_)) => {
-                self.settle(Outcome::Failure);
+                self.attempt.settle(Outcome::Failure);
                 // Why this sidecar ended the request says more than that the reply broke off.
                 if let Some(status) = self.request.as_ref().and_then(Kept::refusal) {
                     self.body = Body::empty();
                     return Poll::Ready(Some(Ok(trailers(&status))));
                 }
             }
-            None => self.settle(Outcome::Failure),
+            None => self.attempt.settle(Outcome::Failure),
         }
         Poll::Ready(polled)
     }
