@@ -206,11 +206,33 @@ async fn concurrent_requests_never_see_each_others_chain() {
         });
         if number % 50 == 0 {
             let metadata =
-                format!("[{{name: direction, value: request}}, {{name: n, value: '{number}'}}]");
+                format!("[{{name: direction, value: request}}, {{name: at, value: '{number}'}}]");
             shop.component("upper", "uppercase", &metadata);
         }
     }
     while let Some(done) = calls.join_next().await {
         done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_bad_update_of_a_middleware_leaves_the_old_one_in_the_pipeline() {
+    let configuration = pipeline("httpPipeline", &[UPPER]);
+    let shop = Shop::start(&configuration, &[("upper", "uppercase", "[]")]).await;
+    for (kind, metadata, part) in [
+        ("uppercase", "[{name: true}]", "boolean"),
+        ("no-such-thing", "[]", "no-such-thing"),
+    ] {
+        shop.component("upper", kind, metadata);
+        let url = shop.daprd.url("/v1.0/metadata");
+        assert_eventually!(
+            Client::host()
+                .get(&url)
+                .await
+                .unwrap()
+                .text()
+                .contains(part)
+        );
+        assert_eq!(shop.text(ECHO, "body").await, "/echo BODY");
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     properties::Keeper,
     view::{ComponentInfo, View},
 };
-use entry::{Entry, Phase, Serving};
+use entry::{Entry, Phase};
 
 pub(crate) use event::{Action, Event, Job};
 
@@ -215,7 +215,7 @@ impl Updater {
         match outcome {
             Ok((running, remains)) => {
                 let is_secret_store = matches!(running, Running::Secret(_));
-                let old = entry.serve(Serving { running, remains });
+                let old = entry.serve(running, remains);
                 self.actions
                     .extend(old.map(|old| Action::Retire(old.remains)));
                 if is_secret_store {
@@ -340,16 +340,12 @@ impl Updater {
     }
 
     fn info(&self, name: &str, entry: &Entry) -> ComponentInfo {
-        let described = entry.described();
-        let (component_type, version) = match described {
-            Some(manifest) => (manifest.type_name.clone(), manifest.version.clone()),
-            None => (String::new(), String::new()),
-        };
+        let (component_type, version) = entry.shown_as();
         let running = entry.running();
         ComponentInfo {
             name: name.to_owned(),
-            component_type,
-            version,
+            component_type: component_type.to_owned(),
+            version: version.to_owned(),
             capabilities: running.map(Running::capabilities).unwrap_or_default(),
             serving: running.is_some(),
             error: entry

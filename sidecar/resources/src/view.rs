@@ -14,9 +14,10 @@ use crate::{
 pub struct ComponentInfo {
     /// Its name.
     pub name: String,
-    /// Such as `state.redis`; empty when it does not decode.
+    /// Such as `state.redis`: of the instance that serves, else as the component stands; empty when that does not
+    /// decode.
     pub component_type: String,
-    /// As written; empty for the type's default.
+    /// Of the same, as written; empty for the type's default.
     pub version: String,
     /// What the serving instance can do, in upstream's spelling; empty when none serves.
     pub capabilities: Vec<&'static str>,

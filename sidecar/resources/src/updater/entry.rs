@@ -28,11 +28,14 @@ pub(super) enum Phase {
     Failed,
 }
 
-/// An instance that serves, and what will close it.
+/// An instance that serves, what it is, and what will close it.
 #[derive(Debug)]
 pub(super) struct Serving {
     pub(super) running: Running,
     pub(super) remains: Remains,
+    /// Not those of the component as it stands when that does not start.
+    type_name: String,
+    version: String,
 }
 
 /// One component.
@@ -137,7 +140,14 @@ impl Entry {
     }
 
     /// Puts a new instance into service and gives back the old one.
-    pub(super) fn serve(&mut self, serving: Serving) -> Option<Serving> {
+    pub(super) fn serve(&mut self, running: Running, remains: Remains) -> Option<Serving> {
+        let (type_name, version) = self.type_and_version();
+        let serving = Serving {
+            type_name: type_name.to_owned(),
+            version: version.to_owned(),
+            running,
+            remains,
+        };
         if let Received::Manifest(manifest) = &self.desired {
             tracing::info!("Component loaded: {}", manifest.log_name());
         }
@@ -189,7 +199,22 @@ impl Entry {
         }
     }
 
-    pub(super) fn described(&self) -> Option<&Manifest> {
+    /// Of what serves, else of what is desired; empty when that is no component.
+    pub(super) fn shown_as(&self) -> (&str, &str) {
+        match &self.serving {
+            Some(serving) => (&serving.type_name, &serving.version),
+            None => self.type_and_version(),
+        }
+    }
+
+    fn type_and_version(&self) -> (&str, &str) {
+        let manifest = self.described();
+        manifest.map_or(("", ""), |manifest| {
+            (&manifest.type_name, &manifest.version)
+        })
+    }
+
+    fn described(&self) -> Option<&Manifest> {
         match &self.desired {
             Received::Manifest(manifest) => Some(manifest),
             Received::Broken { .. } => None,

@@ -134,6 +134,32 @@ fn a_list_that_is_older_than_a_change_leaves_it_alone() {
 }
 
 #[test]
+fn what_serves_is_shown_as_what_it_is_and_not_as_a_bad_update() {
+    let mut updater = Fixture::new();
+    let job = updater.attempt(Event::Changed(manifest("a", "v1")));
+    updater.end(&job, Ok(()));
+    let shown = |updater: &Fixture| {
+        let view = updater.0.view();
+        let info = view.infos().next().unwrap().clone();
+        (info.component_type, info.version, info.error)
+    };
+    let (store, v1) = ("state.in-memory".to_owned(), "v1".to_owned());
+    let broken = Event::Changed(Received::Broken {
+        name: "a".to_owned(),
+        reason: "no component".to_owned(),
+    });
+    assert!(updater.hear(broken).is_empty());
+    let wrong = Some("no component".to_owned());
+    assert_eq!(shown(&updater), (store.clone(), v1.clone(), wrong));
+
+    let job = updater.attempt(Event::Changed(manifest("a", "v2")));
+    updater.end(&job, Err(Failure::lasting("refused")));
+    let wrong = Some("refused".to_owned());
+    assert_eq!(shown(&updater), (store, v1, wrong));
+    assert!(updater.serves("a"));
+}
+
+#[test]
 fn only_a_passing_failure_is_tried_again() {
     let mut updater = Fixture::new();
     let job = updater.attempt(Event::Changed(manifest("a", "v1")));
