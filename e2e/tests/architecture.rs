@@ -136,6 +136,7 @@ const FUZZED: &[&str] = &[
     "trilby-proto",
     "trilby-sidecar",
     "trilby-sidecar-args",
+    "trilby-telemetry",
 ];
 
 /// Crates that may use a Kubernetes client.

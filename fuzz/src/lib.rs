@@ -15,6 +15,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("access_control", configuration::access_control),
     ("app_config", configuration::app_config),
+    ("baggage", names::baggage),
     ("flags", configuration::flags),
     ("frames", protocol::frames),
     ("internal_request", protocol::internal_request),
@@ -24,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("path", names::path),
     ("placement_table", protocol::placement_table),
     ("spiffe_id", names::spiffe_id),
+    ("trace_context", names::trace_context),
     ("wire_headers", protocol::wire_headers),
 ];
 

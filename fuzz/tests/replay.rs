@@ -90,6 +90,7 @@ macro_rules! replays {
 replays! {
     access_control
     app_config
+    baggage
     flags
     frames
     internal_request
@@ -99,5 +100,6 @@ replays! {
     path
     placement_table
     spiffe_id
+    trace_context
     wire_headers
 }
