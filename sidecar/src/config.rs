@@ -286,11 +286,11 @@ fn problems(args: &SidecarArgs, environment: &Environment) -> Vec<String> {
     let standalone = args.mode == Mode::Standalone;
     check(
         app.app_id.is_empty(),
-        "app-id parameter cannot be empty".into(),
+        "parameter app-id cannot be empty".into(),
     );
     check(
         standalone && app.app_id.contains('.'),
-        format!("parameter app-id cannot contain '.': {:?}", app.app_id),
+        "parameter app-id cannot contain dots".into(),
     );
     for (flag, port) in [
         ("dapr-http-port", api.dapr_http_port),
@@ -304,7 +304,7 @@ fn problems(args: &SidecarArgs, environment: &Environment) -> Vec<String> {
     }
     let health = &app.health;
     check(
-        health.enable_app_health_check && health.timeout() > health.interval(),
+        health.timeout() > health.interval(),
         "value for 'health-probe-timeout' must be smaller than 'health-probe-interval'".into(),
     );
     check(
@@ -357,9 +357,35 @@ fn warn_of_absent_parts(args: &SidecarArgs) {
             "flag --{flag} has no effect: its part is not there yet in Trilby, so {consequence}"
         );
     }
+    for (flag, instead) in deprecated(args) {
+        tracing::warn!("flag --{flag} is deprecated: use {instead}");
+    }
     for flag in args.control_plane.without_effect() {
         tracing::warn!("flag --{flag} is deprecated and has no effect");
     }
+}
+
+/// Flags that were given and have a better way to say the same.
+fn deprecated(args: &SidecarArgs) -> Vec<(&'static str, &'static str)> {
+    let (app, api) = (&args.app, &args.api);
+    let all = [
+        (app.app_ssl, ("app-ssl", "--app-protocol https|grpcs")),
+        (
+            !args.resources.components_path.is_empty(),
+            ("components-path", "--resources-path"),
+        ),
+        (
+            api.dapr_http_max_request_size.is_some(),
+            ("dapr-http-max-request-size", "--max-body-size"),
+        ),
+        (
+            api.dapr_http_read_buffer_size.is_some(),
+            ("dapr-http-read-buffer-size", "--read-buffer-size"),
+        ),
+    ];
+    all.into_iter()
+        .filter_map(|(given, names)| given.then_some(names))
+        .collect()
 }
 
 #[cfg(test)]

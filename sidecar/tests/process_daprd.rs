@@ -173,7 +173,7 @@ async fn application_ends_its_sidecar() {
 #[tokio::test]
 async fn settings_that_cannot_work_end_the_process_by_name() {
     for (daprd, code, text) in [
-        (Daprd::new("a.b"), 1, "cannot contain '.'"),
+        (Daprd::new("a.b"), 1, "parameter app-id cannot contain dots"),
         (
             Daprd::new("a").raw_arg("--no-such-flag"),
             2,

@@ -35,7 +35,7 @@ pub enum AppProtocol {
 
 /// A word that is no [`AppProtocol`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid app protocol {0:?}: expected http, https, h2c, grpc or grpcs")]
+#[error("invalid value for 'app-protocol': {0} (expected http, https, h2c, grpc or grpcs)")]
 pub struct AppProtocolError(String);
 
 /// How much is logged.
@@ -70,7 +70,7 @@ pub enum InitEndpoint {
 
 /// A word that is no [`InitEndpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid init endpoint {0:?}: expected config or subscribe")]
+#[error("invalid value for 'disable-init-endpoints': {0} (expected config or subscribe)")]
 pub struct InitEndpointError(String);
 
 // === impl Mode ===

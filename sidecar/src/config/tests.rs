@@ -26,7 +26,7 @@ fn every_problem_is_named_at_once() {
     let flags = ["--app-id", "a.b", "--app-port", "3500", "--enable-mtls"];
     let error = config(&flags, Environment::default()).unwrap_err();
     for part in [
-        "cannot contain '.'",
+        "parameter app-id cannot contain dots",
         "conflicts with 'app-port'",
         "trust anchors are required",
         "sentry-address",
@@ -72,4 +72,52 @@ fn health_check_path_gets_its_slash() {
         .unwrap();
     assert_eq!(health.path, "/up");
     assert_eq!(health.threshold, 3);
+}
+
+#[test]
+fn texts_of_problems_are_upstreams() {
+    for (flags, text) in [
+        (vec![], "parameter app-id cannot be empty"),
+        (
+            vec!["--app-id", "a", "--app-port", "50001"],
+            "the 'dapr-grpc-port' argument value 50001 conflicts with 'app-port'",
+        ),
+        (
+            vec!["--app-id", "a", "--app-health-probe-timeout", "6000"],
+            "value for 'health-probe-timeout' must be smaller than 'health-probe-interval'",
+        ),
+        (
+            vec![
+                "--app-id",
+                "a",
+                "--app-port",
+                "80",
+                "--disable-init-endpoints",
+                "config,x",
+            ],
+            "invalid value for 'disable-init-endpoints': x",
+        ),
+    ] {
+        let error = config(&flags, Environment::default()).unwrap_err();
+        assert!(error.contains(text), "{text:?} is missing in {error}");
+    }
+}
+
+#[test]
+fn deprecated_flags_name_their_successors() {
+    let flags = [
+        "--app-id",
+        "a",
+        "--app-ssl",
+        "--dapr-http-max-request-size",
+        "8",
+    ];
+    let args: SidecarArgs = parse_from(std::iter::once("daprd").chain(flags)).unwrap();
+    let names: Vec<_> = super::deprecated(&args)
+        .into_iter()
+        .map(|(flag, _)| flag)
+        .collect();
+    assert_eq!(names, ["app-ssl", "dapr-http-max-request-size"]);
+    let config = Config::new(&args, Environment::default()).unwrap();
+    assert_eq!(config.servers.max_body, 8 << 20);
 }

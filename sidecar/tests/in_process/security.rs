@@ -268,3 +268,26 @@ async fn sentry_that_comes_late_is_waited_for() {
     );
     assert_eq!(a.get("/v1.0/healthz").await.status, StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn certificates_that_expire_under_load_cost_no_call() {
+    let life = std::time::Duration::from_secs(5);
+    let (sentry, directory) = (Sentry::with_life(life).await, Directory::default());
+    let b = Settings::new("b").app(app::start().await).sentry(&sentry);
+    let _b = Sidecar::start(b, &directory).await;
+    let a = Sidecar::start(Settings::new("a").sentry(&sentry), &directory).await;
+    let limit = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let mut calls = 0;
+    // Both have theirs renewed, twice.
+    while sentry.signed() < 6 {
+        let answer = a.get("/v1.0/invoke/b/method/x").await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        calls += 1;
+        assert!(
+            tokio::time::Instant::now() < limit,
+            "only {} signed",
+            sentry.signed()
+        );
+    }
+    assert!(calls > 0);
+}

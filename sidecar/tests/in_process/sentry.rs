@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer,
@@ -26,19 +28,41 @@ pub(crate) struct Sentry {
     address: SocketAddr,
     _port: trilby_testkit::ports::Port,
     identity: trilby_identity::Identity,
+    life: Option<Duration>,
+    signed: Arc<AtomicUsize>,
     _serving: Publisher,
 }
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 #[derive(Clone)]
-struct Signer(Arc<Authority>);
+struct Signer {
+    authority: Arc<Authority>,
+    /// How long certificates live; `None` for longer than any test.
+    life: Option<Duration>,
+    signed: Arc<AtomicUsize>,
+}
 
 impl Sentry {
     pub(crate) async fn start() -> Self {
         let sentry = Self::away().await;
         sentry.come().await;
         sentry
+    }
+
+    /// One whose certificates live for a short time.
+    pub(crate) async fn with_life(life: Duration) -> Self {
+        let sentry = Self {
+            life: Some(life),
+            ..Self::away().await
+        };
+        sentry.come().await;
+        sentry
+    }
+
+    /// How many certificates it has signed.
+    pub(crate) fn signed(&self) -> usize {
+        self.signed.load(Ordering::Acquire)
     }
 
     /// One whose address and anchors are known, and that does not answer yet.
@@ -58,6 +82,8 @@ impl Sentry {
             _port: port,
             authority,
             identity,
+            life: None,
+            signed: Arc::default(),
             _serving: publisher,
         }
     }
@@ -65,7 +91,11 @@ impl Sentry {
     /// Starts to answer.
     pub(crate) async fn come(&self) {
         let listener = tokio::net::TcpListener::bind(self.address).await.unwrap();
-        let signer = Signer(Arc::clone(&self.authority));
+        let signer = Signer {
+            authority: Arc::clone(&self.authority),
+            life: self.life,
+            signed: Arc::clone(&self.signed),
+        };
         let routes = tonic::service::Routes::new(CaServer::new(signer)).prepare();
         let tls = self.identity.server_tls(ClientAuth::None);
         let options = (ServeConfig::new("sentry"), CancellationToken::new());
@@ -137,11 +167,17 @@ impl Ca for Signer {
             "spiffe://public/ns/{}/{}",
             request.namespace, request.id
         ));
+        if let Some(life) = self.life {
+            let now = SystemTime::now();
+            csr.params.not_before = (now - life).into();
+            csr.params.not_after = (now + life).into();
+        }
         let not_after = csr.params.not_after;
-        let certificate = csr.signed_by(&self.0.0).unwrap();
+        let certificate = csr.signed_by(&self.authority.0).unwrap();
+        self.signed.fetch_add(1, Ordering::AcqRel);
         Ok(Response::new(SignCertificateResponse {
             workload_certificate: certificate.pem().into_bytes().into(),
-            trust_chain_certificates: vec![self.0.pem().into_bytes().into()],
+            trust_chain_certificates: vec![self.authority.pem().into_bytes().into()],
             valid_until: Some(prost_types::Timestamp {
                 seconds: not_after.unix_timestamp(),
                 nanos: 0,

@@ -246,3 +246,25 @@ async fn nothing_is_asked_before_there_are_anchors() {
     tokio::join!(world.run(2 * HOUR, LearntAnchors::Ignore), later);
     assert_eq!(world.seen(), [Seen::Renewed]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn sentry_that_was_away_for_an_hour_is_used_as_soon_as_it_is_back() {
+    let world = world(HOUR / 2, &[Ok(())]);
+    let away = async {
+        // The first certificate is there; whoever asks in the hour after that gets no answer.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let silent: VecDeque<_> = std::iter::repeat_n(Err("sentry_conn"), 2000).collect();
+        *world.ca.script.lock() = silent;
+        tokio::time::sleep(HOUR).await;
+        world.ca.script.lock().clear();
+    };
+    tokio::join!(
+        world.run(HOUR + Duration::from_secs(60), LearntAnchors::Ignore),
+        away
+    );
+    let seen = world.seen();
+    assert!(seen.contains(&Seen::Expired), "{seen:?}");
+    assert_eq!(seen.last(), Some(&Seen::Renewed), "{seen:?}");
+    let expired = world.identity.current().unwrap().not_after() < world.ca.clock.now();
+    assert!(!expired, "the new certificate is in use");
+}

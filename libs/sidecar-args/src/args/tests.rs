@@ -92,7 +92,7 @@ fn bad_values_are_refused_by_flag_and_reason() {
         (
             ["--app-protocol", "ftp"],
             "--app-protocol",
-            "invalid app protocol \"ftp\"",
+            "invalid value for 'app-protocol': ftp",
         ),
         (
             ["--log-level", "loud"],

@@ -73,13 +73,13 @@ impl HttpApi {
 
     async fn untraced(&self, request: Request<Body>) -> HttpResponse {
         let measured = Measured::new(&request);
-        let origin = self.cors.origin_of(request.headers());
-        let mut response = match self.cors.preflight(&request) {
-            Some(response) => response,
-            None => self.observed(request).await,
-        };
-        if let Some(origin) = origin {
-            self.cors.mark(&origin, response.headers_mut());
+        if let Some(response) = self.cors.preflight(&request) {
+            return measured.finish(&self.metrics, response);
+        }
+        let marks = self.cors.marks(&request);
+        let mut response = self.observed(request).await;
+        if let Some(marks) = marks {
+            marks.put(response.headers_mut());
         }
         measured.finish(&self.metrics, response)
     }
