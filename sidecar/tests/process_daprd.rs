@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use trilby_proto::runtime::v1::GetStateRequest;
+use trilby_proto::runtime::v1::dapr_client::DaprClient;
 use trilby_testkit::assert_eventually;
 use trilby_testkit::http::{Client, Response};
 use trilby_testkit::servers::redis::Redis;
@@ -272,4 +274,36 @@ async fn hangup_reads_everything_again_in_place() {
     );
     assert_eq!(daprd.pid(), pid);
     assert!(daprd.stop().await.success());
+}
+
+#[tokio::test]
+async fn the_api_log_says_what_was_asked_and_answered_whatever_the_level() {
+    let daprd = Daprd::new("shop");
+    let mut daprd = daprd
+        .arg("--enable-api-logging", "true")
+        .arg("--log-level", "fatal");
+    daprd.start().await;
+    let answer = get(&daprd, "/v1.0/state/absent/k").await;
+    let line = |line: &str| {
+        line.contains("scope=dapr.runtime.http-info")
+            && line.contains("method=\"GET /v1.0/state/absent/k\"")
+            && line.contains(&format!("code={}", answer.status.as_u16()))
+            && line.contains(&format!("size={}", answer.body.len()))
+            && line.contains("duration=")
+    };
+    assert_eventually!(daprd.log().text().lines().any(line));
+
+    let channel =
+        tonic::transport::Endpoint::from_shared(format!("http://{}", daprd.grpc_address()));
+    let channel = channel.unwrap().user_agent("test/1").unwrap();
+    let mut client = DaprClient::new(channel.connect().await.unwrap());
+    let missing = client.get_state(GetStateRequest::default()).await;
+    assert_eq!(missing.unwrap_err().code(), tonic::Code::FailedPrecondition);
+    let line = |line: &str| {
+        line.contains("scope=dapr.runtime.grpc.api-info")
+            && line.contains("method=/dapr.proto.runtime.v1.Dapr/GetState")
+            && line.contains("useragent=\"test/1")
+            && line.contains("code=9")
+    };
+    assert_eventually!(daprd.log().text().lines().any(line));
 }

@@ -9,6 +9,7 @@ mod escape;
 mod group;
 mod health;
 mod invoke;
+pub(in crate::api) mod log;
 mod measure;
 mod metadata;
 mod respond;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::service::{DAPR, SERVICE_INVOCATION};
+use crate::api::http::log::{milliseconds_since, user_agent};
 use crate::metrics::body::{Counted, End, Passed, Watched};
 use crate::metrics::{Completed, GrpcServerMetrics, Sizes};
 
@@ -20,6 +21,12 @@ pub(super) struct Measured {
     path: Option<PathAndQuery>,
     kind: Kind,
     start: Instant,
+    logged: Option<Line>,
+}
+
+/// What the API log says of a call beside its outcome.
+pub(super) struct Line {
+    user_agent: Option<String>,
 }
 
 /// Whose method is called.
@@ -58,15 +65,22 @@ impl Measured {
             _ => request.map(Body::new),
         };
         let start = Instant::now();
-        (Self { path, kind, start }, request)
+        let measured = Self {
+            path,
+            kind,
+            start,
+            logged: None,
+        };
+        (measured, request)
     }
 
     pub(super) fn path(&self) -> &str {
         self.path.as_ref().map_or("/", PathAndQuery::path)
     }
 
-    pub(super) fn start(&self) -> Instant {
-        self.start
+    /// The call is also logged when it is counted.
+    pub(super) fn logged(self, logged: Option<Line>) -> Self {
+        Self { logged, ..self }
     }
 
     /// Counts the call when its status is known: with the head of a failure or of a stream, else at the end.
@@ -94,6 +108,9 @@ impl Measured {
     ) {
         // A body that was dropped before its trailers was cancelled by the client.
         let status = failed.or(end.status).unwrap_or(Code::Cancelled);
+        if let Some(line) = &self.logged {
+            line.write(self.path(), status, self.start);
+        }
         let sizes = match &self.kind {
             Kind::Own(passed) => Some(Sizes {
                 request: passed.get().saturating_sub(PREFIX),
@@ -110,6 +127,24 @@ impl Measured {
             (Kind::Proxied, Caller::Sidecar) => metrics.passed_on(&call, self.start),
             _ => metrics.served(&call, self.start),
         }
+    }
+}
+
+impl Line {
+    pub(super) fn new(headers: &HeaderMap) -> Self {
+        let user_agent = user_agent(headers);
+        Self { user_agent }
+    }
+
+    fn write(&self, method: &str, status: Code, start: Instant) {
+        tracing::info!(
+            target: "dapr.runtime.grpc.api-info",
+            method,
+            useragent = self.user_agent,
+            code = i32::from(status),
+            duration = milliseconds_since(start),
+            "gRPC API Called"
+        );
     }
 }
 

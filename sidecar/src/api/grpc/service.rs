@@ -6,16 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use http::header::USER_AGENT;
 use http::{HeaderMap, Request, Response, StatusCode};
-use tokio::time::Instant;
 use tonic::Status;
 use tower::Service;
 use trilby_proto::internals::v1::service_invocation_server::ServiceInvocationServer;
 use trilby_proto::runtime::v1::dapr_server::DaprServer;
 use trilby_telemetry::Kind;
 
-use super::measure::{Caller, Measured, status_in};
+use super::measure::{Caller, Line, Measured};
 use super::proxy::{Edge, Proxy};
 use super::{Gate, GrpcApi, api_of, health, reflection};
 use crate::api::http::ApiLogging;
@@ -50,7 +48,7 @@ impl ApiService {
 
     async fn serve(mut self, mut request: Request<Body>, measured: Measured) -> Response<Body> {
         let path = measured.path();
-        let line = self.gate.log_line(request.headers());
+        let logged = self.gate.line(request.headers());
         let response = match self.gate.admit(path, request.headers_mut()) {
             // Probes have no token, as over HTTP.
             _ if health::serves(path, request.headers()) => {
@@ -60,9 +58,7 @@ impl ApiService {
             Ok(()) if reflection::serves(path) => return reflection::answer(request).await,
             Ok(()) => self.traced(request, path).await,
         };
-        if let Some(agent) = line {
-            log_call(path, &agent, status_label(&response), measured.start());
-        }
+        let measured = measured.logged(logged);
         measured.finish((&self.gate.metrics, Caller::Application), response)
     }
 
@@ -115,14 +111,9 @@ impl Gate {
         }
     }
 
-    fn log_line(&self, headers: &HeaderMap) -> Option<String> {
-        if **self.api_logging.now() == ApiLogging::Off {
-            return None;
-        }
-        let agent = headers
-            .get(USER_AGENT)
-            .and_then(|value| value.to_str().ok());
-        Some(agent.unwrap_or_default().to_owned())
+    fn line(&self, headers: &HeaderMap) -> Option<Line> {
+        let logs = **self.api_logging.now() != ApiLogging::Off;
+        logs.then(|| Line::new(headers))
     }
 }
 
@@ -142,17 +133,6 @@ fn rejected(http: StatusCode, reason: &str) -> Status {
     ];
     let info = Detail::error_info(name, metadata).any();
     crate::error::status_with_details(crate::error::status_of_http(http), name, vec![info])
-}
-
-fn log_call(path: &str, user_agent: &str, status: &str, start: Instant) {
-    tracing::info!(
-        target: "dapr.runtime.grpc.api-info",
-        method = path,
-        useragent = user_agent,
-        code = status,
-        duration = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "gRPC API Called"
-    );
 }
 
 /// The API for other sidecars.
@@ -228,12 +208,6 @@ async fn own(
         Ok(response) => response.map(Body::new),
         Err(never) => match never {},
     }
-}
-
-/// The status as far as it is known when the head of a response is: failures without content.
-fn status_label(response: &Response<Body>) -> &'static str {
-    let code = status_in(response.headers());
-    crate::error::metric_name(code.unwrap_or(tonic::Code::Ok))
 }
 
 macro_rules! tower_service {

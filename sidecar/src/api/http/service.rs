@@ -9,18 +9,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use http::header::USER_AGENT;
 use http::{HeaderMap, Request, Response, StatusCode};
-use tokio::time::Instant;
 use tower::Service;
 
 use super::escape::{BadEscape, QueryString};
-use super::group::Group;
+use super::log::Line;
 use super::measure::Measured;
 use super::respond::{HttpResponse, empty, failed, text};
 use super::route::Route;
 use super::spans::describe_route;
-use super::{ApiLogging, HttpApi, actors, health, invoke, metadata, secrets, state};
+use super::{HttpApi, actors, health, invoke, metadata, secrets, state};
 use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
 use crate::error::ApiError;
@@ -109,9 +107,7 @@ impl HttpApi {
         route: Result<Route, BadEscape>,
         request: Request<Body>,
     ) -> HttpResponse {
-        let start = Instant::now();
-        let group = route.as_ref().ok().and_then(Route::group);
-        let logged = self.log_line(&request, group);
+        let logged = Line::begin(**self.api_logging.now(), &request, route.as_ref().ok());
         if let Ok(route) = &route {
             describe_route(&request, route);
         }
@@ -119,10 +115,10 @@ impl HttpApi {
             Ok(route) => self.dispatch(self.permitted(route), request).await,
             Err(bad) => text(StatusCode::BAD_REQUEST, bad.to_string()),
         };
-        if let Some(line) = logged {
-            line.finish(response.status(), start);
+        match logged {
+            Some(line) => line.finish(response),
+            None => response,
         }
-        response
     }
 
     /// Checks the token and takes it out of the request. Health needs none.
@@ -181,49 +177,6 @@ impl HttpApi {
             Route::Invoke => invoke::serve(self, request).await,
             Route::Refused => failed(&invoke::no_target()),
         }
-    }
-
-    fn log_line(&self, request: &Request<Body>, group: Option<Group>) -> Option<LogLine> {
-        let ApiLogging::On {
-            obfuscate_urls,
-            omit_health_checks,
-        } = **self.api_logging.now()
-        else {
-            return None;
-        };
-        if omit_health_checks && group.is_none() {
-            return None;
-        }
-        let path = match group {
-            Some(group) if obfuscate_urls => group.template,
-            _ => request.uri().path(),
-        };
-        let agent = request
-            .headers()
-            .get(USER_AGENT)
-            .and_then(|value| value.to_str().ok());
-        Some(LogLine {
-            method: format!("{} {path}", request.method()),
-            user_agent: agent.unwrap_or_default().to_owned(),
-        })
-    }
-}
-
-struct LogLine {
-    method: String,
-    user_agent: String,
-}
-
-impl LogLine {
-    fn finish(self, status: StatusCode, start: Instant) {
-        tracing::info!(
-            target: "dapr.runtime.http-info",
-            method = self.method,
-            useragent = self.user_agent,
-            code = status.as_u16(),
-            duration = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "HTTP API Called"
-        );
     }
 }
 
