@@ -73,7 +73,7 @@ install_packages() {
 
 # For a cluster of somebody's own, the kubectl and helm of this machine will do, and save building Kubernetes.
 prepare_tools() {
-	if [[ $cluster == current ]] && command -v kubectl helm >/dev/null; then
+	if [[ $cluster == current ]] && command -v kubectl >/dev/null && command -v helm >/dev/null; then
 		tools=$(mktemp -d)
 		trap 'rm -rf "$tools"' EXIT
 		ln -s "$(command -v kubectl)" "$(command -v helm)" "$tools"
