@@ -10,7 +10,8 @@ mod status;
 use std::fmt;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tonic::Code;
 
 pub use details::Detail;
@@ -142,13 +143,23 @@ impl ApiError {
         &self.message
     }
 
-    /// The HTTP body.
+    /// The HTTP body, its fields in upstream's order.
     pub fn body(&self) -> Vec<u8> {
-        let mut body = json!({ "errorCode": self.code, "message": self.message });
-        if !self.details.is_empty() {
-            body["details"] = Value::Array(self.details.iter().map(Detail::json).collect());
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            error_code: &'a str,
+            message: &'a str,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            details: Vec<Value>,
         }
-        body.to_string().into_bytes()
+        let body = Body {
+            error_code: self.code,
+            message: &self.message,
+            details: self.details.iter().map(Detail::json).collect(),
+        };
+        // Text and numbers only: it cannot fail.
+        serde_json::to_vec(&body).unwrap_or_default()
     }
 
     /// The gRPC status, with the details in `grpc-status-details-bin`.

@@ -220,7 +220,7 @@ async fn a_bad_update_of_a_middleware_leaves_the_old_one_in_the_pipeline() {
     let configuration = pipeline("httpPipeline", &[UPPER]);
     let shop = Shop::start(&configuration, &[("upper", "uppercase", "[]")]).await;
     for (kind, metadata, part) in [
-        ("uppercase", "[{name: true}]", "boolean"),
+        ("uppercase", "[{name: []}]", "expected a string"),
         ("no-such-thing", "[]", "no-such-thing"),
     ] {
         shop.component("upper", kind, metadata);

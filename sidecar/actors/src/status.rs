@@ -36,12 +36,12 @@ pub struct ActiveActors {
 // === impl Status ===
 
 impl Status {
-    /// The `placement` field of the metadata API; empty when actors are disabled.
+    /// The `placement` field of the metadata API; empty until it is known whether there are actors.
     pub fn placement(&self) -> &'static str {
         match (self.runtime, self.connected) {
-            (RuntimeStatus::Disabled, _) => "",
-            (_, true) => "placement: connected",
-            (_, false) => "placement: disconnected",
+            (RuntimeStatus::Initializing, _) => "",
+            (RuntimeStatus::Running, true) => "placement: connected",
+            _ => "placement: disconnected",
         }
     }
 }

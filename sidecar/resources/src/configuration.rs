@@ -29,7 +29,7 @@ pub(crate) fn decode(json: &[u8]) -> Result<Configuration, String> {
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err("it is not an object".to_owned());
     }
-    serde_json::from_slice(json).map_err(|error| error.to_string())
+    crate::lenient::from_slice(json).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

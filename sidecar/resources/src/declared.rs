@@ -30,6 +30,7 @@ use trilby_grpc::Backoff;
 
 use crate::{
     kind::{Kind, Told},
+    lenient,
     observer::Observer,
     resource::{Problem, Resource},
 };
@@ -47,7 +48,7 @@ pub(crate) trait Declared: Spec + DeserializeOwned + PartialEq {
 
     /// Reads one resource.
     fn decode(json: &[u8]) -> serde_json::Result<Object<Self>> {
-        serde_json::from_slice(json)
+        lenient::from_slice(json)
     }
 
     /// Name of the secret-store component that its secrets are kept in; empty when it names none.

@@ -96,7 +96,7 @@ impl fmt::Display for Kind {
 
 /// What one object, JSON, says of itself; an error when it does not say its name.
 pub(crate) fn metadata_of(json: &[u8]) -> Result<Metadata, serde_json::Error> {
-    serde_json::from_slice::<Named>(json).map(|named| named.metadata)
+    crate::lenient::from_slice::<Named>(json).map(|named| named.metadata)
 }
 
 /// Whether an object is of the older version of its kind.

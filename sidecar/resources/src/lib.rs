@@ -24,6 +24,7 @@ mod declared;
 mod initialise;
 mod instance;
 mod kind;
+mod lenient;
 mod manifest;
 mod observer;
 mod properties;

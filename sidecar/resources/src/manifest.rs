@@ -6,6 +6,7 @@ use trilby_crds::{Component, NameValuePair, ObjectMeta};
 use trilby_go_syntax::parse_duration;
 
 use crate::kind::{metadata_of, problem_with};
+use crate::lenient;
 
 /// Upstream's limit of initialising one component, also for unusable values.
 const DEFAULT_INIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -177,7 +178,7 @@ impl Received {
             let reason = format!("the name {name:?} {problem}");
             return Some(Self::Broken { name, reason });
         }
-        Some(match serde_json::from_slice::<Component>(json) {
+        Some(match lenient::from_slice::<Component>(json) {
             Ok(component) => Self::Manifest(Box::new(component.into())),
             Err(error) => Self::Broken {
                 name,

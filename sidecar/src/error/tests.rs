@@ -43,6 +43,18 @@ fn details_are_snake_case_in_http() {
 }
 
 #[test]
+fn fields_are_in_upstreams_order() {
+    let error = ApiError::malformed_verbatim("x").with(Detail::error_info("WHY", []));
+    let text = String::from_utf8(error.body()).unwrap();
+    let order = ["\"errorCode\"", "\"message\"", "\"details\""];
+    let places = order.map(|field| text.find(field).unwrap());
+    assert!(
+        places.is_sorted() && text.starts_with("{\"errorCode\""),
+        "{text}"
+    );
+}
+
+#[test]
 fn details_travel_in_the_status() {
     let error =
         ApiError::malformed_verbatim("x").with(Detail::error_info("WHY", [("appID", "a".into())]));

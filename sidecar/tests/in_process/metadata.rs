@@ -22,7 +22,9 @@ async fn sidecar_describes_itself() {
     );
     assert_eq!(
         document["actorRuntime"],
-        json!({ "runtimeStatus": "DISABLED", "hostReady": false })
+        json!({
+            "runtimeStatus": "DISABLED", "hostReady": false, "placement": "placement: disconnected"
+        })
     );
 }
 

@@ -7,6 +7,7 @@ use trilby_crds::{
 
 use super::{Declared, Place};
 use crate::kind::{Kind, is_v1alpha1};
+use crate::lenient;
 
 impl Declared for ResiliencySpec {
     const OF: Kind = Kind::Resiliency;
@@ -21,8 +22,8 @@ impl Declared for SubscriptionSpec {
 
     fn decode(json: &[u8]) -> serde_json::Result<Object<Self>> {
         match is_v1alpha1(json) {
-            true => serde_json::from_slice::<SubscriptionV1>(json).map(Into::into),
-            false => serde_json::from_slice(json),
+            true => lenient::from_slice::<SubscriptionV1>(json).map(Into::into),
+            false => lenient::from_slice(json),
         }
     }
 }

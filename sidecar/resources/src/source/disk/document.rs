@@ -27,7 +27,8 @@ fn parts(text: &str) -> Vec<String> {
     parts
 }
 
-/// Reads YAML as Kubernetes' own library does: `yes` is a boolean, `010` is octal.
+/// Reads YAML as Kubernetes' own library does: `yes` is a boolean, `010` is octal, and lines inside quotes may begin
+/// with tabs.
 pub(super) fn parse(text: &str) -> Document {
     let only_comments = text
         .lines()
@@ -35,8 +36,72 @@ pub(super) fn parse(text: &str) -> Document {
     if only_comments {
         return Ok(Value::Null);
     }
+    read(text).or_else(|error| match without_tabs_in_quotes(text) {
+        Some(text) => read(&text).map_err(|_| error),
+        None => Err(error),
+    })
+}
+
+fn read(text: &str) -> Document {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
+/// The parser takes every tab at the begin of a line for indentation, which it is not between quotes: there it is folded
+/// away like a blank. `None` for a text without tabs.
+fn without_tabs_in_quotes(text: &str) -> Option<String> {
+    if !text.contains('\t') {
+        return None;
+    }
+    let (mut open, mut indent) = (None, String::new());
+    let mut lines = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_start_matches([' ', '\t']);
+        match open {
+            Some(quote) => {
+                lines.push_str(&indent);
+                lines.push_str(content);
+                open = still_open(quote, content);
+            }
+            None => {
+                lines.push_str(line);
+                open = opened(content);
+                // Deeper than the key, also behind a dash.
+                indent = " ".repeat(line.len() - content.len() + 4);
+            }
+        }
+    }
+    Some(lines)
+}
+
+/// The quote of a value that begins in this line and does not end in it.
+fn opened(line: &str) -> Option<char> {
+    let item = line.trim_start_matches("- ").trim_start();
+    let value = match item.split_once(": ") {
+        Some((key, value)) if !key.contains(['\'', '"', '#']) => value.trim_start(),
+        _ => item,
+    };
+    let quote = value.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    still_open(quote, &value[1..])
+}
+
+/// The quote, unless the text behind it closes it.
+fn still_open(quote: char, text: &str) -> Option<char> {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if quote == '"' => {
+                characters.next();
+            }
+            // Two of them are one that does not close.
+            '\'' if quote == '\'' && characters.peek() == Some(&'\'') => {
+                characters.next();
+            }
+            character if character == quote => return None,
+            _ => {}
+        }
+    }
+    Some(quote)
 }
 
 #[cfg(test)]
@@ -61,6 +126,29 @@ mod tests {
                 json!({"a": true, "b": "yes", "c": 8, "d": 1.5, "e": null})
             )]
         );
+    }
+
+    #[test]
+    fn lines_inside_quotes_may_begin_with_tabs() {
+        let found = documents(
+            "- name: routes\n  value: '{\n\t  \"a\": \"it''s\",\n\t\t\"b\": 2\n\t}'\n- key: \"x \\\" \n\ty\"\n",
+        );
+        let routes = r#"{ "a": "it's", "b": 2 }"#;
+        assert_eq!(
+            found,
+            [Ok(
+                json!([{"name": "routes", "value": routes}, {"key": "x \" y"}])
+            )]
+        );
+    }
+
+    #[test]
+    fn tabs_elsewhere_are_no_indentation() {
+        for text in ["a:\n\tb: 1\n", "a: 'x'\n\tb: 1\n", "a: it's\n\tb: 1\n"] {
+            assert!(documents(text)[0].is_err(), "{text:?}");
+        }
+        let block = documents("a: |\n  it's\n  \tx\n");
+        assert_eq!(block, [Ok(json!({"a": "it's\n\tx\n"}))]);
     }
 
     #[test]
