@@ -36,7 +36,7 @@ impl<'de> Deserializer<'de> for Lenient {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match text_of(&self.0) {
+        match text(&self.0) {
             Some(text) => visitor.visit_string(text),
             None => self.deserialize_any(visitor),
         }
@@ -84,16 +84,17 @@ impl IntoDeserializer<'_, Error> for Lenient {
     }
 }
 
-/// What a number or a boolean is in a field of text.
-fn text_of(value: &Value) -> Option<String> {
+/// What a value is in a field of text; `None` for a list, an object or nothing.
+pub(crate) fn text(value: &Value) -> Option<String> {
     match value {
+        Value::String(text) => Some(text.clone()),
         Value::Bool(value) => Some(value.to_string()),
         // Not `1.0` but `1`.
         Value::Number(number) => Some(match number.as_f64().filter(|_| number.is_f64()) {
             Some(float) => float.to_string(),
             None => number.to_string(),
         }),
-        _ => None,
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -27,8 +27,8 @@ fn parts(text: &str) -> Vec<String> {
     parts
 }
 
-/// Reads YAML as Kubernetes' own library does: `yes` is a boolean, `010` is octal, and lines inside quotes may begin
-/// with tabs.
+/// Reads YAML as Kubernetes' own library does: `yes` is a boolean, `010` is octal, and lines inside quotes are indented
+/// as one likes.
 pub(super) fn parse(text: &str) -> Document {
     let only_comments = text
         .lines()
@@ -36,10 +36,7 @@ pub(super) fn parse(text: &str) -> Document {
     if only_comments {
         return Ok(Value::Null);
     }
-    read(text).or_else(|error| match without_tabs_in_quotes(text) {
-        Some(text) => read(&text).map_err(|_| error),
-        None => Err(error),
-    })
+    read(text).or_else(|error| read(&with_quotes_indented(text)).map_err(|_| error))
 }
 
 fn read(text: &str) -> Document {
@@ -47,12 +44,9 @@ fn read(text: &str) -> Document {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
 }
 
-/// The parser takes every tab at the begin of a line for indentation, which it is not between quotes: there it is folded
-/// away like a blank. `None` for a text without tabs.
-fn without_tabs_in_quotes(text: &str) -> Option<String> {
-    if !text.contains('\t') {
-        return None;
-    }
+/// Indents what is quoted over several lines deeper than its key, as the parser wants it; between quotes, blanks and tabs at
+/// the begin of a line are folded away.
+fn with_quotes_indented(text: &str) -> String {
     let (mut open, mut indent) = (None, String::new());
     let mut lines = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -71,7 +65,7 @@ fn without_tabs_in_quotes(text: &str) -> Option<String> {
             }
         }
     }
-    Some(lines)
+    lines
 }
 
 /// The quote of a value that begins in this line and does not end in it.
@@ -129,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_inside_quotes_may_begin_with_tabs() {
+    fn lines_inside_quotes_are_indented_as_one_likes() {
         let found = documents(
             "- name: routes\n  value: '{\n\t  \"a\": \"it''s\",\n\t\t\"b\": 2\n\t}'\n- key: \"x \\\" \n\ty\"\n",
         );
@@ -140,6 +134,15 @@ mod tests {
                 json!([{"name": "routes", "value": routes}, {"key": "x \" y"}])
             )]
         );
+    }
+
+    #[test]
+    fn a_quote_may_end_at_the_begin_of_a_line() {
+        let found = documents(
+            "spec:\n  metadata:\n  - name: routes\n    value: '{\n  \"a\": 1\n}'\n  - name: m\n",
+        );
+        let metadata = json!([{"name": "routes", "value": r#"{ "a": 1 }"#}, {"name": "m"}]);
+        assert_eq!(found, [Ok(json!({"spec": {"metadata": metadata}}))]);
     }
 
     #[test]

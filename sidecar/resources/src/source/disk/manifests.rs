@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Found, document::documents};
-use crate::kind::Kind;
+use crate::{kind::Kind, lenient};
 
 /// How a file is told from its next version: its inode, length and times, which a rewrite in place changes as well
 /// as another file in its stead.
@@ -212,7 +212,7 @@ impl Manifests {
         if !document.is_object() {
             return Err("it is not an object".to_owned());
         }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| lenient::text(value).unwrap_or_default();
         let (version, kind) = (text(&document["apiVersion"]), text(&document["kind"]));
         let Some(kind) = Kind::of(&version, &kind) else {
             return Ok(None);
@@ -267,7 +267,7 @@ fn refuse_duplicates(all: &[&Said]) -> Result<(), String> {
 
 /// As upstream's messages name a resource.
 fn log_name(kind: Kind, name: &str, spec: &Value) -> String {
-    let text = |key: &str| spec[key].as_str().unwrap_or_default();
+    let text = |key: &str| lenient::text(&spec[key]).unwrap_or_default();
     match kind {
         Kind::Component => format!("{name} ({}/{})", text("type"), text("version")),
         Kind::HttpEndpoint => format!("{name} ({})", text("baseUrl")),

@@ -157,6 +157,13 @@ fn a_missing_directory_is_named() {
 }
 
 #[test]
+fn a_name_may_be_a_number() {
+    let mut folder = Folder::new();
+    folder.write("a.yaml", &component("123"));
+    assert_eq!(folder.names().unwrap(), ["123"]);
+}
+
+#[test]
 fn one_name_twice_is_refused() {
     let mut folder = Folder::new();
     folder.write("a.yaml", &component("x"));
