@@ -31,7 +31,7 @@ demo-down: ## remove every trace of the demo
 	@CLUSTER='$(CLUSTER)' REGISTRY='$(REGISTRY)' e2e/demo.sh down
 
 .PHONY: test
-test: packages tools fmt scripts clippy generated deny build unit charts docs ## everything that must pass, on a clean checkout
+test: packages tools peers fmt scripts clippy generated deny build unit charts docs ## everything that must pass, on a clean checkout
 	$(call step,all checks passed)
 
 .PHONY: packages
@@ -43,6 +43,11 @@ packages: ## Debian packages that the tests use (root)
 tools: ## Kubernetes' programs, built once into a cache
 	$(call step,Kubernetes' programs)
 	@e2e/tools.sh >/dev/null
+
+.PHONY: peers
+peers: ## SDKs and servers of the tests, installed once into a cache
+	$(call step,SDKs and servers of the tests)
+	@e2e/peers.sh
 
 .PHONY: fmt
 fmt: ## formatting

@@ -17,6 +17,7 @@ packages=(
 	nftables                   # kube-proxy
 	prometheus                 # scrapes the metrics of the tests
 	python3                    # the example apps' image
+	python3-venv               # the SDK for Python
 	redis-server               # state store of the tests and of the demo
 	runc                       # runs the containers
 	shellcheck                 # checks the scripts

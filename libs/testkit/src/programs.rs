@@ -11,6 +11,7 @@ const PRODUCT_DIR: &str = "TRILBY_BIN_DIR";
 /// A directory with the programs of Kubernetes; without it, the cache of `e2e/tools.sh` is used.
 const KUBERNETES_DIR: &str = "TRILBY_K8S_BIN";
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/tools.sh");
+const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/peers.sh");
 /// Where Debian keeps what an ordinary user's PATH may lack.
 const SYSTEM_DIRS: &[&str] = &["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
 
@@ -90,13 +91,28 @@ pub fn kubernetes_dir() -> Result<&'static Path> {
 }
 
 fn ask_tools() -> Result<PathBuf> {
-    let output = Command::new(TOOLS)
-        .arg("--print-dir")
-        .output()
-        .with_context(|| format!("running {TOOLS}"))?;
+    ask(TOOLS, &["--print-dir"])
+}
+
+/// The start script of a client or a server that `e2e/peers.sh` installs: `sdk/python`, `servers/collector` and so on.
+///
+/// # Errors
+/// If it is not installed.
+pub fn peer(name: &str) -> Result<PathBuf> {
+    let dir = ask(PEERS, &["--print-dir", name])?;
+    // The script is there before what it starts; this file is there last.
+    existing(dir.join("complete"))
+        .with_context(|| format!("{name} is not installed: run `e2e/peers.sh`"))?;
+    existing(dir.join("run.sh"))
+}
+
+/// The directory that a script prints.
+fn ask(script: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let output = Command::new(script).args(arguments).output();
+    let output = output.with_context(|| format!("running {script}"))?;
     if !output.status.success() {
         bail!(
-            "{TOOLS}: {}",
+            "{script}: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
@@ -141,6 +157,12 @@ mod tests {
     fn a_missing_system_program_names_the_script_that_installs_it() {
         let error = format!("{:#}", system("no-such-program").unwrap_err());
         assert!(error.contains("run `e2e/packages.sh`"), "{error}");
+    }
+
+    #[test]
+    fn a_peer_that_does_not_exist_is_named() {
+        let error = format!("{:#}", peer("sdk/cobol").unwrap_err());
+        assert!(error.contains("there is no peer 'sdk/cobol'"), "{error}");
     }
 
     #[test]
