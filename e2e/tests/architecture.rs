@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("trilby-components-http-middleware", &["trilby-components"]),
     ("trilby-components-kubernetes", &["trilby-components"]),
+    ("trilby-components-local", &["trilby-components"]),
     ("trilby-components-mdns", &["trilby-components"]),
     ("trilby-components-sqlite", &["trilby-components"]),
     (
@@ -84,6 +85,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components",
             "trilby-components-http-middleware",
             "trilby-components-kubernetes",
+            "trilby-components-local",
             "trilby-components-mdns",
             "trilby-components-oauth2",
             "trilby-components-opa",

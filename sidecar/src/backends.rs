@@ -9,6 +9,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_redis::backends());
     #[cfg(feature = "kubernetes")]
     let registry = registry.with(trilby_components_kubernetes::backends());
+    #[cfg(feature = "local")]
+    let registry = registry.with(trilby_components_local::backends());
     #[cfg(feature = "http-middleware")]
     let registry = registry.with(trilby_components_http_middleware::backends());
     #[cfg(feature = "mdns")]

@@ -15,6 +15,8 @@ pub(super) enum Known {
 const FEATURES: &[(&str, &str)] = &[
     ("state.redis", "redis"),
     ("secretstores.kubernetes", "kubernetes"),
+    ("secretstores.local.env", "local"),
+    ("secretstores.local.file", "local"),
     ("middleware.http.bearer", "oauth2"),
     ("middleware.http.oauth2", "oauth2"),
     ("middleware.http.oauth2clientcredentials", "oauth2"),

@@ -1,0 +1,29 @@
+//! What the machine itself holds, for every building block it can serve; today that is secrets: variables of
+//! the sidecar's environment (`secretstores.local.env`) and a JSON file (`secretstores.local.file`).
+//!
+//! Meant for development: neither encrypts anything.
+
+mod env;
+mod file;
+
+use std::sync::Arc;
+
+use trilby_components::{registry::Backend, secret::SecretStore};
+
+pub use env::EnvironmentSecrets;
+pub use file::FileSecrets;
+
+/// Every block that the machine serves.
+#[must_use]
+pub fn backends() -> Vec<Backend> {
+    vec![
+        Backend::secret_store("local.env", async |_, metadata| {
+            let store = EnvironmentSecrets::new(&metadata)?;
+            Ok(Arc::new(store) as Arc<dyn SecretStore>)
+        }),
+        Backend::secret_store("local.file", async |_, metadata| {
+            let store = FileSecrets::open(&metadata).await?;
+            Ok(Arc::new(store) as Arc<dyn SecretStore>)
+        }),
+    ]
+}
