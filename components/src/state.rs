@@ -1,9 +1,10 @@
 //! The state block: a key-value store with optional etags, expiry and transactions.
 //!
 //! Keys arrive complete (prefix included) and leave untouched; values are bytes. What a store can do is
-//! said once: [`StateStore::transactional`] by being there, the rest by [`StateStore::features`].
+//! said once: [`StateStore::transactional`] and its like by being there, the rest by [`StateStore::features`].
 
 mod error;
+mod keys;
 mod request;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 pub use error::StateError;
+pub use keys::{KeyListing, KeyPage, KeyPrefix, KeysLike, LikePattern, PrefixDeletion, Token};
 pub use request::{
     Concurrency, Consistency, DeleteRequest, GetRequest, Operation, SetRequest, Ttl, Value,
     WriteOptions,
@@ -117,6 +119,16 @@ pub trait StateStore: Send + Sync {
         None
     }
 
+    /// The side of the store that deletes by prefix, when it has one.
+    fn prefix_deletion(&self) -> Option<&dyn PrefixDeletion> {
+        None
+    }
+
+    /// The side of the store that lists keys, when it has one.
+    fn key_listing(&self) -> Option<&dyn KeyListing> {
+        None
+    }
+
     /// Releases connections. Later calls fail with [`StateError::Unavailable`] or find nothing.
     async fn close(&self) {}
 }
@@ -158,6 +170,8 @@ impl dyn StateStore + '_ {
             ("ETAG", self.has(Feature::Etag)),
             ("TRANSACTIONAL", self.transactional().is_some()),
             ("TTL", self.has(Feature::Ttl)),
+            ("DELETE_WITH_PREFIX", self.prefix_deletion().is_some()),
+            ("KEYS_LIKE", self.key_listing().is_some()),
             ("ACTOR", self.can_hold_actors()),
         ]
         .into_iter()

@@ -5,6 +5,7 @@
 //! Every write, single or transactional, is one script: it judges all etags, then applies everything with
 //! its expiry, so a failure leaves nothing behind.
 
+mod keys;
 mod script;
 mod settings;
 
@@ -20,8 +21,8 @@ use trilby_components::{
     metadata::Metadata,
     registry::InitError,
     state::{
-        Consistency, DeleteRequest, Feature, GetRequest, Item, Operation, SetRequest, StateError,
-        StateStore, Transactional, Ttl,
+        Consistency, DeleteRequest, Feature, GetRequest, Item, KeyListing, KeyPage, KeysLike,
+        Operation, SetRequest, StateError, StateStore, Transactional, Ttl,
     },
 };
 
@@ -214,6 +215,10 @@ impl StateStore for RedisState {
         Some(self)
     }
 
+    fn key_listing(&self) -> Option<&dyn KeyListing> {
+        Some(self)
+    }
+
     async fn close(&self) {
         self.link.close();
     }
@@ -230,6 +235,17 @@ impl Transactional for RedisState {
             return Ok(());
         }
         self.apply(&operations, Consistency::Unspecified).await
+    }
+}
+
+#[async_trait]
+impl KeyListing for RedisState {
+    async fn keys_like(&self, request: KeysLike) -> Result<KeyPage, StateError> {
+        let glob = keys::glob(&request.pattern);
+        let command = |connection| keys::scan(&glob, connection);
+        let mut found = self.link.run(Repeat::Safe, command).await?;
+        found.retain(|key| request.pattern.matches(key));
+        Ok(request.page(found))
     }
 }
 

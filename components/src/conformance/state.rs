@@ -9,8 +9,8 @@ use tokio::time::{self, Instant};
 use crate::{
     RequestMetadata,
     state::{
-        Concurrency, DeleteRequest, Feature, GetRequest, Item, Operation, SetRequest, StateError,
-        StateStore, Ttl, Value,
+        Concurrency, DeleteRequest, Feature, GetRequest, Item, KeyPrefix, KeysLike, LikePattern,
+        Operation, SetRequest, StateError, StateStore, Ttl, Value,
     },
 };
 
@@ -38,6 +38,12 @@ pub async fn run(store: &dyn StateStore, prefix: &str) {
     if store.transactional().is_some() {
         suite.transactions_apply_in_order().await;
         suite.transactions_are_all_or_nothing().await;
+    }
+    if store.prefix_deletion().is_some() {
+        suite.prefixes_delete_what_is_right_below().await;
+    }
+    if store.key_listing().is_some() {
+        suite.keys_are_listed_page_by_page().await;
     }
 }
 
@@ -260,5 +266,65 @@ impl Suite<'_> {
             Some(&b"before"[..])
         );
         assert_eq!(self.value("tx-guard").await.as_deref(), Some(&b"2"[..]));
+    }
+
+    async fn prefixes_delete_what_is_right_below(&self) {
+        for name in ["below||1", "below||2", "below||2||deeper", "beside"] {
+            self.write(self.set(name, binary(b"1"))).await;
+        }
+        let deletion = self.store.prefix_deletion().expect("checked by the caller");
+        let prefix = KeyPrefix::new(self.key("below")).expect("it names parts");
+        assert_eq!(deletion.delete_with_prefix(&prefix).await, Ok(2));
+        assert_eq!(deletion.delete_with_prefix(&prefix).await, Ok(0));
+        assert_eq!(self.get("below||1").await, None);
+        assert!(self.get("below||2||deeper").await.is_some());
+        assert!(self.get("beside").await.is_some());
+    }
+
+    async fn keys_are_listed_page_by_page(&self) {
+        let names = [
+            "list-a*",
+            "list-b?",
+            "list-c[x]",
+            r"list-d\",
+            "list-e_f",
+            "list-ß",
+        ];
+        for name in names.iter().chain(&["lost"]) {
+            self.write(self.set(name, binary(b"1"))).await;
+        }
+        let mut expected = names.map(|name| self.key(name));
+        expected.sort_unstable();
+        assert_eq!(self.listed("list-%", Some(2)).await, expected);
+        assert_eq!(self.listed("list-%", None).await, expected);
+        assert_eq!(
+            self.listed(r"list-_\_f", None).await,
+            [self.key("list-e_f")]
+        );
+        assert_eq!(self.listed("list-_", None).await, [self.key("list-ß")]);
+        for literal in ["list-a*", "list-b?", "list-c[x]", r"list-d\\"] {
+            assert_eq!(self.listed(literal, None).await.len(), 1, "{literal}");
+        }
+        assert!(self.listed("list-", None).await.is_empty());
+    }
+
+    /// Every key like `pattern`, sorted; each page checked to hold no more than asked for.
+    async fn listed(&self, pattern: &str, page_size: Option<u32>) -> Vec<String> {
+        let listing = self.store.key_listing().expect("checked by the caller");
+        let pattern = LikePattern::parse(&self.key(pattern)).expect("not empty");
+        let mut request = KeysLike::new(pattern);
+        request.page_size = page_size;
+        let mut keys = Vec::new();
+        loop {
+            let page = listing.keys_like(request.clone()).await;
+            let page = page.expect("keys can be listed");
+            assert!(page_size.is_none_or(|size| page.keys.len() <= size as usize));
+            keys.extend(page.keys);
+            request.token = page.next;
+            if request.token.is_none() {
+                keys.sort_unstable();
+                return keys;
+            }
+        }
     }
 }

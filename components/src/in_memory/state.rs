@@ -17,8 +17,9 @@ use crate::{
     RequestMetadata,
     metadata::Schema,
     state::{
-        Concurrency, DeleteRequest, Feature, GetRequest, Item, Operation, SetRequest, StateError,
-        StateStore, Transactional, Ttl,
+        Concurrency, DeleteRequest, Feature, GetRequest, Item, KeyListing, KeyPage, KeyPrefix,
+        KeysLike, Operation, PrefixDeletion, SetRequest, StateError, StateStore, Transactional,
+        Ttl,
     },
 };
 
@@ -123,6 +124,12 @@ impl Entries {
         }
     }
 
+    /// The keys that are `wanted`, in no order.
+    fn keys(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let keys = self.by_key.keys().filter(|key| wanted(key));
+        keys.map(|key| key.as_ref().to_owned()).collect()
+    }
+
     fn insert(&mut self, set: SetRequest) {
         self.remove(&set.key);
         let key: Arc<str> = set.key.into();
@@ -192,6 +199,14 @@ impl StateStore for InMemoryState {
         Some(self)
     }
 
+    fn prefix_deletion(&self) -> Option<&dyn PrefixDeletion> {
+        Some(self)
+    }
+
+    fn key_listing(&self) -> Option<&dyn KeyListing> {
+        Some(self)
+    }
+
     async fn close(&self) {
         *self.entries.lock() = Entries::default();
     }
@@ -205,6 +220,30 @@ impl Transactional for InMemoryState {
         _metadata: &RequestMetadata,
     ) -> Result<(), StateError> {
         self.apply(operations)
+    }
+}
+
+#[async_trait]
+impl PrefixDeletion for InMemoryState {
+    async fn delete_with_prefix(&self, prefix: &KeyPrefix) -> Result<u64, StateError> {
+        let mut entries = self.entries.lock();
+        entries.sweep();
+        let covered = entries.keys(|key| prefix.covers(key));
+        for key in &covered {
+            entries.remove(key);
+        }
+        Ok(covered.len() as u64)
+    }
+}
+
+#[async_trait]
+impl KeyListing for InMemoryState {
+    async fn keys_like(&self, request: KeysLike) -> Result<KeyPage, StateError> {
+        let mut entries = self.entries.lock();
+        entries.sweep();
+        let found = entries.keys(|key| request.pattern.matches(key));
+        drop(entries);
+        Ok(request.page(found))
     }
 }
 

@@ -29,7 +29,14 @@ async fn components_serve_after_the_first_load() {
     assert_eq!(memory.error, None);
     assert_eq!(
         memory.capabilities,
-        ["ETAG", "TRANSACTIONAL", "TTL", "ACTOR"]
+        [
+            "ETAG",
+            "TRANSACTIONAL",
+            "TTL",
+            "DELETE_WITH_PREFIX",
+            "KEYS_LIKE",
+            "ACTOR"
+        ]
     );
     assert_eq!(
         sidecar.resources.state_store("two").unwrap_err(),
