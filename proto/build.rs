@@ -22,10 +22,14 @@ const FILES: &[&str] = &[
 /// What traces are exported with. Not ours to serve, so reflection does not show it.
 const OPENTELEMETRY: &[&str] = &["opentelemetry/proto/collector/trace/v1/trace_service.proto"];
 
+/// Additions of ours, each in a package of its own.
+const ADDITIONS: &[&str] = &["trilby/operator/v1/reports.proto"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=dapr");
     println!("cargo::rerun-if-changed=durabletask");
     println!("cargo::rerun-if-changed=opentelemetry");
+    println!("cargo::rerun-if-changed=trilby");
     let descriptors = protox::compile(FILES, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
@@ -33,6 +37,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".")
         .include_file("packages.rs")
         .compile_fds(descriptors)?;
+    let additions = protox::compile(ADDITIONS, ["."])?;
+    fs::write(out.join("additions.bin"), additions.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .include_file("additions.rs")
+        .compile_fds(additions)?;
     tonic_prost_build::configure()
         .bytes(".")
         .include_file("opentelemetry.rs")

@@ -31,6 +31,20 @@ mod telemetry {
     include!(concat!(env!("OUT_DIR"), "/opentelemetry.rs"));
 }
 
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::wildcard_imports,
+    clippy::too_many_lines,
+    reason = "generated code; the documentation stands in the .proto files"
+)]
+mod additions {
+    include!(concat!(env!("OUT_DIR"), "/additions.rs"));
+}
+
+/// Additions of ours to Dapr's API.
+pub use additions::trilby;
 pub use generated::dapr::proto::{
     common, components, internals, operator, placement, runtime, scheduler, sentry, workflows,
 };
@@ -39,3 +53,7 @@ pub use telemetry::opentelemetry::proto as opentelemetry;
 
 /// The compiled `FileDescriptorSet` of every file, imports included, for gRPC reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// As [`DESCRIPTOR_SET`], of the additions of ours.
+pub const ADDITIONS_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/additions.bin"));

@@ -34,13 +34,15 @@ fn descriptors_match_the_golden_contract() {
 }
 
 fn summary() -> BTreeSet<String> {
-    let set = FileDescriptorSet::decode(trilby_proto::DESCRIPTOR_SET).expect("descriptors decode");
+    let sets = [
+        trilby_proto::DESCRIPTOR_SET,
+        trilby_proto::ADDITIONS_DESCRIPTOR_SET,
+    ];
+    let files = sets
+        .into_iter()
+        .flat_map(|set| FileDescriptorSet::decode(set).expect("descriptors decode").file);
     let mut lines = BTreeSet::new();
-    for file in set
-        .file
-        .iter()
-        .filter(|file| !file.name().starts_with("google/"))
-    {
+    for file in files.filter(|file| !file.name().starts_with("google/")) {
         let package = file.package();
         file.message_type
             .iter()
@@ -53,6 +55,14 @@ fn summary() -> BTreeSet<String> {
             .for_each(|s| service(package, s, &mut lines));
     }
     lines
+}
+
+#[test]
+fn additions_stand_in_packages_of_their_own() {
+    let set = FileDescriptorSet::decode(trilby_proto::ADDITIONS_DESCRIPTOR_SET);
+    for file in set.expect("descriptors decode").file {
+        assert!(file.package().starts_with("trilby."), "{}", file.name());
+    }
 }
 
 fn qualified(scope: &str, name: &str) -> String {
