@@ -241,6 +241,8 @@ impl<S: Declared> Keeper<S> {
             return;
         }
         self.problems.replace(S::KIND, self.collection.problems());
+        let ledger = &self.keeping.shared.ledger;
+        ledger.replace(S::KIND, || self.collection.states());
         let all: Arc<[Resource<S>]> = self.collection.published().into();
         let changed = self.publish.send_if_modified(|old| {
             let changed = **old != *all;

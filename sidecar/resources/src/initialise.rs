@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 use trilby_components::{
+    metadata::Metadata,
     registry::{Block, ComponentContext, CreateError, Registry},
     secret::SecretStore,
 };
@@ -14,6 +15,7 @@ use crate::{
     manifest::Manifest,
     observer::{Observer, Step},
     properties::{Keeper, Resolver},
+    redaction::Redaction,
 };
 
 /// Why a component does not serve.
@@ -96,7 +98,22 @@ impl Initialiser {
         self.registry
             .find(&manifest.type_name, &manifest.version)
             .map_err(|error| creation_failure(manifest, &error))?;
-        let prepared = self.metadata(manifest, secrets.as_deref()).await;
+        let metadata = self.metadata(manifest, secrets.as_deref()).await;
+        let metadata = metadata.map_err(|failure| in_words(manifest, failure))?;
+        let redaction = Redaction::of(manifest, &metadata);
+        let instance = self.instance(manifest, metadata).await;
+        instance.map_err(|failure| Failure {
+            reason: redaction.apply(failure.reason),
+            ..failure
+        })
+    }
+
+    async fn instance(
+        &self,
+        manifest: &Manifest,
+        metadata: Metadata,
+    ) -> Result<(Running, Remains), Failure> {
+        let prepared = split(manifest, metadata);
         let (settings, metadata) = prepared.map_err(|failure| in_words(manifest, failure))?;
         let context = ComponentContext {
             name: manifest.name.clone(),
@@ -116,7 +133,7 @@ impl Initialiser {
         &self,
         manifest: &Manifest,
         secrets: Option<&dyn SecretStore>,
-    ) -> Result<(StateSettings, trilby_components::metadata::Metadata), Failure> {
+    ) -> Result<Metadata, Failure> {
         let resolver = Resolver {
             what: "metadata property",
             app_id: &self.app_id,
@@ -125,16 +142,19 @@ impl Initialiser {
             keeper: self.keeper(manifest),
             store: secrets,
         };
-        let metadata = resolver.resolve(manifest).await?;
-        let type_name = manifest.type_name.to_lowercase();
-        match Block::of(&type_name) {
-            Some((Block::State, _)) => StateSettings::split(&metadata),
-            _ => Ok((StateSettings::default(), metadata)),
-        }
+        resolver.resolve(manifest).await
     }
 
     pub(crate) fn keeper<'a>(&self, manifest: &'a Manifest) -> Keeper<'a> {
         manifest.keeper(self.kubernetes)
+    }
+}
+
+/// Takes out what the sidecar itself does around the component.
+fn split(manifest: &Manifest, metadata: Metadata) -> Result<(StateSettings, Metadata), Failure> {
+    match Block::of(&manifest.type_name.to_lowercase()) {
+        Some((Block::State, _)) => StateSettings::split(&metadata),
+        _ => Ok((StateSettings::default(), metadata)),
     }
 }
 

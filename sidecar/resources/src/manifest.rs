@@ -63,6 +63,8 @@ pub(crate) enum Received {
         name: String,
         /// What is wrong.
         reason: String,
+        /// As far as it says.
+        revision: Revision,
     },
 }
 
@@ -150,6 +152,26 @@ impl Revision {
         }
     }
 
+    /// Of one object, JSON, as far as it says; also of one that is not of its kind.
+    pub(crate) fn read(json: &[u8]) -> Self {
+        #[derive(Default, serde::Deserialize)]
+        struct Object {
+            metadata: ObjectMeta,
+        }
+        let object: Object = serde_json::from_slice(json).unwrap_or_default();
+        Self::of(&object.metadata)
+    }
+
+    /// Empty if it has none.
+    pub(crate) fn uid(&self) -> &str {
+        self.uid.as_deref().unwrap_or_default()
+    }
+
+    /// 0 if it has none.
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation.unwrap_or_default()
+    }
+
     /// Whether this is an earlier state of the object that `other` is a state of.
     pub(crate) fn is_before(&self, other: &Self) -> bool {
         self.uid == other.uid && self.generation < other.generation
@@ -176,13 +198,19 @@ impl Received {
         };
         if let Some(problem) = problem_with(&name) {
             let reason = format!("the name {name:?} {problem}");
-            return Some(Self::Broken { name, reason });
+            let revision = Revision::read(json);
+            return Some(Self::Broken {
+                name,
+                reason,
+                revision,
+            });
         }
         Some(match lenient::from_slice::<Component>(json) {
             Ok(component) => Self::Manifest(Box::new(component.into())),
             Err(error) => Self::Broken {
                 name,
                 reason: format!("it is not a Component: {error}"),
+                revision: Revision::read(json),
             },
         })
     }
@@ -196,6 +224,13 @@ impl Received {
         match self {
             Self::Manifest(manifest) => &manifest.name,
             Self::Broken { name, .. } => name,
+        }
+    }
+
+    pub(crate) fn revision(&self) -> &Revision {
+        match self {
+            Self::Manifest(manifest) => &manifest.revision,
+            Self::Broken { revision, .. } => revision,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     declared::Problems,
     instance::StateComponent,
+    ledger::Ledger,
     resource::{Followed, Problem, Resource},
     runtime::Runtime,
     view::{ComponentInfo, Lookup, View},
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) configuration: watch::Receiver<Arc<ConfigurationSpec>>,
     pub(crate) kinds: Kinds,
     pub(crate) problems: Arc<Problems>,
+    pub(crate) ledger: Ledger,
     /// Counts requests to look at everything.
     pub(crate) reload: watch::Sender<u64>,
 }

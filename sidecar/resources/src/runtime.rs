@@ -20,6 +20,7 @@ use crate::{
     initialise::Initialiser,
     instance::Remains,
     kind::{Kind, Told},
+    ledger::Ledger,
     manifest::{KUBERNETES, Manifest, Received},
     resources::{Kinds, LoadError, Shared},
     source::{self, Audience, Started},
@@ -65,6 +66,14 @@ enum Woken {
 /// Whether the operator is the source.
 fn in_kubernetes(config: &Config) -> bool {
     matches!(config.source, crate::Source::Operator { .. })
+}
+
+/// Only an operator wants to know what became of what it gave.
+fn ledger(config: &Config) -> Ledger {
+    match in_kubernetes(config) {
+        true => Ledger::kept(),
+        false => Ledger::none(),
+    }
 }
 
 /// Knows no component yet, but the secret store that needs none.
@@ -120,10 +129,12 @@ impl Runtime {
         let problems = Arc::new(Problems::default());
         let (senders, mut receivers) = channels();
         let news = receivers.remove(&Kind::Component);
+        let ledger = ledger(&config);
         let audience = Audience {
             kinds: senders,
             problems: Arc::clone(&problems),
             observer: Arc::clone(&config.observer),
+            ledger: ledger.clone(),
             control: Control::new(asked, following.subscribe()),
         };
         let started = source::start(&config, config.effective_namespace(), audience);
@@ -143,6 +154,7 @@ impl Runtime {
             configuration: configuration.clone(),
             kinds: Kinds::default(),
             problems,
+            ledger,
             reload,
         });
         let (declared, gates) = keepers(&config, &shared, receivers).start();
@@ -324,6 +336,8 @@ impl Runtime {
 
     fn publish(&self) {
         self.shared.view.store(Arc::new(self.updater.view()));
+        let ledger = &self.shared.ledger;
+        ledger.replace(Kind::Component.name(), || self.updater.states());
         self.shared.changes.send_modify(|changes| *changes += 1);
         let actor_store = self.updater.actor_store();
         self.shared.actor_state.send_if_modified(|current| {

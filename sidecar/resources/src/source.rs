@@ -13,6 +13,7 @@ use crate::{
     control::Control,
     declared::Problems,
     kind::{Kind, Told},
+    ledger::Ledger,
     observer::Observer,
     resources::LoadError,
 };
@@ -23,6 +24,8 @@ pub(crate) struct Audience {
     pub(crate) kinds: BTreeMap<Kind, mpsc::Sender<Told>>,
     pub(crate) problems: Arc<Problems>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// What became of what it was told.
+    pub(crate) ledger: Ledger,
     pub(crate) control: Control,
 }
 
@@ -45,7 +48,7 @@ pub(crate) async fn start(
             channel,
             configuration,
         } => {
-            let operator = operator::Operator::new(channel.clone(), namespace, config);
+            let operator = operator::Operator::new(channel.clone(), namespace, config, &audience);
             operator.start(configuration.as_deref(), audience).await
         }
         Source::Disk {

@@ -14,6 +14,7 @@ use trilby_components::registry::Block;
 use crate::{
     initialise::Failure,
     instance::{Remains, Running, StateComponent},
+    ledger::State,
     manifest::{Manifest, Received},
     properties::Keeper,
     view::{ComponentInfo, View},
@@ -337,6 +338,19 @@ impl Updater {
             tracing::info!(component = ?next, "actor state store changed");
             self.actor_store = next;
         }
+    }
+
+    /// Where each component stands that the source gave.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (String, State)> {
+        let ours =
+            |name: &String, state: &State| self.builtin.contains_key(name) && state.uid.is_empty();
+        let states = self
+            .entries
+            .iter()
+            .map(|(name, entry)| (name, entry.state()));
+        states
+            .filter(move |(name, state)| !ours(name, state))
+            .map(|(name, state)| (name.clone(), state))
     }
 
     fn info(&self, name: &str, entry: &Entry) -> ComponentInfo {

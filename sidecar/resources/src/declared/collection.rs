@@ -10,6 +10,7 @@ use super::Declared;
 use crate::{
     initialise::Failure,
     kind::{Told, metadata_of, problem_with},
+    ledger::{Outcome, State as Standing},
     manifest::Revision,
     properties::Keeper,
     resource::{Problem, Resource},
@@ -115,7 +116,7 @@ impl<S: Declared> Collection<S> {
         };
         match desired {
             Ok(object) if !self.is_ours(&object) => self.gone(&name),
-            desired => self.want(name, desired),
+            desired => self.want(name, desired, Revision::read(json)),
         }
     }
 
@@ -128,11 +129,7 @@ impl<S: Declared> Collection<S> {
         here && object.in_scope_of(&self.app_id)
     }
 
-    fn want(&mut self, name: String, desired: Result<Box<Object<S>>, String>) {
-        let revision = desired
-            .as_ref()
-            .map(|object| Revision::of(&object.metadata));
-        let revision = revision.unwrap_or_default();
+    fn want(&mut self, name: String, desired: Result<Box<Object<S>>, String>, revision: Revision) {
         let Some(entry) = self.entries.get_mut(&name) else {
             let entry = Entry {
                 desired,
@@ -151,9 +148,7 @@ impl<S: Declared> Collection<S> {
             (Err(old), Err(new)) => old == new,
             _ => false,
         };
-        if desired.is_ok() {
-            entry.revision = revision;
-        }
+        entry.revision = revision;
         if !same {
             entry.desired = desired;
             entry.state = State::New;
@@ -270,24 +265,46 @@ impl<S: Declared> Collection<S> {
     /// What cannot be used as it stands, and why.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let problem = |(name, entry): (&String, &Entry<S>)| {
-            let reason = match &entry.state {
-                State::New | State::Settled => return None,
-                State::Waiting(store) => {
-                    format!("it waits for the secret store {store:?}, which does not serve")
-                }
-                State::Failed(failure) => failure.reason.clone(),
-            };
             Some(Problem {
                 kind: S::KIND,
                 name: name.clone(),
-                reason,
+                reason: entry.problem()?,
             })
         };
         self.entries.iter().filter_map(problem).collect()
     }
+
+    /// Where each of them stands.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (String, Standing)> {
+        let entries = self.entries.iter();
+        entries.map(|(name, entry)| (name.clone(), entry.standing()))
+    }
 }
 
 impl<S> Entry<S> {
+    /// Why what is desired cannot be used as it stands.
+    fn problem(&self) -> Option<String> {
+        match &self.state {
+            State::New | State::Settled => None,
+            State::Waiting(store) => Some(format!(
+                "it waits for the secret store {store:?}, which does not serve"
+            )),
+            State::Failed(failure) => Some(failure.reason.clone()),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let outcome = match (&self.state, self.problem()) {
+            (State::Settled, _) => Outcome::Loaded,
+            (_, Some(reason)) => Outcome::Failed {
+                reason,
+                older_in_force: self.published.is_some(),
+            },
+            (_, None) => Outcome::Pending,
+        };
+        Standing::new(&self.revision, outcome)
+    }
+
     fn fail<K: Declared>(&mut self, name: &str, failure: Failure) {
         let (kind, error) = (K::KIND, &failure.reason);
         let (old_one_serves, will_retry) = (self.published.is_some(), failure.passing);

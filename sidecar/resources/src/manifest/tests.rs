@@ -44,7 +44,7 @@ fn a_limit_that_makes_no_sense_is_five_seconds() {
 fn what_is_no_component_is_broken_under_its_name() {
     let broken =
         Received::decode(br#"{"metadata":{"name":"store"},"spec":{"metadata":"no list"}}"#);
-    let Some(Received::Broken { name, reason }) = broken else {
+    let Some(Received::Broken { name, reason, .. }) = broken else {
         panic!("{broken:?}");
     };
     assert_eq!(name, "store");

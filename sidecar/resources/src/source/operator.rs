@@ -6,6 +6,7 @@
 
 mod configuration;
 mod kind;
+mod reports;
 mod wire;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -21,7 +22,7 @@ use trilby_grpc::Channel;
 use trilby_proto::operator::v1::operator_client::OperatorClient;
 
 use super::{Audience, Started};
-use crate::{config::Config, resources::LoadError};
+use crate::{config::Config, ledger::Ledger, resources::LoadError};
 use wire::Wire;
 
 /// How long one call may take; upstream's number.
@@ -34,18 +35,31 @@ type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Clone)]
 pub(super) struct Operator {
     client: OperatorClient<Channel>,
+    channel: Channel,
     namespace: String,
     reconcile_interval: Duration,
     first_load: Duration,
+    /// What became of what it gave.
+    ledger: Ledger,
+    /// Counts how often its stream of components was opened: then it may be another than before.
+    openings: watch::Sender<u64>,
 }
 
 impl Operator {
-    pub(super) fn new(channel: Channel, namespace: &str, config: &Config) -> Self {
+    pub(super) fn new(
+        channel: Channel,
+        namespace: &str,
+        config: &Config,
+        audience: &Audience,
+    ) -> Self {
         Self {
-            client: OperatorClient::new(channel),
+            client: OperatorClient::new(channel.clone()),
+            channel,
             namespace: namespace.to_owned(),
             reconcile_interval: config.reconcile_interval,
             first_load: config.first_load,
+            ledger: audience.ledger.clone(),
+            openings: watch::Sender::default(),
         }
     }
 
@@ -56,12 +70,14 @@ impl Operator {
         audience: Audience,
     ) -> Result<Started, LoadError> {
         let audience = Arc::new(audience);
-        let kinds = kinds(&self, &audience);
+        let resources = kinds(&self, &audience);
+        let reports = reports::follow(self.clone());
+        let kinds = async { tokio::join!(resources, reports) };
         let Some(name) = configuration else {
             let (_, defaults) = watch::channel(Arc::default());
             return Ok(Started {
                 configuration: defaults,
-                follow: Box::pin(kinds),
+                follow: Box::pin(kinds.map(drop)),
             });
         };
         let first = configuration::first(&self, name).await?;

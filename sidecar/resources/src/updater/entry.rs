@@ -8,6 +8,7 @@ use trilby_grpc::Backoff;
 use crate::{
     initialise::Failure,
     instance::{Remains, Running, StateComponent},
+    ledger::{Outcome, State},
     manifest::{Manifest, Received},
 };
 
@@ -219,6 +220,19 @@ impl Entry {
             Received::Manifest(manifest) => Some(manifest),
             Received::Broken { .. } => None,
         }
+    }
+
+    /// Where what is desired stands.
+    pub(super) fn state(&self) -> State {
+        let outcome = match (&self.phase, self.error()) {
+            (Phase::Settled, _) => Outcome::Loaded,
+            (_, Some(reason)) => Outcome::Failed {
+                reason,
+                older_in_force: self.serving.is_some(),
+            },
+            (_, None) => Outcome::Pending,
+        };
+        State::new(self.desired.revision(), outcome)
     }
 
     /// Why what is desired does not serve.

@@ -6,7 +6,8 @@ use super::{Action, Event, Identity, Job, Updater};
 use crate::{
     initialise::Failure,
     instance::{Running, StateSettings},
-    manifest::Received,
+    ledger::Outcome,
+    manifest::{Received, Revision},
 };
 
 fn manifest(name: &str, version: &str) -> Received {
@@ -147,6 +148,7 @@ fn what_serves_is_shown_as_what_it_is_and_not_as_a_bad_update() {
     let broken = Event::Changed(Received::Broken {
         name: "a".to_owned(),
         reason: "no component".to_owned(),
+        revision: Revision::default(),
     });
     assert!(updater.hear(broken).is_empty());
     let wrong = Some("no component".to_owned());
@@ -200,4 +202,51 @@ fn a_component_of_a_builtins_name_replaces_it_until_it_is_gone() {
     updater.end(&own, Ok(()));
     let builtin = updater.attempt(snapshot(&[], &[]));
     assert_eq!(builtin.manifest.version, "v1");
+}
+
+#[test]
+fn a_version_is_pending_then_in_force_or_refused() {
+    let mut updater = Fixture::new();
+    let version = |generation: u32, version: &str| {
+        let json = format!(
+            r#"{{"metadata":{{"name":"a","uid":"u","generation":{generation}}},"spec":{{"type":"state.in-memory",
+            "version":"{version}"}}}}"#
+        );
+        Event::Changed(Received::decode(json.as_bytes()).unwrap())
+    };
+    let state = |updater: &Fixture| {
+        let (_, state) = updater.0.states().next().unwrap();
+        (state.generation, state.outcome)
+    };
+    let job = updater.attempt(version(1, "v1"));
+    assert_eq!(state(&updater), (1, Outcome::Pending));
+    updater.end(&job, Ok(()));
+    assert_eq!(state(&updater), (1, Outcome::Loaded));
+
+    let job = updater.attempt(version(2, "v2"));
+    assert_eq!(state(&updater), (2, Outcome::Pending));
+    updater.end(&job, Err(Failure::lasting("refused")));
+    let refused = Outcome::Failed {
+        reason: "refused".to_owned(),
+        older_in_force: true,
+    };
+    assert_eq!(state(&updater), (2, refused));
+
+    let broken = r#"{"metadata":{"name":"a","uid":"u","generation":3},"spec":1}"#;
+    updater.hear(Event::Changed(Received::decode(broken.as_bytes()).unwrap()));
+    assert_eq!(state(&updater).0, 3, "also of what is no component");
+}
+
+#[test]
+fn what_the_source_did_not_give_is_not_reported() {
+    let identity = Identity {
+        app_id: "app".into(),
+        namespace: None,
+        kubernetes: true,
+    };
+    let Received::Manifest(builtin) = manifest("kubernetes", "v1") else {
+        unreachable!("it is a component");
+    };
+    let updater = Updater::new(identity, vec![*builtin]);
+    assert_eq!(updater.states().count(), 0);
 }

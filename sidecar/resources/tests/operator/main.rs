@@ -4,6 +4,7 @@ mod changes;
 mod configuration;
 mod first_load;
 mod kinds;
+mod reports;
 mod support;
 
 use std::time::Duration;

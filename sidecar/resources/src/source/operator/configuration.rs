@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tonic::Status;
-use trilby_crds::ConfigurationSpec;
+use trilby_crds::{Configuration, ConfigurationSpec};
 use trilby_grpc::{Backoff, Follower};
 use trilby_proto::operator::v1::{
     ConfigurationUpdateEvent, ConfigurationUpdateRequest, GetConfigurationRequest,
@@ -16,7 +16,13 @@ use trilby_proto::operator::v1::{
 };
 
 use super::{Messages, Operator, call, in_words, is_transient, streaming};
-use crate::{configuration::decode, control::Control, manifest::Received, resources::LoadError};
+use crate::{
+    configuration::decode,
+    control::Control,
+    ledger::{Outcome, State},
+    manifest::{Received, Revision},
+    resources::LoadError,
+};
 
 /// How long the operator may say that there is no such Configuration before it is believed: it and the
 /// application may be created together.
@@ -58,10 +64,27 @@ async fn get(operator: &Operator, name: &str) -> Result<ConfigurationSpec, Statu
         namespace: operator.namespace.clone(),
     };
     let answer = call(client.get_configuration(request)).await?;
-    let configuration = decode(&answer.configuration);
+    let configuration = read(operator, name, &answer.configuration);
     let configuration = configuration
         .map_err(|error| Status::data_loss(format!("it is not a Configuration: {error}")))?;
     Ok(configuration.spec)
+}
+
+/// Decodes the Configuration, and notes what became of it.
+fn read(operator: &Operator, name: &str, json: &[u8]) -> Result<Configuration, String> {
+    let decoded = decode(json);
+    operator.ledger.replace("Configuration", || {
+        let outcome = match &decoded {
+            Ok(_) => Outcome::Loaded,
+            Err(reason) => Outcome::Failed {
+                reason: reason.clone(),
+                // Without one the sidecar does not run for long.
+                older_in_force: true,
+            },
+        };
+        [(name.to_owned(), State::new(&Revision::read(json), outcome))]
+    });
+    decoded
 }
 
 /// Publishes every change for as long as the process lives.
@@ -160,7 +183,7 @@ impl Follower for Changes {
             );
             return Ok(());
         }
-        match decode(&event.configuration) {
+        match read(&self.operator, &self.name, &event.configuration) {
             Ok(configuration) => publish(&self.current, configuration.spec),
             Err(error) => tracing::error!(
                 configuration = self.name,

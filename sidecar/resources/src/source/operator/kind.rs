@@ -165,9 +165,15 @@ impl<W: Wire> Follower for Changes<W> {
         let mut client = self.operator.client.clone();
         let namespace = self.operator.namespace.clone();
         let shared = Arc::clone(&self.shared);
+        let openings = self.operator.openings.clone();
         Ok(streaming(
             async move { W::open(&mut client, namespace).await },
-            move || shared.list_wanted.notify_one(),
+            move || {
+                shared.list_wanted.notify_one();
+                if W::KIND == Kind::Component {
+                    openings.send_modify(|count| *count += 1);
+                }
+            },
         ))
     }
 

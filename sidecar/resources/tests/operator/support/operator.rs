@@ -1,5 +1,7 @@
 //! The operator's side of the contract, as far as this crate uses it.
 
+mod reports;
+
 use std::{collections::BTreeMap, net::SocketAddr, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
@@ -23,6 +25,9 @@ use trilby_proto::operator::v1::{
     SubscriptionUpdateRequest, WorkflowAccessPolicyUpdateEvent, WorkflowAccessPolicyUpdateRequest,
     operator_server::{Operator, OperatorServer},
 };
+use trilby_proto::trilby::operator::v1::resource_reports_server::ResourceReportsServer;
+
+use reports::Reports;
 
 /// Messages that a slow subscriber may be behind; more than any test sends.
 const CAPACITY: usize = 4096;
@@ -39,6 +44,7 @@ struct World {
     components: broadcast::Sender<Option<ComponentUpdateEvent>>,
     configurations: broadcast::Sender<Option<ConfigurationUpdateEvent>>,
     endpoints: broadcast::Sender<Option<HttpEndpointUpdateEvent>>,
+    reports: Reports,
 }
 
 #[derive(Default)]
@@ -70,6 +76,7 @@ impl FakeOperator {
                 components: broadcast::channel(CAPACITY).0,
                 configurations: broadcast::channel(CAPACITY).0,
                 endpoints: broadcast::channel(CAPACITY).0,
+                reports: Reports::default(),
             },
             server: None,
         }
@@ -80,7 +87,8 @@ impl FakeOperator {
         socket.set_reuseaddr(true).expect("a socket option");
         socket.bind(self.address).expect("the port is still free");
         let listener = socket.listen(16).expect("it listens");
-        let routes = Routes::new(OperatorServer::new(self.world.clone()));
+        let routes = Routes::new(OperatorServer::new(self.world.clone()))
+            .add_service(ResourceReportsServer::new(self.world.clone()));
         let cancel = CancellationToken::new();
         let config = ServeConfig {
             drain: std::time::Duration::from_millis(1),
@@ -97,12 +105,17 @@ impl FakeOperator {
         server.await.expect("it ends well");
     }
 
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.world.reports
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Ends every stream that is open; clients come again.
     pub(crate) fn end_streams(&self) {
+        self.world.reports.end_streams();
         // An error means that nobody listens.
         drop(self.world.components.send(None));
         drop(self.world.configurations.send(None));
