@@ -38,9 +38,11 @@ fn summary() -> BTreeSet<String> {
         trilby_proto::DESCRIPTOR_SET,
         trilby_proto::ADDITIONS_DESCRIPTOR_SET,
     ];
-    let files = sets
-        .into_iter()
-        .flat_map(|set| FileDescriptorSet::decode(set).expect("descriptors decode").file);
+    let files = sets.into_iter().flat_map(|set| {
+        FileDescriptorSet::decode(set)
+            .expect("descriptors decode")
+            .file
+    });
     let mut lines = BTreeSet::new();
     for file in files.filter(|file| !file.name().starts_with("google/")) {
         let package = file.package();
