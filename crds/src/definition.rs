@@ -6,8 +6,8 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceConversion, CustomResourceDefinition,
     CustomResourceDefinitionNames, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion,
-    CustomResourceValidation, JSONSchemaProps, ServiceReference, WebhookClientConfig,
-    WebhookConversion,
+    CustomResourceSubresourceStatus, CustomResourceSubresources, CustomResourceValidation,
+    JSONSchemaProps, ServiceReference, WebhookClientConfig, WebhookConversion,
 };
 use kube_core::{ObjectMeta, Resource};
 use schemars::generate::SchemaSettings;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::object::{Object, Spec};
 use crate::{
-    ComponentSpec, Configuration, HttpEndpointSpec, McpServerSpec, ResiliencySpec,
+    ComponentSpec, Configuration, HttpEndpointSpec, McpServerSpec, ResiliencySpec, ResourceStatus,
     SubscriptionSpec, SubscriptionV1Spec, V2ALPHA1, WorkflowAccessPolicySpec,
 };
 
@@ -37,31 +37,31 @@ pub fn manifests() -> Vec<Manifest> {
     vec![
         manifest(
             "components.yaml",
-            object_definition::<ComponentSpec>(component_columns()),
+            object_definition::<ComponentSpec>("dcomp", component_columns()),
         ),
         manifest(
             "configuration.yaml",
-            definition::<Configuration>(Vec::new()),
+            definition::<Configuration>("dconf", Vec::new()),
         ),
         manifest(
             "httpendpoints.yaml",
-            object_definition::<HttpEndpointSpec>(vec![
-                column("URL", ".spec.baseUrl", "Where the endpoint is"),
-                age_column(),
-            ]),
+            object_definition::<HttpEndpointSpec>(
+                "dhttp",
+                vec![column("URL", ".spec.baseUrl", "Where the endpoint is")],
+            ),
         ),
         manifest(
             "mcpservers.yaml",
-            object_definition::<McpServerSpec>(Vec::new()),
+            object_definition::<McpServerSpec>("dmcp", Vec::new()),
         ),
         manifest(
             "resiliency.yaml",
-            object_definition::<ResiliencySpec>(Vec::new()),
+            object_definition::<ResiliencySpec>("dres", Vec::new()),
         ),
         manifest("subscription.yaml", subscription()),
         manifest(
             "workflowaccesspolicy.yaml",
-            object_definition::<WorkflowAccessPolicySpec>(Vec::new()),
+            object_definition::<WorkflowAccessPolicySpec>("dwap", Vec::new()),
         ),
     ]
 }
@@ -82,6 +82,22 @@ fn component_columns() -> Vec<CustomResourceColumnDefinition> {
                 "App ids that may use it; none means all",
             )
         },
+    ]
+}
+
+/// What every kind shows of its status, and its age.
+fn common_columns() -> [CustomResourceColumnDefinition; 3] {
+    [
+        column(
+            "Loaded",
+            r#".status.conditions[?(@.type=="Loaded")].status"#,
+            "Whether every sidecar that should has loaded it",
+        ),
+        column(
+            "Sidecars",
+            ".status.sidecars",
+            "Sidecars that have loaded it, of those that should",
+        ),
         age_column(),
     ]
 }
@@ -96,11 +112,10 @@ fn subscription() -> CustomResourceDefinition {
                 "Name of the pub/sub component",
             ),
             column("Topic", ".spec.topic", "Name of the topic"),
-            age_column(),
         ]
     };
-    let mut subscription = object_definition::<SubscriptionSpec>(columns());
-    let mut older = object_definition::<SubscriptionV1Spec>(columns())
+    let mut subscription = object_definition::<SubscriptionSpec>("dsub", columns());
+    let mut older = object_definition::<SubscriptionV1Spec>("dsub", columns())
         .spec
         .versions;
     older.iter_mut().for_each(|version| version.storage = false);
@@ -147,11 +162,14 @@ impl Manifest {
 }
 
 /// The CRD of a resource around the spec `S`.
-fn object_definition<S>(columns: Vec<CustomResourceColumnDefinition>) -> CustomResourceDefinition
+fn object_definition<S>(
+    short_name: &str,
+    columns: Vec<CustomResourceColumnDefinition>,
+) -> CustomResourceDefinition
 where
     S: Spec + JsonSchema,
 {
-    let mut definition = definition::<Object<S>>(columns);
+    let mut definition = definition::<Object<S>>(short_name, columns);
     let schemas = definition
         .spec
         .versions
@@ -167,12 +185,16 @@ where
 }
 
 /// The CRD of a namespaced resource with one version.
-fn definition<K>(columns: Vec<CustomResourceColumnDefinition>) -> CustomResourceDefinition
+fn definition<K>(
+    short_name: &str,
+    mut columns: Vec<CustomResourceColumnDefinition>,
+) -> CustomResourceDefinition
 where
     K: Resource<DynamicType = ()> + JsonSchema,
 {
     let kind = K::kind(&()).into_owned();
     let plural = K::plural(&()).into_owned();
+    columns.extend(common_columns());
     CustomResourceDefinition {
         metadata: ObjectMeta {
             name: Some(format!("{plural}.{}", K::group(&()))),
@@ -187,14 +209,18 @@ where
                 singular: Some(kind.to_lowercase()),
                 plural,
                 kind,
-                short_names: None,
+                short_names: Some(vec![short_name.to_owned()]),
             },
             scope: "Namespaced".to_owned(),
             versions: vec![CustomResourceDefinitionVersion {
                 name: K::version(&()).into_owned(),
                 served: true,
                 storage: true,
-                additional_printer_columns: Some(columns).filter(|columns| !columns.is_empty()),
+                additional_printer_columns: Some(columns),
+                subresources: Some(CustomResourceSubresources {
+                    status: Some(CustomResourceSubresourceStatus(json!({}))),
+                    scale: None,
+                }),
                 schema: Some(CustomResourceValidation {
                     open_api_v3_schema: Some(root_schema::<K>()),
                 }),
@@ -228,16 +254,7 @@ fn age_column() -> CustomResourceColumnDefinition {
 
 /// Schema of the whole object: our type's, and the two fields that every object has.
 fn root_schema<K: JsonSchema>() -> JSONSchemaProps {
-    // Required is what encoding always writes, so the schema describes the encoded form.
-    let settings = SchemaSettings::draft07().for_serialize().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    let mut root = settings
-        .into_generator()
-        .into_root_schema_for::<K>()
-        .to_value();
-    structural(&mut root);
+    let mut root = schema_of::<K>();
     if let Some(object) = root.as_object_mut() {
         object.remove("required"); // as upstream: an object without `spec` is accepted
         object.remove("title");
@@ -246,9 +263,26 @@ fn root_schema<K: JsonSchema>() -> JSONSchemaProps {
         json!({ "type": "string", "description": "Group and version of this resource." });
     root["properties"]["kind"] =
         json!({ "type": "string", "description": "Kind of this resource." });
+    root["properties"]["status"] = schema_of::<ResourceStatus>();
+    if let Some(status) = root["properties"]["status"].as_object_mut() {
+        status.remove("title");
+        status.remove("required"); // people may write an empty one
+    }
     // The API server knows this one itself and refuses the CRD if it says any more, a description included.
     root["properties"]["metadata"] = json!({ "type": "object" });
     serde_json::from_value(root).expect("the generator writes valid schemas")
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
+    // Required is what encoding always writes, so the schema describes the encoded form.
+    let settings = SchemaSettings::draft07().for_serialize().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let generator = settings.into_generator();
+    let mut schema = generator.into_root_schema_for::<T>().to_value();
+    structural(&mut schema);
+    schema
 }
 
 /// Rewrites one node, and all below it, into what the API server takes.

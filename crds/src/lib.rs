@@ -23,6 +23,7 @@ mod lenient;
 mod mcp_server;
 mod object;
 mod resiliency;
+mod status;
 mod subscription;
 mod value;
 mod workflow_access_policy;
@@ -56,6 +57,7 @@ pub use resiliency::{
     ActorTargetSpec, AppTargetSpec, CircuitBreakerSpec, ComponentTargetSpec, PoliciesSpec,
     PolicyNamesSpec, Resiliency, ResiliencySpec, RetryMatchingSpec, RetrySpec, TargetsSpec,
 };
+pub use status::{AppStatus, Condition, ConditionType, Reason, ResourceStatus, Truth};
 pub use subscription::{
     BulkSubscribeSpec, RouteRuleSpec, RoutesSpec, Subscription, SubscriptionSpec, SubscriptionV1,
     SubscriptionV1Spec,
