@@ -1,14 +1,13 @@
-//! Numbers and booleans where a resource has text, such as `interval: 0`.
-//!
-//! Kubernetes refuses them, but files reach no API server, and upstream reads them as their text (its YAML library
-//! looks at the type of the field).
+//! What Kubernetes would refuse or drop, but files reach no API server, and upstream's JSON library takes it:
+//! numbers and booleans where a resource has text, such as `interval: 0`, and the names of fields in any case, such
+//! as `baseURL`.
 
 use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
-use serde_json::{Error, Value};
+use serde_json::{Error, Map, Value};
 
 /// Reads JSON as `T`.
 pub(crate) fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
@@ -53,6 +52,18 @@ impl<'de> Deserializer<'de> for Lenient {
         }
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if let Value::Object(given) = &mut self.0 {
+            spell(given, fields);
+        }
+        self.deserialize_any(visitor)
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -72,7 +83,7 @@ impl<'de> Deserializer<'de> for Lenient {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map identifier ignored_any
     }
 }
 
@@ -82,6 +93,34 @@ impl IntoDeserializer<'_, Error> for Lenient {
     fn into_deserializer(self) -> Self {
         self
     }
+}
+
+/// Gives each of `fields` its own spelling where `given` has it in another case only.
+fn spell(given: &mut Map<String, Value>, fields: &[&str]) {
+    for field in fields {
+        if given.contains_key(*field) {
+            continue;
+        }
+        let same = |name: &&String| name.eq_ignore_ascii_case(field);
+        let Some(name) = given.keys().find(same).cloned() else {
+            continue;
+        };
+        if let Some(value) = given.remove(&name) {
+            given.insert((*field).to_owned(), value);
+        }
+    }
+}
+
+/// The field of an object in any case; null when there is none.
+pub(crate) fn field<'a>(object: &'a Value, name: &str) -> &'a Value {
+    let in_any_case = || {
+        let mut fields = object.as_object()?.iter();
+        fields.find(|(field, _)| field.eq_ignore_ascii_case(name))
+    };
+    let exact = object.get(name);
+    exact
+        .or_else(|| in_any_case().map(|(_, value)| value))
+        .unwrap_or(&Value::Null)
 }
 
 /// What a value is in a field of text; `None` for a list, an object or nothing.
@@ -108,7 +147,7 @@ impl fmt::Debug for Lenient {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use trilby_crds::{Component, Resiliency};
+    use trilby_crds::{Component, HttpEndpoint, Resiliency};
 
     use super::from_slice;
 
@@ -123,6 +162,29 @@ mod tests {
         assert_eq!(breaker["timeout"], "1");
         assert_eq!(breaker["trip"], "true");
         assert_eq!(breaker["maxRequests"], 2);
+    }
+
+    #[test]
+    fn fields_may_be_written_in_any_case() {
+        let spec = json!({"baseURL": "https://a", "clientTls": {"rootCa": {"VALUE": "pem"}}});
+        let json = json!({"Spec": spec}).to_string();
+        let read: HttpEndpoint = from_slice(json.as_bytes()).unwrap();
+        let read = serde_json::to_value(read).unwrap();
+        assert_eq!(read["spec"]["baseUrl"], "https://a");
+        assert_eq!(read["spec"]["clientTLS"]["rootCA"]["value"], "pem");
+        let both = json!({"spec": {"baseURL": "https://other", "baseUrl": "https://exact"}});
+        let read: HttpEndpoint = from_slice(both.to_string().as_bytes()).unwrap();
+        let read = serde_json::to_value(read).unwrap();
+        assert_eq!(read["spec"]["baseUrl"], "https://exact");
+    }
+
+    #[test]
+    fn keys_that_users_choose_keep_their_case() {
+        let json = json!({"spec": {"policies": {"timeouts": {"Slow": "1s", "slow": "2s"}}}});
+        let read: Resiliency = from_slice(json.to_string().as_bytes()).unwrap();
+        let read = serde_json::to_value(read).unwrap();
+        let timeouts = &read["spec"]["policies"]["timeouts"];
+        assert_eq!(timeouts, &json!({"Slow": "1s", "slow": "2s"}));
     }
 
     #[test]

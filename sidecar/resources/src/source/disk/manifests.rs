@@ -212,16 +212,19 @@ impl Manifests {
         if !document.is_object() {
             return Err("it is not an object".to_owned());
         }
-        let text = |value: &Value| lenient::text(value).unwrap_or_default();
-        let (version, kind) = (text(&document["apiVersion"]), text(&document["kind"]));
+        let text = |object: &Value, name: &str| {
+            lenient::text(lenient::field(object, name)).unwrap_or_default()
+        };
+        let (version, kind) = (text(document, "apiVersion"), text(document, "kind"));
         let Some(kind) = Kind::of(&version, &kind) else {
             return Ok(None);
         };
-        let name = text(&document["metadata"]["name"]);
+        let metadata = lenient::field(document, "metadata");
+        let name = text(metadata, "name");
         if name.is_empty() {
             return Err(format!("a {kind} without a name (metadata.name)"));
         }
-        let namespace = text(&document["metadata"]["namespace"]);
+        let namespace = text(metadata, "namespace");
         if !namespace.is_empty()
             && self
                 .namespace
@@ -232,7 +235,7 @@ impl Manifests {
         }
         Ok(Some(Said {
             kind,
-            log_name: log_name(kind, &name, &document["spec"]),
+            log_name: log_name(kind, &name, lenient::field(document, "spec")),
             name,
             json: document.to_string().into(),
         }))
@@ -267,7 +270,7 @@ fn refuse_duplicates(all: &[&Said]) -> Result<(), String> {
 
 /// As upstream's messages name a resource.
 fn log_name(kind: Kind, name: &str, spec: &Value) -> String {
-    let text = |key: &str| lenient::text(&spec[key]).unwrap_or_default();
+    let text = |key: &str| lenient::text(lenient::field(spec, key)).unwrap_or_default();
     match kind {
         Kind::Component => format!("{name} ({}/{})", text("type"), text("version")),
         Kind::HttpEndpoint => format!("{name} ({})", text("baseUrl")),
