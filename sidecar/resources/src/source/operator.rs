@@ -9,7 +9,11 @@ mod kind;
 mod reports;
 mod wire;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
@@ -24,6 +28,10 @@ use trilby_proto::operator::v1::operator_client::OperatorClient;
 use super::{Audience, Started};
 use crate::{config::Config, ledger::Ledger, resources::LoadError};
 use wire::Wire;
+
+/// How long an operator may take to answer the call that opens a stream before the stream is taken as open: upstream's
+/// answers with its first message only.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// How long one call may take; upstream's number.
 const CALL: Duration = Duration::from_secs(5);
@@ -120,15 +128,22 @@ async fn call<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> R
 }
 
 /// A stream from the call that opens it. Servers may answer that call only with their first message, so
-/// opening must not wait for it; `opened` is told when the answer is there.
+/// opening must not wait for it; `opened` is told when the answer is there or [`OPENING`] has passed without one.
 fn streaming<T: Send + 'static>(
     answer: impl Future<Output = Result<Response<Streaming<T>>, Status>> + Send + 'static,
     opened: impl FnOnce() + Send + 'static,
 ) -> Messages<T> {
     let messages = async move {
-        let messages = answer.await?.into_inner();
-        opened();
-        Ok::<_, Status>(messages)
+        let mut answer = pin!(answer);
+        let soon = timeout(OPENING, &mut answer).await;
+        if !matches!(soon, Ok(Err(_))) {
+            opened();
+        }
+        let answer = match soon {
+            Ok(answer) => answer?,
+            Err(_) => answer.await?,
+        };
+        Ok::<_, Status>(answer.into_inner())
     };
     stream::once(messages).try_flatten().boxed()
 }

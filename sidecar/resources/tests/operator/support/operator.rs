@@ -55,6 +55,7 @@ struct State {
     subscriptions_error: Option<Status>,
     list_error: Option<Status>,
     without_streams: bool,
+    late_streams: bool,
     lists: usize,
     streams: usize,
 }
@@ -197,6 +198,11 @@ impl FakeOperator {
         self.world.state.lock().without_streams = true;
     }
 
+    /// From now on it answers the call that opens a stream with the first message of the stream.
+    pub(crate) fn open_streams_late(&self) {
+        self.world.state.lock().late_streams = true;
+    }
+
     pub(crate) fn lists(&self) -> usize {
         self.world.state.lock().lists
     }
@@ -266,12 +272,19 @@ impl Operator for World {
         request: Request<ComponentUpdateRequest>,
     ) -> Result<Response<Self::ComponentUpdateStream>, Status> {
         assert_eq!(request.get_ref().namespace, "shop");
-        let mut state = self.state.lock();
-        if state.without_streams {
-            return no();
+        let late = {
+            let mut state = self.state.lock();
+            if state.without_streams {
+                return no();
+            }
+            state.streams += 1;
+            state.late_streams
+        };
+        let mut events = Box::pin(events(&self.components).peekable());
+        if late {
+            events.as_mut().peek().await;
         }
-        state.streams += 1;
-        Ok(Response::new(events(&self.components)))
+        Ok(Response::new(events))
     }
 
     async fn list_components(
