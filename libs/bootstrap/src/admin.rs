@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
 use crate::{
-    log::LogHandle,
+    log::{self, LogHandle},
     metrics::{Metrics, Scrape},
     readiness::Readiness,
 };
@@ -59,11 +59,18 @@ pub(crate) type Route = Arc<dyn Fn() -> AdminReply + Send + Sync>;
 pub(crate) struct Health {
     pub readiness: Readiness,
     pub routes: AdminRoutes,
-    /// Present only where changing the log level is allowed.
+    /// Present where changing the log level is allowed: to clients on this machine, or in this pod, only.
     pub log: Option<LogHandle>,
 }
 
-type Answer = Arc<dyn Fn(&Method, &str) -> Reply + Send + Sync>;
+type Answer = Arc<dyn Fn(&Asked<'_>) -> Reply + Send + Sync>;
+
+/// What a request asks for, and who does.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    peer: SocketAddr,
+}
 
 /// The answer to one request.
 enum Reply {
@@ -112,14 +119,12 @@ impl AdminRoutes {
 }
 
 impl Admin {
-    /// Adds the health server. The log level can be changed only where the port is not reachable from outside.
-    pub(crate) fn health(&mut self, listener: TcpListener, mut health: Health) -> io::Result<()> {
-        let address = listener.local_addr()?;
-        info!(target: "dapr.health", %address, "health server listening");
-        health.log = health.log.filter(|_| address.ip().is_loopback());
+    /// Adds the health server.
+    pub(crate) fn health(&mut self, listener: TcpListener, health: Health) -> io::Result<()> {
+        info!(target: "dapr.health", address = %listener.local_addr()?, "health server listening");
         self.0.push((
             listener,
-            Arc::new(move |method, path| Reply::Whole(answer_health(&health, method, path))),
+            Arc::new(move |asked| Reply::Whole(answer_health(&health, asked))),
         ));
         Ok(())
     }
@@ -129,7 +134,7 @@ impl Admin {
         info!(target: "dapr.metrics", address = %listener.local_addr()?, "metrics server listening");
         self.0.push((
             listener,
-            Arc::new(move |_method, _path| Reply::Metrics(metrics.scrape())),
+            Arc::new(move |_asked| Reply::Metrics(metrics.scrape())),
         ));
         Ok(())
     }
@@ -158,11 +163,12 @@ impl Admin {
     }
 }
 
-fn answer_health(health: &Health, method: &Method, path: &str) -> AdminReply {
-    if let (Some(level), Some(log)) = (path.strip_prefix("/log-level/"), &health.log) {
-        return set_level(log, method, level);
+fn answer_health(health: &Health, asked: &Asked<'_>) -> AdminReply {
+    if let (Some(level), Some(log)) = (asked.path.strip_prefix(log::PATH), &health.log) {
+        let (status, text) = log.answer(asked.method, level, asked.peer);
+        return AdminReply::text(status, text);
     }
-    if path == "/healthz" {
+    if asked.path == "/healthz" {
         return match health.readiness.missing() {
             _ if health.readiness.is_ready() => AdminReply::text(StatusCode::OK, ""),
             missing => AdminReply::text(
@@ -171,19 +177,9 @@ fn answer_health(health: &Health, method: &Method, path: &str) -> AdminReply {
             ),
         };
     }
-    match health.routes.get(path) {
+    match health.routes.get(asked.path) {
         Some(route) => route(),
         None => AdminReply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
-    }
-}
-
-fn set_level(log: &LogHandle, method: &Method, level: &str) -> AdminReply {
-    if method != Method::PUT {
-        return AdminReply::text(StatusCode::METHOD_NOT_ALLOWED, "use PUT\n");
-    }
-    match log.set_level(level) {
-        Ok(()) => AdminReply::text(StatusCode::OK, ""),
-        Err(error) => AdminReply::text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     }
 }
 
@@ -210,7 +206,11 @@ async fn accept(listener: tokio::net::TcpListener, answer: Answer) {
 
 async fn serve_connection(stream: tokio::net::TcpStream, peer: SocketAddr, answer: Answer) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let reply = answer(request.method(), request.uri().path());
+        let reply = answer(&Asked {
+            method: request.method(),
+            path: request.uri().path(),
+            peer,
+        });
         async move { Ok::<_, Infallible>(response(reply)) }
     });
     let served = http1::Builder::new()

@@ -5,6 +5,7 @@
 //! it is made from the module: `trilby_operator::api` → `dapr.operator.api`. Libraries of others are heard only
 //! from warnings on.
 
+mod change;
 mod line;
 mod printer;
 
@@ -15,12 +16,20 @@ use std::{
 
 use parking_lot::Mutex;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt, reload};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, reload};
 
 use crate::{args::LogArgs, log::printer::Printer};
 
-/// Events of these targets are written at `info` whatever the level is: the API log has its own switch.
-const ALWAYS: [&str; 2] = ["dapr.runtime.http-info", "dapr.runtime.grpc.api-info"];
+pub(crate) use change::follow_signal;
+pub use change::{LogHandle, PATH};
+
+/// Events of these targets are written at `info` whatever the level is: the API log has its own switch, and who reads
+/// a log must see that its level changed.
+const ALWAYS: [&str; 3] = [
+    "dapr.runtime.http-info",
+    "dapr.runtime.grpc.api-info",
+    change::TARGET,
+];
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +50,6 @@ pub enum LogError {
     AlreadySet,
 }
 
-/// Changes the level of a running process. Cheap to clone.
-#[derive(Clone)]
-pub struct LogHandle(reload::Handle<Targets, Registry>);
-
 /// Starts logging for this process.
 ///
 /// # Errors
@@ -59,20 +64,7 @@ pub fn init(args: &LogArgs, app_id: Option<&str>) -> Result<LogHandle, LogError>
     );
     let subscriber = tracing_subscriber::registry().with(filter).with(printer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_set| LogError::AlreadySet)?;
-    Ok(LogHandle(handle))
-}
-
-impl LogHandle {
-    /// Writes from `level` on: `debug`, `info`, `warn`, `error` or `fatal`.
-    ///
-    /// # Errors
-    /// An unknown level.
-    pub fn set_level(&self, text: &str) -> Result<(), LogError> {
-        let level = level(text).ok_or_else(|| LogError::Level(text.to_owned()))?;
-        // The only failure is that the subscriber is gone, and then there is no log to change.
-        drop(self.0.reload(targets(level)));
-        Ok(())
-    }
+    Ok(LogHandle::new(handle, level))
 }
 
 /// The level that upstream's name stands for. `fatal` is our `error`: the last line of a dying process must be seen.

@@ -9,6 +9,7 @@ use tracing::{debug, error};
 
 use crate::{
     admin::{AdminReply, AdminRoutes},
+    log::LogHandle,
     metrics::{Exposition, Metrics, Scrape},
     readiness::Readiness,
 };
@@ -31,6 +32,7 @@ struct Inner {
     /// The first task that ended before shutdown.
     ended: Mutex<Option<TaskEnded>>,
     routes: AdminRoutes,
+    log: Option<LogHandle>,
 }
 
 /// A task that was to run as long as the process, and did not.
@@ -44,7 +46,7 @@ pub struct TaskEnded {
 }
 
 impl Process {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(log: Option<LogHandle>) -> Self {
         Self(Arc::new(Inner {
             readiness: Readiness::default(),
             metrics: Metrics::default(),
@@ -54,6 +56,7 @@ impl Process {
             running: Mutex::default(),
             ended: Mutex::default(),
             routes: AdminRoutes::default(),
+            log,
         }))
     }
 
@@ -61,7 +64,7 @@ impl Process {
     /// end them with [`Process::stop`].
     #[must_use]
     pub fn for_test() -> Self {
-        Self::new()
+        Self::new(None)
     }
 
     /// What must be ready before the process may be sent work.
@@ -85,6 +88,12 @@ impl Process {
     #[must_use]
     pub fn scrape(&self) -> Scrape {
         self.0.metrics.scrape()
+    }
+
+    /// Changes the level of the process's log; `None` in tests.
+    #[must_use]
+    pub fn log(&self) -> Option<&LogHandle> {
+        self.0.log.as_ref()
     }
 
     /// Cancelled when the process begins to stop. Tasks then finish what they do and return.

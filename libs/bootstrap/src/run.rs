@@ -116,11 +116,12 @@ where
         settings = config.settings,
         "starting"
     );
-    let process = Process::new();
+    let process = Process::new(Some(log.clone()));
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let started = process.readiness().latch("startup");
-    start_admin(&config, &process, log)?;
     let shutdown = process.shutdown();
+    log::follow_signal(log.clone(), shutdown.clone()).context("cannot listen for signals")?;
+    start_admin(&config, &process, log)?;
     let ready = process.readiness().clone();
     tokio::spawn(memory::release_after_start(ready, shutdown.clone()));
     tokio::select! {

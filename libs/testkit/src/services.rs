@@ -222,6 +222,14 @@ impl<P> Service<P> {
         self.running().signal(rustix::process::Signal::HUP);
     }
 
+    /// Asks it to log more, or less again (SIGUSR1).
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn toggle_log_level(&mut self) {
+        self.running().signal(rustix::process::Signal::USR1);
+    }
+
     /// Kills it.
     ///
     /// # Panics
