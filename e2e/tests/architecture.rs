@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-placement-protocol", &["trilby-hash-ring"]),
     ("trilby-grpc", &["trilby-identity"]),
     ("trilby-https", &[]),
+    ("trilby-profiling", &[]),
     (
         "trilby-sentry-client",
         &[
@@ -95,6 +96,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-go-syntax",
             "trilby-grpc",
             "trilby-identity",
+            "trilby-profiling",
             "trilby-proto",
             "trilby-resiliency",
             "trilby-resources",

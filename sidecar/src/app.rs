@@ -14,6 +14,7 @@ mod listeners;
 mod metrics;
 mod names;
 mod pipelines;
+mod profiles;
 mod resiliency;
 mod resources;
 mod rules;
@@ -93,6 +94,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     let (app_health, healthy) = watch::channel(initially_healthy(&config));
     let ending = Ending::new();
     ending.spawn(process, config.ending, healthy.clone());
+    profiles::start(&config, process).await?;
     let metrics = metrics::start(&config, process);
     let identity = identity::obtain(&config, process).await?;
     let resources = resources::start(

@@ -80,6 +80,8 @@ pub struct ServerConfig {
     pub public_port: Option<u16>,
     /// Its address; empty is every interface.
     pub public_address: String,
+    /// The port of profiles, on the addresses of the APIs, if they are offered.
+    pub profile_port: Option<u16>,
     /// The largest body, in bytes.
     pub max_body: usize,
     /// The largest head of a request and of an application's answer, in bytes.
@@ -229,6 +231,8 @@ fn servers(args: &SidecarArgs) -> anyhow::Result<ServerConfig> {
         internal_address: api.dapr_internal_grpc_listen_address.clone(),
         public_port: (api.dapr_public_port != 0).then_some(api.dapr_public_port),
         public_address: api.dapr_public_listen_address.clone(),
+        profile_port: (args.observability.enable_profiling)
+            .then_some(args.observability.profile_port),
         max_body: api.body_limit()?,
         max_head: api.read_buffer()?,
         allowed_origins: list(&api.allowed_origins),
@@ -332,12 +336,11 @@ fn problems(args: &SidecarArgs, environment: &Environment) -> Vec<String> {
 }
 
 /// Flags whose part is not there yet, and what follows from that.
-pub const ABSENT: [(&str, &str); 3] = [
+pub const ABSENT: [(&str, &str); 2] = [
     (
         "scheduler-host-address",
         "there are no jobs and no actor reminders",
     ),
-    ("enable-profiling", "there is no profiling server"),
     ("app-binding-options-timeout", "there are no bindings"),
 ];
 
@@ -346,11 +349,7 @@ fn warn_of_absent_parts(args: &SidecarArgs) {
     let scheduler = entries(&args.control_plane.scheduler_host_address)
         .next()
         .is_some();
-    let given = [
-        scheduler,
-        args.observability.enable_profiling,
-        args.app.app_binding_options_timeout.is_some(),
-    ];
+    let given = [scheduler, args.app.app_binding_options_timeout.is_some()];
     let absent = given.iter().zip(ABSENT).filter(|(given, _)| **given);
     for (_, (flag, consequence)) in absent {
         tracing::warn!(

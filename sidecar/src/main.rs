@@ -8,12 +8,18 @@ use trilby_sidecar::environment::Environment;
 use trilby_sidecar::{backends, process, wait};
 use trilby_sidecar_args::SidecarArgs;
 
+#[global_allocator]
+static ALLOCATOR: trilby_profiling::Allocator = trilby_profiling::Allocator;
+
 fn main() -> ExitCode {
     // Clients that take no provider of their own use this one. It is the first, so it is not refused.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let args: SidecarArgs = trilby_bootstrap::args::parse();
     if args.process.wait {
         return wait::main(args.api.dapr_http_port);
+    }
+    if args.observability.enable_profiling {
+        trilby_profiling::sample_allocations();
     }
     let code = trilby_bootstrap::run(process::service_config(&args), |process| async move {
         let environment = Environment::read(|name| std::env::var(name).ok())?;
