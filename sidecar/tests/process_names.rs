@@ -97,6 +97,20 @@ async fn sidecars_find_each_other_in_a_database_file() {
 }
 
 #[tokio::test]
+async fn a_sidecar_that_is_ready_is_found_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("names.db");
+    let configuration = configuration(&format!(
+        "component: sqlite\n    configuration:\n      connectionString: {}",
+        file.display()
+    ));
+    let of_a = start("a", &configuration).await;
+    let _of_b = start("b", &configuration).await;
+    let response = invoke(&of_a, "b").await;
+    assert_eq!(response.status, StatusCode::OK, "{}", response.text());
+}
+
+#[tokio::test]
 async fn a_resolver_that_cannot_be_had_is_named_everywhere() {
     let configuration = configuration("component: aws.cloudmap");
     let daprd = start("lonely", &configuration).await;

@@ -57,7 +57,7 @@ fn instance(config: &Config, internal_port: u16) -> Instance {
     }
 }
 
-/// Follows from now on.
+/// Follows from now on. The sidecar is ready once the first attempt is over: whoever saw it ready can find it.
 pub(super) fn spawn(
     (process, ending): (&Process, &Ending),
     following: Option<Following>,
@@ -70,8 +70,18 @@ pub(super) fn spawn(
         following.instance.http_port = address_of(http).port();
     }
     let (serving, closing) = (ending.serving.clone(), ending.closing.clone());
+    let ready = process.readiness().latch("name-resolution");
+    let names = following.names.clone();
     process.spawn("name-resolution", async move {
-        following.run(serving, closing).await;
+        let first_attempt = async {
+            names.settled().await;
+            ready.ready();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = following.run(serving, closing) => {}
+            () = first_attempt => {}
+        }
         Ok(())
     });
 }

@@ -54,6 +54,14 @@ impl Names {
         }
     }
 
+    /// Waits until the first attempt is over, however it ended. It is limited in time.
+    pub async fn settled(&self) {
+        let mut states = self.0.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::Starting));
+        // The sender lives in `self`, so the channel cannot close meanwhile.
+        drop(settled.await);
+    }
+
     async fn current(&self) -> Result<Arc<dyn NameResolver>, ResolveError> {
         if let State::Resolving(resolver) = &*self.0.borrow() {
             return Ok(Arc::clone(resolver));

@@ -142,6 +142,19 @@ async fn the_first_question_waits_for_the_first_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_attempt_is_over_also_when_it_failed() {
+    let names = Names::default();
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(3600), names.settled());
+    assert!(waiting.await.is_err(), "nothing was tried");
+    let scene = Scene::start(&json!({}), 0);
+    scene.names.settled().await;
+    assert!(scene.names.error().is_some());
+    let scene = Scene::start(&json!({ "answer": "1.1.1.1:1" }), 0);
+    scene.names.settled().await;
+    assert_eq!(scene.names.error(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resolver_that_fails_says_why_and_is_created_again() {
     let scene = Scene::start(&json!({ "answer": "1.1.1.1:1" }), 3);
     let refused = scene.resolve().await.unwrap_err();
