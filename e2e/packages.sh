@@ -32,6 +32,17 @@ die() {
 command -v dpkg-query >/dev/null ||
 	die "this is no Debian system; install the equivalents of: ${packages[*]}"
 
+# Programs that may well come from elsewhere: their packages are needed only where the program is missing.
+elsewhere=(
+	java:openjdk-17-jdk-headless # the SDK for Java, and Zipkin
+	mvn:maven                    # fetches them
+	node:nodejs                  # the SDK for JavaScript
+	npm:npm                      # fetches it
+)
+for entry in "${elsewhere[@]}"; do
+	command -v "${entry%%:*}" >/dev/null || packages+=("${entry#*:}")
+done
+
 missing=()
 for package in "${packages[@]}"; do
 	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)

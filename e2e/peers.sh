@@ -8,7 +8,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-peers=(sdk/python sdk/go)
+peers=(sdk/{python,go,javascript,java} servers/collector servers/zipkin)
 limit=15m # for one peer, on a slow network
 
 say() { printf 'peers: %s\n' "$*" >&2; }
@@ -23,6 +23,10 @@ maker() {
 		go env GOVERSION GOOS GOARCH
 	elif [[ -e $1/requirements.txt ]]; then
 		python3 --version
+	elif [[ -e $1/package-lock.json ]]; then
+		node --version
+	elif [[ -e $1/pom.xml ]]; then
+		printf 'java 17 or later\n'
 	else
 		die "$1 has no lock file"
 	fi
@@ -33,7 +37,7 @@ directory() {
 	local key
 	[[ -e $here/$1/run.sh ]] || die "there is no peer '$1'"
 	key=$({
-		sha256sum <"$here/peers.sh"
+		declare -f make_peer
 		cd "$here/$1" && find . -type f | sort | xargs sha256sum
 		maker .
 	} | sha256sum | cut -c1-16)
@@ -45,6 +49,11 @@ directory() {
 make_peer() {
 	if [[ -e go.mod ]]; then
 		CGO_ENABLED=0 timeout "$limit" go build -trimpath -buildvcs=false -ldflags '-s -w' -o program .
+	elif [[ -e package-lock.json ]]; then
+		timeout "$limit" npm ci --silent --no-audit --no-fund --ignore-scripts
+	elif [[ -e pom.xml ]]; then
+		timeout "$limit" mvn --quiet --batch-mode -Dstyle.color=never dependency:copy-dependencies -DoutputDirectory=lib -DincludeScope=runtime &&
+			sha256sum --quiet --check jars.sha256
 	else
 		python3 -m venv venv &&
 			timeout "$limit" venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps \
@@ -69,7 +78,7 @@ install_peer() {
 case ${1:-} in
 --print-dir) directory "${2:?the name of a peer}" ;;
 '')
-	for program in go python3; do
+	for program in go java mvn node npm python3; do
 		command -v "$program" >/dev/null || die "$program is missing: install Go 1.26 or later, and run e2e/packages.sh as root"
 	done
 	for peer in "${peers[@]}"; do

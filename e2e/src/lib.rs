@@ -16,7 +16,7 @@
 //!
 //! Beside them: the [`images`] that the cluster runs, a [`forward`] to a port of a pod, the [`handshake`] that shows who
 //! a sidecar is, the app that a person talks to ([`caller`]), and the way of images into a [`registry`].
-//! Apart from it: the official [`sdk`]s as clients.
+//! Apart from it: two [`sidecars`] without Kubernetes, and the official [`sdk`]s as their clients.
 
 pub mod actors;
 pub mod caller;
@@ -36,4 +36,5 @@ pub mod registry;
 pub mod reload;
 pub mod scene;
 pub mod sdk;
+pub mod sidecars;
 pub mod state;

@@ -1,4 +1,6 @@
-//! Real servers that components talk to, on loopback.
+//! Real servers that components and sidecars talk to, on loopback.
 
+pub mod collector;
 pub mod prometheus;
 pub mod redis;
+pub mod zipkin;
