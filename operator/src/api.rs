@@ -4,6 +4,7 @@
 //! its app.
 
 mod authorization;
+mod reports;
 mod stream;
 
 use std::{collections::HashMap, pin::Pin};
@@ -15,6 +16,7 @@ use tonic::{Request, Response, Status};
 use trilby_proto::operator::v1::{self as proto, operator_server};
 
 use self::authorization::{authorize, authorize_configuration};
+pub(crate) use self::reports::ReportsApi;
 use crate::{
     metrics::Metrics,
     pods::Assignments,

@@ -10,18 +10,23 @@ use tracing::info;
 use trilby_bootstrap::{Latch, Process, net};
 use trilby_grpc::{ServeConfig, serve};
 use trilby_identity::{Anchors, ClientAuth, Identity, KeyType};
-use trilby_proto::operator::v1::operator_server::OperatorServer;
+use trilby_proto::{
+    operator::v1::operator_server::OperatorServer,
+    trilby::operator::v1::resource_reports_server::ResourceReportsServer,
+};
 use trilby_sentry_client::{ControlPlane, Health, Hooks, Mode, TokenSource};
 
 use crate::{
-    api::Api,
+    api::{Api, ReportsApi},
     cluster::{self, Scope},
     leader::{Election, Elector},
     metrics::Metrics,
     pods::Assignments,
+    reports::Reports,
     resource::Kind,
     services::{Reconcile, Reconciler},
     settings::{self, Settings},
+    status::Writer,
     store::{Feed, Store},
     view::Views,
 };
@@ -164,7 +169,8 @@ impl Bound {
         };
         let views: HashMap<Kind, Views> = Kind::ALL.map(|kind| (kind, Views::default())).into();
         let (assignments, synced) = (Assignments::default(), CancellationToken::new());
-        self.start_services(scope.clone());
+        let reports = Reports::new(self.metrics.clone());
+        self.start_leading(scope.clone(), reports.clone());
         self.process.spawn("pods", {
             let (client, latch) = (self.client.clone(), self.pods.clone());
             let shutdown = self.process.shutdown();
@@ -175,46 +181,60 @@ impl Bound {
         let feed = Feed {
             client: self.client.clone(),
             scope,
-            store: Store::new(|kind| views[&kind].clone(), self.metrics.clone()),
+            store: Store::new(
+                |kind| views[&kind].clone(),
+                self.metrics.clone(),
+                reports.clone(),
+            ),
             latch: self.cache.clone(),
             synced: synced.clone(),
         };
         self.process
             .spawn("cache", feed.run(self.process.shutdown()));
-        self.serve(views, assignments, synced);
+        let api = Api::new(
+            views,
+            assignments,
+            self.metrics.clone(),
+            self.process.shutdown(),
+        );
+        self.serve(api, reports, synced);
     }
 
-    fn start_services(&self, scope: Scope) {
-        if self.config.services == Reconcile::Off {
-            return;
-        }
+    /// Stands for election, and does the leader's work.
+    fn start_leading(&self, scope: Scope, reports: Reports) {
         let reconciler = Reconciler {
             client: self.client.clone(),
             scope,
             app_tls: self.settings.app_tls,
             metrics: self.metrics.clone(),
         };
+        let work = Leading {
+            services: (self.config.services != Reconcile::Off).then_some(reconciler),
+            status: Writer {
+                client: self.client.clone(),
+                reports,
+                metrics: self.metrics.clone(),
+            },
+            metrics: self.metrics.clone(),
+        };
         let shutdown = self.process.shutdown();
         match self.config.election {
-            Election::Disabled => self.process.spawn("services", reconciler.run(shutdown)),
+            Election::Disabled => self.process.spawn("leader", work.run(shutdown)),
             Election::Lease => {
                 let elector = Elector::new(self.client.clone(), &self.config.namespace);
-                let work = move |term| reconciler.clone().run(term);
-                self.process.spawn("services", elector.run(shutdown, work));
+                let work = move |term| work.clone().run(term);
+                self.process.spawn("leader", elector.run(shutdown, work));
             }
         }
     }
 
     /// Serves once the cache holds what there is: a sidecar never sees half of its components.
-    fn serve(
-        self,
-        views: HashMap<Kind, Views>,
-        assignments: Assignments,
-        synced: CancellationToken,
-    ) {
+    fn serve(self, api: Api, reports: Reports, synced: CancellationToken) {
         let shutdown = self.process.shutdown();
-        let api = Api::new(views, assignments, self.metrics, shutdown.clone());
-        let routes = tonic::service::Routes::new(OperatorServer::new(api)).prepare();
+        let reports = ReportsApi::new(reports, shutdown.clone());
+        let routes = tonic::service::Routes::new(OperatorServer::new(api))
+            .add_service(ResourceReportsServer::new(reports))
+            .prepare();
         let tls = self.identity.server_tls(ClientAuth::Required);
         let (listener, address, latch) = (self.listener, self.address, self.api);
         self.process.spawn("api", async move {
@@ -228,5 +248,34 @@ impl Bound {
             serve(listener, Some(tls), routes, (config, shutdown)).await;
             Ok(())
         });
+    }
+}
+
+/// What only one replica does.
+#[derive(Clone)]
+struct Leading {
+    /// `None` if the apps' Services are managed by somebody else.
+    services: Option<Reconciler>,
+    status: Writer,
+    metrics: Metrics,
+}
+
+impl Leading {
+    /// Works until `term` ends.
+    async fn run(self, term: CancellationToken) -> anyhow::Result<()> {
+        self.metrics.leader.set(1);
+        let services = async {
+            match self.services {
+                Some(services) => services.run(term.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let status = async {
+            self.status.run(term.clone()).await;
+            Ok(())
+        };
+        let ended = tokio::try_join!(services, status);
+        self.metrics.leader.set(0);
+        ended.map(drop)
     }
 }

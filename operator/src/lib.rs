@@ -4,6 +4,7 @@
 //! API server ──watch──▶ store (pure fold) ──▶ views, one per namespace ──▶ api: List*, Get*, streams
 //!                  secrets, on demand ──┘
 //!            ──watch──▶ services (leader only): plan (pure) ──▶ execute
+//! store, sidecars ─────▶ reports (pure) ──▶ status (leader only)
 //! ```
 //!
 //! - A resource is rendered once, by one serialiser, and its bytes are shared by every reply and every stream.
@@ -21,9 +22,11 @@ mod cluster;
 mod leader;
 mod metrics;
 mod pods;
+mod reports;
 mod resource;
 mod services;
 mod settings;
+mod status;
 mod store;
 mod view;
 mod watch;

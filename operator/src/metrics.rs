@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     streams: IntGaugeVec,
     pub unresolved_secrets: IntGauge,
     pub leader: IntGauge,
+    pub reporting_sidecars: IntGauge,
+    status_writes: IntCounterVec,
 }
 
 impl Metrics {
@@ -35,6 +37,14 @@ impl Metrics {
             &["kind"],
         )?;
         registry.register(Box::new(streams.clone()))?;
+        let status_writes = IntCounterVec::new(
+            Opts::new(
+                "dapr_operator_status_writes_total",
+                "Looks at the status of a resource, by how they ended.",
+            ),
+            &["kind", "outcome"],
+        )?;
+        registry.register(Box::new(status_writes.clone()))?;
         Ok(Self {
             services_created: counter(
                 "dapr_operator_service_created_total",
@@ -58,13 +68,25 @@ impl Metrics {
             )?,
             leader: gauge(
                 "dapr_operator_leader",
-                "1 while this replica manages the apps' Services.",
+                "1 while this replica does the leader's work.",
             )?,
+            reporting_sidecars: gauge(
+                "dapr_operator_reporting_sidecars",
+                "Sidecars that tell this replica what became of resources.",
+            )?,
+            status_writes,
         })
     }
 
     pub(crate) fn undecodable(&self, kind: Kind) {
         self.undecodable.with_label_values(&[kind.name()]).inc();
+    }
+
+    pub(crate) fn status_write(&self, kind: Kind, outcome: &str) {
+        let counter = self
+            .status_writes
+            .with_label_values(&[kind.name(), outcome]);
+        counter.inc();
     }
 
     /// Counts a stream until the guard is dropped.

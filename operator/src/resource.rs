@@ -22,6 +22,7 @@ use trilby_crds::{
 };
 
 pub(crate) use document::Document;
+use object::Object;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +72,7 @@ pub(crate) struct Resource {
     pub scopes: Box<[Box<str>]>,
     /// Values it refers to, in the order in which it does.
     pub secrets: Box<[SecretRef]>,
+    /// Without its status, which is none of a sidecar's business.
     text: Box<str>,
 }
 
@@ -140,16 +142,21 @@ impl Resource {
             kind,
             scopes: needs.scopes,
             secrets: needs.secrets,
-            text: document.into_text(),
+            text: without_status(document.text())?,
         };
         // What decodes also renders; found out here, where one object can be skipped.
         resource.try_render(&|_| SecretValue::NoSecret)?;
         Ok(resource)
     }
 
-    /// Whether `other` is the same object in the same version.
+    /// Whether `other` is the same object in the same version. What the API server notes about each write does not
+    /// count: a new status is no new version.
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.text == other.text
+            || match (essence(&self.text), essence(&other.text)) {
+                (Ok(one), Ok(other)) => one == other,
+                _ => false,
+            }
     }
 
     /// The JSON that sidecars receive.
@@ -170,6 +177,22 @@ impl Resource {
         };
         Ok(Bytes::from(json))
     }
+}
+
+fn without_status(text: &str) -> serde_json::Result<Box<str>> {
+    let mut root = Object::parse(text)?;
+    root.remove("status");
+    serde_json::to_string(&root).map(String::into_boxed_str)
+}
+
+fn essence(text: &str) -> serde_json::Result<String> {
+    let mut root = Object::parse(text)?;
+    root.edit("metadata", |metadata| {
+        metadata.remove("resourceVersion");
+        metadata.remove("managedFields");
+        Ok(())
+    })?;
+    serde_json::to_string(&root)
 }
 
 impl fmt::Display for Key {

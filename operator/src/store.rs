@@ -20,6 +20,7 @@ pub(crate) use secrets::{Fetched, SecretId};
 
 use crate::{
     metrics::Metrics,
+    reports::{Acceptance, Id, Known, Reports},
     resource::{Document, Key, Kind, Resource, SecretRef},
     store::secrets::SecretCache,
     view::{Published, Views},
@@ -33,6 +34,7 @@ pub(crate) struct Store {
     kinds: HashMap<Kind, Index>,
     secrets: SecretCache,
     metrics: Metrics,
+    reports: Reports,
 }
 
 /// The resources of one kind.
@@ -44,11 +46,8 @@ struct Index {
     views: Views,
 }
 
-/// Identifies a resource across kinds.
-type Id = (Kind, Key);
-
 impl Store {
-    pub(crate) fn new(views: impl Fn(Kind) -> Views, metrics: Metrics) -> Self {
+    pub(crate) fn new(views: impl Fn(Kind) -> Views, metrics: Metrics, reports: Reports) -> Self {
         let index = |kind| {
             let index = Index {
                 resources: HashMap::new(),
@@ -62,6 +61,7 @@ impl Store {
             kinds: Kind::ALL.map(index).into(),
             secrets: SecretCache::default(),
             metrics,
+            reports,
         }
     }
 
@@ -87,6 +87,7 @@ impl Store {
         let users = self.secrets.settle(secret, outcome);
         for id in &users {
             self.publish(id);
+            self.reports.accept(id, self.acceptance(id));
         }
         let unresolved = i64::try_from(self.secrets.unresolved()).unwrap_or(i64::MAX);
         self.metrics.unresolved_secrets.set(unresolved);
@@ -111,34 +112,79 @@ impl Store {
 
     fn apply(&mut self, kind: Kind, document: Document) -> Vec<SecretId> {
         let key = document.key();
+        let id = (kind, key.clone());
+        let (version, status) = (document.version(), document.status());
         let resource = match Resource::decode(kind, document) {
             Ok(resource) => resource,
             Err(error) => {
                 // What was there before stays in service: it did no harm.
                 warn!(kind = kind.name(), resource = %key, %error, "skipping an object that cannot be decoded");
                 self.metrics.undecodable(kind);
+                let known = Known {
+                    version,
+                    scopes: Box::default(),
+                    acceptance: Acceptance::Undecodable(error.to_string()),
+                    status,
+                };
+                self.reports.know(&id, known);
                 return Vec::new();
             }
         };
-        let old = self.index(kind).resources.get(&key);
+        let known = Known {
+            version,
+            scopes: resource.scopes.clone(),
+            acceptance: Acceptance::Unknown,
+            status,
+        };
+        let to_read = self.keep(&id, resource);
+        let acceptance = self.acceptance(&id);
+        self.reports.know(
+            &id,
+            Known {
+                acceptance,
+                ..known
+            },
+        );
+        to_read
+    }
+
+    /// Keeps a resource that may have changed. Returns the secrets to read now.
+    fn keep(&mut self, id: &Id, resource: Resource) -> Vec<SecretId> {
+        let (kind, key) = id;
+        let old = self.index(*kind).resources.get(key);
         if old.is_some_and(|old| old.same(&resource)) {
             return Vec::new();
         }
         debug!(kind = kind.name(), resource = %key, "resource changed");
-        let id = (kind, key.clone());
-        let secrets = resource
-            .secrets
-            .iter()
-            .map(|r| secret_id(&key, r))
-            .collect();
+        let secrets = resource.secrets.iter().map(|r| secret_id(key, r)).collect();
         // Read again even if known: whoever changes both wants both to count.
-        let to_read = self.secrets.refer(&id, secrets);
-        self.index(kind).resources.insert(key, resource);
-        self.publish(&id);
+        let to_read = self.secrets.refer(id, secrets);
+        self.index(*kind).resources.insert(key.clone(), resource);
+        self.publish(id);
         to_read
     }
 
+    /// Whether a resource that decodes can be served.
+    fn acceptance(&self, (kind, key): &Id) -> Acceptance {
+        let resource = self
+            .kinds
+            .get(kind)
+            .and_then(|index| index.resources.get(key));
+        let references = resource.into_iter().flat_map(|resource| &resource.secrets);
+        let mut acceptance = Acceptance::Accepted;
+        for id in references.map(|reference| secret_id(key, reference)) {
+            if let Some(reason) = self.secrets.problem(&id) {
+                return Acceptance::SecretUnreadable(reason.to_owned());
+            }
+            if self.secrets.is_loading_one(&id) {
+                acceptance = Acceptance::Unknown;
+            }
+        }
+        acceptance
+    }
+
     fn remove(&mut self, kind: Kind, key: &Key) {
+        self.reports.forget(&(kind, key.clone()));
         let index = self.index(kind);
         if index.resources.remove(key).is_some() {
             debug!(kind = kind.name(), resource = %key, "resource deleted");
@@ -162,6 +208,8 @@ impl Store {
         for key in gone {
             self.remove(kind, &key);
         }
+        // Also those that never decoded.
+        self.reports.retain(kind, &listed);
     }
 
     /// Publishes a resource unless it waits for a secret.

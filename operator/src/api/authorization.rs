@@ -3,10 +3,18 @@
 use tonic::{Extensions, Status};
 use trilby_identity::SpiffeId;
 
+/// The caller's identity.
+pub(super) fn identify(extensions: &Extensions) -> Result<SpiffeId, Status> {
+    known(trilby_grpc::peer(extensions).and_then(|peer| peer.spiffe.clone()))
+}
+
+fn known(id: Option<SpiffeId>) -> Result<SpiffeId, Status> {
+    id.ok_or_else(|| Status::permission_denied("failed to determine identity"))
+}
+
 /// The caller's identity, if it belongs to the namespace it asks for.
 pub(super) fn authorize(extensions: &Extensions, namespace: &str) -> Result<SpiffeId, Status> {
-    let id = trilby_grpc::peer(extensions).and_then(|peer| peer.spiffe.clone());
-    permit(id, namespace)
+    permit(identify(extensions), namespace)
 }
 
 /// As [`authorize`], with the text that this one call has.
@@ -22,8 +30,8 @@ pub(super) fn authorize_configuration(
     })
 }
 
-fn permit(id: Option<SpiffeId>, namespace: &str) -> Result<SpiffeId, Status> {
-    let id = id.ok_or_else(|| Status::permission_denied("failed to determine identity"))?;
+fn permit(id: Result<SpiffeId, Status>, namespace: &str) -> Result<SpiffeId, Status> {
+    let id = id?;
     if namespace.is_empty() || id.namespace() != namespace {
         return Err(Status::permission_denied(format!(
             "identity does not match requested namespace exp={namespace} got={}",
@@ -35,11 +43,11 @@ fn permit(id: Option<SpiffeId>, namespace: &str) -> Result<SpiffeId, Status> {
 
 #[cfg(test)]
 mod tests {
-    use super::permit;
+    use super::{known, permit};
 
     fn refusal(id: Option<&str>, namespace: &str) -> Option<String> {
         let id = id.map(|id| id.parse().unwrap());
-        permit(id, namespace).err().map(|status| {
+        permit(known(id), namespace).err().map(|status| {
             assert_eq!(status.code(), tonic::Code::PermissionDenied);
             status.message().to_owned()
         })

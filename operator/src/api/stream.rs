@@ -76,7 +76,7 @@ where
 }
 
 /// Tells the sidecar to come back, to another replica.
-fn ending() -> Status {
+pub(super) fn ending() -> Status {
     Status::unavailable("operator is shutting down")
 }
 

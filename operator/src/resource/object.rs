@@ -81,6 +81,11 @@ impl<'a> Object<'a> {
         Ok(())
     }
 
+    /// Takes a member out.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|(member, _)| member != name);
+    }
+
     /// Sets a member that is absent or `null`.
     pub(super) fn set_default(
         &mut self,

@@ -48,7 +48,6 @@ pub(crate) struct Reconciler {
 impl Reconciler {
     /// Keeps the Services until `term` ends.
     pub(crate) async fn run(self, term: CancellationToken) -> anyhow::Result<()> {
-        self.metrics.leader.set(1);
         let mut deployments = pin!(self.watch(WorkloadKind::Deployment));
         let mut stateful_sets = pin!(self.watch(WorkloadKind::StatefulSet));
         let mut services = pin!(self.watch_services());
@@ -70,7 +69,6 @@ impl Reconciler {
                 Some((key, Ok(()))) = state.retries.join_next() => state.start(&key),
             }
         }
-        self.metrics.leader.set(0);
         Ok(())
     }
 

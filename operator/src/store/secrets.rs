@@ -117,6 +117,14 @@ impl SecretCache {
             .is_some_and(|slot| slot.state == State::Loading)
     }
 
+    /// Why it cannot be read.
+    pub(super) fn problem(&self, secret: &SecretId) -> Option<&str> {
+        match &self.slots.get(secret)?.state {
+            State::Unresolved(reason) => Some(reason),
+            State::Loading | State::Resolved => None,
+        }
+    }
+
     pub(super) fn is_loading(&self) -> bool {
         self.slots.values().any(|slot| slot.state == State::Loading)
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Fetched, SecretId, Store};
 use crate::{
     metrics::Metrics,
+    reports::{Acceptance, Reports},
     resource::{Document, Kind, SecretData},
     view::{View, Views},
 };
@@ -13,15 +14,18 @@ use crate::{
 struct Fixture {
     store: Store,
     components: Views,
+    reports: Reports,
 }
 
 impl Fixture {
     fn new() -> Self {
         let views: HashMap<Kind, Views> = Kind::ALL.map(|kind| (kind, Views::default())).into();
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let reports = Reports::new(metrics.clone());
         Self {
+            reports: reports.clone(),
             components: views[&Kind::Component].clone(),
-            store: Store::new(|kind| views[&kind].clone(), metrics),
+            store: Store::new(|kind| views[&kind].clone(), metrics, reports),
         }
     }
 
@@ -191,7 +195,7 @@ fn a_changed_component_is_published_with_a_fresh_read_of_its_secret() {
     fixture.fetched("redis", found("one"));
     let before = fixture.view()["store"].json.clone();
     let mut changed = with_secret("store", "redis");
-    changed["metadata"]["resourceVersion"] = json!("2");
+    changed["metadata"]["generation"] = json!(2);
     assert_eq!(fixture.apply(&changed), ["redis"]);
     assert_eq!(
         fixture.view()["store"].json,
@@ -217,7 +221,7 @@ fn the_deletion_of_a_component_waits_for_no_secret() {
     fixture.apply(&with_secret("store", "redis"));
     fixture.fetched("redis", found("one"));
     let mut changed = with_secret("store", "absent");
-    changed["metadata"]["resourceVersion"] = json!("2");
+    changed["metadata"]["generation"] = json!(2);
     fixture.apply(&changed);
     fixture.observe(Event::Delete(document(&changed)));
     assert!(fixture.names().is_empty());
@@ -249,4 +253,51 @@ fn only_the_keys_that_are_referred_to_are_wanted() {
     };
     let wanted: Vec<_> = fixture.store.wanted_keys(&secret).into_iter().collect();
     assert_eq!(wanted, [Box::from("password")]);
+}
+
+#[test]
+fn a_new_status_is_no_change_for_sidecars() {
+    let mut fixture = Fixture::new();
+    fixture.apply(&with_secret("store", "redis"));
+    fixture.fetched("redis", found("one"));
+    let follower = fixture.components.subscribe("shop");
+    let mut written = with_secret("store", "redis");
+    written["metadata"]["resourceVersion"] = json!("2");
+    written["metadata"]["managedFields"] = json!([{"manager": "dapr-operator"}]);
+    written["status"] = json!({"sidecars": "1/1"});
+    assert!(fixture.apply(&written).is_empty(), "nothing to read");
+    assert!(!follower.has_changed().unwrap());
+
+    written["metadata"]["generation"] = json!(2);
+    fixture.apply(&written);
+    fixture.fetched("redis", found("one"));
+    assert!(follower.has_changed().unwrap());
+    let json: Value = serde_json::from_slice(&fixture.view()["store"].json).unwrap();
+    assert!(json.get("status").is_none(), "{json}");
+}
+
+#[test]
+fn reports_know_of_every_object_and_whether_it_is_served() {
+    let mut fixture = Fixture::new();
+    let acceptance = |fixture: &Fixture, name: &str| {
+        let key = document(&component(name, 1)).key();
+        let known = fixture.reports.status(&(Kind::Component, key));
+        known.map(|(known, _)| known.acceptance)
+    };
+    fixture.apply(&with_secret("store", "redis"));
+    assert_eq!(acceptance(&fixture, "store"), Some(Acceptance::Unknown));
+    fixture.fetched("redis", Fetched::Failed("forbidden".into()));
+    assert_eq!(
+        acceptance(&fixture, "store"),
+        Some(Acceptance::SecretUnreadable("forbidden".to_owned()))
+    );
+    fixture.fetched("redis", found("one"));
+    assert_eq!(acceptance(&fixture, "store"), Some(Acceptance::Accepted));
+    let mut broken = component("broken", 1);
+    broken["spec"] = json!("none");
+    fixture.apply(&broken);
+    let why = acceptance(&fixture, "broken");
+    assert!(matches!(why, Some(Acceptance::Undecodable(_))), "{why:?}");
+    fixture.observe(Event::Delete(document(&broken)));
+    assert_eq!(acceptance(&fixture, "broken"), None);
 }
