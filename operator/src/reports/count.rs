@@ -36,9 +36,9 @@ pub(super) fn status<'a>(
         }
         let app = apps.entry(&sidecar.app_id).or_default();
         app.expected += 1;
-        match standing.filter(|standing| standing.version == resource.version) {
-            Some(standing) => count(app, &standing.outcome),
-            None => {}
+        let of_this_version = standing.filter(|standing| standing.version == resource.version);
+        if let Some(standing) = of_this_version {
+            count(app, &standing.outcome);
         }
     }
     summarise(resource, apps)

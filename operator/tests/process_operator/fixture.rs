@@ -11,6 +11,7 @@ use trilby_identity::Expect;
 use trilby_proto::operator::v1::{
     self as proto, ResourceEventType, operator_client::OperatorClient,
 };
+use trilby_proto::trilby::operator::v1::resource_reports_client::ResourceReportsClient;
 use trilby_testkit::{ApiServer, Kube, ports::Port, services::Operator};
 
 use crate::authority::{Authority, Served, TRUST_DOMAIN};
@@ -147,13 +148,22 @@ impl Fixture {
 
     /// A client that proves to be `id`.
     pub(crate) fn sidecar_as(&self, id: &str) -> Sidecar {
+        Sidecar {
+            client: OperatorClient::new(self.channel(id)),
+            namespace: self.shop.clone(),
+        }
+    }
+
+    /// As [`Fixture::sidecar_as`], to report.
+    pub(crate) fn reports(&self, id: &str) -> ResourceReportsClient<Channel> {
+        ResourceReportsClient::new(self.channel(id))
+    }
+
+    fn channel(&self, id: &str) -> Channel {
         let expected = format!("spiffe://{TRUST_DOMAIN}/ns/{}/dapr-operator", self.system);
         let expected = Expect::Exact(expected.parse().expect("an id"));
         let tls = self.authority.identity(id).client_tls(expected);
-        Sidecar {
-            client: OperatorClient::new(connect(self.operator.grpc_address(), Some(tls))),
-            namespace: self.shop.clone(),
-        }
+        connect(self.operator.grpc_address(), Some(tls))
     }
 }
 

@@ -8,3 +8,4 @@ mod fixture;
 mod kinds;
 mod services;
 mod startup;
+mod status;
