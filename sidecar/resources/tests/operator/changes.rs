@@ -118,11 +118,11 @@ async fn changes_while_the_stream_was_away_are_found_by_listing() {
 #[tokio::test]
 async fn a_stream_counts_as_open_before_an_operator_says_something_on_it() {
     let (mut operator, backends) = (FakeOperator::start().await, Backends::default());
-    operator.open_streams_late();
     operator.apply(&store("one", "1", ""));
     let sidecar = Sidecar::start(&operator, &backends).await;
     assert_eventually!(operator.streams() == 1);
     operator.stop().await;
+    operator.open_streams_late();
     operator.apply_silently(&store("one", "2", ""));
     operator.resume().await;
     assert_eventually!(sidecar.tag("one").await.as_deref() == Some("2"), SOON);
