@@ -1,6 +1,7 @@
 //! A body: in memory, and so replayable, or still arriving.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -8,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 
 /// Why a body ended early.
 pub type BodyError = axum::Error;
@@ -92,6 +94,25 @@ impl Payload {
         }
     }
 
+    /// What is needed to send the content again: all of it, or one that is still arriving as long as nobody began to
+    /// read it.
+    pub fn spare(&mut self) -> Spare {
+        match std::mem::replace(self, Self::empty()) {
+            Self::Bytes(bytes) => {
+                *self = Self::Bytes(bytes.clone());
+                Spare::Bytes(bytes)
+            }
+            Self::Stream(body) => {
+                let shared = Arc::new(Mutex::new(Some(body)));
+                *self = Self::Stream(Body::new(Lent {
+                    shared: Arc::clone(&shared),
+                    begun: None,
+                }));
+                Spare::Untouched(shared)
+            }
+        }
+    }
+
     /// Takes everything into memory.
     ///
     /// # Errors
@@ -110,6 +131,63 @@ impl Payload {
             Self::Bytes(bytes) if bytes.is_empty() => Body::empty(),
             Self::Bytes(bytes) => Body::from(bytes),
             Self::Stream(body) => body,
+        }
+    }
+}
+
+/// Content to send again, see [`Payload::spare`].
+#[derive(Debug)]
+pub enum Spare {
+    /// Complete.
+    Bytes(Bytes),
+    /// Not read yet, unless it is gone.
+    Untouched(Arc<Mutex<Option<Body>>>),
+}
+
+impl Spare {
+    /// The content; `None` when its reading has begun.
+    pub fn take(self) -> Option<Payload> {
+        match self {
+            Self::Bytes(bytes) => Some(Payload::Bytes(bytes)),
+            Self::Untouched(body) => body.lock().take().map(Payload::Stream),
+        }
+    }
+}
+
+/// A body that can be had back until it is read.
+struct Lent {
+    shared: Arc<Mutex<Option<Body>>>,
+    begun: Option<Body>,
+}
+
+impl http_body::Body for Lent {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.begun.is_none() {
+            let untouched = self.shared.lock().take();
+            self.begun = untouched;
+        }
+        match &mut self.begun {
+            Some(body) => Pin::new(body).poll_frame(context),
+            // Taken back: nobody waits for what this one says.
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.begun {
+            Some(body) => body.size_hint(),
+            None => self
+                .shared
+                .lock()
+                .as_ref()
+                .map(Body::size_hint)
+                .unwrap_or_default(),
         }
     }
 }
@@ -241,6 +319,27 @@ mod tests {
         };
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first, "a");
+    }
+
+    #[tokio::test]
+    async fn what_arrives_can_be_had_back_until_it_is_read() {
+        let mut payload = Payload::Stream(frames(&["a", "b"]));
+        let spare = payload.spare();
+        assert_eq!(payload.known_length(), None);
+        drop(payload);
+        let mut payload = spare.take().expect("nobody read it");
+        let spare = payload.spare();
+        let mut body = payload.into_body();
+        body.frame()
+            .await
+            .expect("there is one")
+            .expect("it is whole");
+        assert!(spare.take().is_none());
+        assert_eq!(collect(body, 9).await.expect("it is whole"), "b");
+        let mut payload = Payload::from(Bytes::from_static(b"x"));
+        let spare = payload.spare();
+        assert_eq!(payload.collect(9).await.expect("it is whole"), "x");
+        assert!(matches!(spare.take(), Some(Payload::Bytes(_))));
     }
 
     #[test]

@@ -272,3 +272,30 @@ async fn sidecar_that_comes_late_is_reached_by_a_retry() {
     let (response, _b) = tokio::join!(call, start);
     assert_eq!(response.status, StatusCode::OK, "{}", response.text());
 }
+
+#[tokio::test]
+async fn body_that_nobody_began_to_read_survives_a_retry() {
+    let (sentry, directory) = (Sentry::start().await, Directory::default());
+    let a = Sidecar::start(Settings::new("a").sentry(&sentry), &directory).await;
+    directory.point("b", "default", "127.0.0.1:1".parse().unwrap());
+    let pieces = (0..10).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"piece ")));
+    let body = Body::from_stream(tokio_stream::iter(pieces));
+    let client: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+            .build_http();
+    let request = Request::post(a.url("/v1.0/invoke/b/method/late"));
+    let call = client.request(request.body(body).unwrap());
+    let start = async {
+        Sidecar::start(
+            Settings::new("b").app(app::start().await).sentry(&sentry),
+            &directory,
+        )
+        .await
+    };
+    let (response, _b) = tokio::join!(call, start);
+    let response = response.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let seen = response.into_body().collect().await.unwrap().to_bytes();
+    let seen: Value = serde_json::from_slice(&seen).unwrap();
+    assert_eq!(seen["body"], "piece ".repeat(10));
+}

@@ -73,13 +73,20 @@ fn not_invoked(target: &str, error: &InvokeError) -> ApiError {
     ApiError::new("ERR_DIRECT_INVOKE", http, Code::Internal, message)
 }
 
-/// A body whose length is known is taken into memory, so that it can be sent again; one of unknown length is
-/// passed on as it arrives.
+/// The largest body that is taken into memory, in bytes: what `--max-body-size` allows unless it is given.
+const KEPT: u64 = 4 << 20;
+
+/// A body whose length is known is taken into memory, so that it can be sent again; one of unknown length, or longer
+/// than [`KEPT`], is passed on as it arrives.
 async fn take(body: Body, headers: &HeaderMap, limit: usize) -> Result<Payload, CollectError> {
     if body.is_end_stream() {
         return Ok(Payload::empty());
     }
-    if headers.contains_key(CONTENT_LENGTH) {
+    let length = body.size_hint().lower();
+    if length > limit as u64 {
+        return Err(CollectError::TooLarge { limit });
+    }
+    if headers.contains_key(CONTENT_LENGTH) && length <= KEPT {
         return Ok(Payload::Bytes(collect(body, limit).await?));
     }
     Ok(Payload::Stream(Body::new(Limited::new(body, limit))))

@@ -96,24 +96,28 @@ impl Invoker {
         target: &Target,
         mut call: Call,
     ) -> Result<Answer, CallError> {
-        let replay = call.body.replay();
+        let mut spare = call.body.spare();
         let mut failed = match self.attempt(target, &mut call).await {
             Err(error) if was_not_reached(&error) => error,
             finished => return finished,
         };
         let policies = self.resiliency.policies();
-        let Some(body) = replay.filter(|_| !policies.names_app(&target.app_id)) else {
+        if policies.names_app(&target.app_id) {
             return Err(failed);
-        };
+        }
         let retry = Arc::clone(policies.builtin(Builtin::ServiceRetries));
         drop(policies);
         let (mut backoff, began) = (Backoff::new(&retry), tokio::time::Instant::now());
         let mut retries = 0;
         while let Some(pause) = backoff.next(began.elapsed(), rand::random()) {
+            let Some(body) = spare.take() else {
+                return Err(failed);
+            };
             tracing::debug!(app = %target.app_id, retries, error = %failed, "target was not reached");
             tokio::time::sleep(pause).await;
             retries += 1;
-            call.body = body.replay().expect("a body in memory can be sent again");
+            call.body = body;
+            spare = call.body.spare();
             failed = match self.attempt(target, &mut call).await {
                 Err(error) if was_not_reached(&error) => error,
                 finished => return finished,
