@@ -16,6 +16,7 @@ pub mod name_resolution;
 pub mod registry;
 pub mod secret;
 pub mod state;
+pub mod workload;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -15,7 +15,7 @@ use trilby_bootstrap::Latch;
 use trilby_grpc::Backoff;
 use trilby_identity::{
     CertificateSigner, Clock, Issued, Publisher, RenewalError, RenewalObserver, SignError,
-    SpiffeId, Svid, TrustDomain,
+    SpiffeId, Svid, Tokens, TrustDomain,
 };
 
 use crate::{
@@ -190,6 +190,7 @@ impl CertificateSigner for OwnSigner {
         Ok(Issued {
             chain_pem: signed.chain_pem.into_bytes(),
             anchors_pem: None,
+            tokens: Tokens::default(),
         })
     }
 }

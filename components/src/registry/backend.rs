@@ -8,13 +8,14 @@ use crate::{
     middleware::HttpMiddleware,
     secret::SecretStore,
     state::StateStore,
+    workload::WorkloadIdentity,
 };
 
 /// The versions of a type that never had a second one.
 const UNVERSIONED: &[&str] = &["v1", "v0"];
 
 /// For whom a component is created.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ComponentContext {
     /// The component's name.
     pub name: String,
@@ -22,6 +23,8 @@ pub struct ComponentContext {
     pub app_id: String,
     /// The namespace that the sidecar runs in; empty outside Kubernetes when none is set.
     pub namespace: String,
+    /// The sidecar's identity; `None` if it has none.
+    pub identity: Option<Arc<dyn WorkloadIdentity>>,
 }
 
 /// Why a backend did not start.

@@ -16,6 +16,7 @@ mod anchors;
 mod clock;
 mod csr;
 mod identity;
+mod jwt;
 pub mod pem;
 mod rotation;
 mod spiffe;
@@ -30,6 +31,7 @@ pub use anchors::{Anchors, AnchorsFile};
 pub use clock::{Clock, SystemClock};
 pub use csr::{Csr, CsrError, KeyType};
 pub use identity::{Identity, NoIdentity, Publisher, channel};
+pub use jwt::{JwtError, JwtSvid, JwtSvids, NoJwt, Tokens};
 pub use rotation::{
     CertificateSigner, Issued, LearntAnchors, RenewalError, RenewalObserver, Rotation, Schedule,
     SignError,

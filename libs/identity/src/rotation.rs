@@ -16,7 +16,8 @@ use rand::Rng as _;
 use tokio::sync::watch;
 
 use crate::{
-    BundleError, Csr, CsrError, KeyType, Publisher, Svid, SvidError, TrustBundle, VerificationError,
+    BundleError, Csr, CsrError, JwtError, JwtSvids, KeyType, Publisher, Svid, SvidError, Tokens,
+    TrustBundle, VerificationError,
 };
 
 /// The longest sleep before the wall clock is looked at again.
@@ -32,6 +33,8 @@ pub struct Issued {
     pub chain_pem: Vec<u8>,
     /// The trust anchors that the authority distributes, if it sent any.
     pub anchors_pem: Option<Vec<u8>>,
+    /// Tokens of the same identity, if it issues any.
+    pub tokens: Tokens,
 }
 
 /// Why an authority gave no certificate. `class` is a short constant, fit for a metric's label.
@@ -69,6 +72,9 @@ pub enum RenewalError {
     /// Its anchors cannot be read.
     #[error("the certificate authority's answer is unusable: {0}")]
     Anchors(#[from] BundleError),
+    /// A token that came along is not for us, or no token.
+    #[error("the certificate authority's answer is unusable: {0}")]
+    Jwt(#[from] JwtError),
     /// Our own peers would refuse it.
     #[error("the issued certificate would be refused by peers: {0}")]
     Untrusted(#[from] VerificationError),
@@ -184,6 +190,9 @@ impl<S: CertificateSigner> Rotation<S> {
             .await
             .map_err(|_| RenewalError::Timeout(limit))??;
         let svid = Svid::from_pem(&issued.chain_pem, csr.key)?;
+        let trust_domain = svid.id().trust_domain();
+        let jwts = JwtSvids::read(&issued.tokens, trust_domain, publisher.now())?;
+        let svid = svid.with_jwts(jwts);
         let published = match (self.learnt_anchors, issued.anchors_pem) {
             (LearntAnchors::Adopt, Some(anchors)) => {
                 publisher.publish_with(svid, TrustBundle::from_pem(&anchors)?)?
@@ -226,9 +235,9 @@ impl Expiry {
     }
 }
 
-/// A random moment between a half and two thirds of what is left of `svid`.
+/// A random moment between a half and two thirds of what is left of `svid` and of the tokens that came with it.
 fn renewal_in(svid: &Svid, now: SystemTime) -> Duration {
-    let left = svid.not_after().duration_since(now).unwrap_or_default();
+    let left = svid.expiry().duration_since(now).unwrap_or_default();
     left.mul_f64(rand::rng().random_range(0.5..=2.0 / 3.0))
         .max(MIN_INTERVAL)
 }

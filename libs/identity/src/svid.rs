@@ -1,4 +1,4 @@
-//! An X.509 SVID: a certificate chain, its private key, and the identity they prove.
+//! An X.509 SVID: a certificate chain, its private key, and the identity they prove; and the JWT SVIDs issued with it.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::{
-    SpiffeId, TrustBundle, pem,
+    JwtSvids, SpiffeId, TrustBundle, pem,
     tls::crypto_provider,
     verification::{Role, VerificationError, peer_id, verify_chain},
 };
@@ -54,6 +54,8 @@ pub struct Svid {
     id: SpiffeId,
     validity: Validity,
     certified: Arc<CertifiedKey>,
+    key: PrivateKeyDer<'static>,
+    jwts: JwtSvids,
 }
 
 impl Svid {
@@ -77,13 +79,41 @@ impl Svid {
         let leaf = chain.first().ok_or(SvidError::Empty)?;
         let id = peer_id(leaf).map_err(SvidError::Identity)?;
         let validity = validity(leaf).map_err(SvidError::Leaf)?;
-        let certified = CertifiedKey::from_der(chain, key, &crypto_provider())
+        let certified = CertifiedKey::from_der(chain, key.clone_key(), &crypto_provider())
             .map_err(|error| SvidError::Key(error.to_string()))?;
         Ok(Self {
             id,
             validity,
             certified: Arc::new(certified),
+            key,
+            jwts: JwtSvids::default(),
         })
+    }
+
+    /// With the tokens that were issued together with it.
+    #[must_use]
+    pub fn with_jwts(self, jwts: JwtSvids) -> Self {
+        Self { jwts, ..self }
+    }
+
+    /// The tokens of the same identity.
+    #[must_use]
+    pub fn jwts(&self) -> &JwtSvids {
+        &self.jwts
+    }
+
+    /// The private key: a secret.
+    #[must_use]
+    pub fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.key
+    }
+
+    /// When the first of it, certificate or token, is no longer valid.
+    pub(crate) fn expiry(&self) -> SystemTime {
+        let certificate = self.not_after();
+        self.jwts
+            .expiry()
+            .map_or(certificate, |jwt| jwt.min(certificate))
     }
 
     /// Whom it identifies.

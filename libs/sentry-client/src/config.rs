@@ -36,7 +36,7 @@ pub struct Config {
     pub token: TokenSource,
     /// The kind of key.
     pub key_type: KeyType,
-    /// Audiences of the JWTs wanted beside the certificate. Passed on; the JWTs are not kept.
+    /// Audiences of the JWTs wanted beside the certificate. They are part of the SVID.
     pub jwt_audiences: Vec<String>,
     /// Whom to trust.
     pub anchors: Anchors,

@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! JWTs that sentry may send along are not kept: nothing here uses them.
+//! JWTs that sentry sends along are part of the SVID and renewed with it; the first to expire decides when.
 
 mod config;
 mod observer;

@@ -86,7 +86,8 @@ impl RenewalObserver for Observer {
         let expiry = unix_seconds(svid.not_after());
         self.metrics.expiry.set(expiry);
         (self.health)(Health::Ready);
-        tracing::info!(id = %svid.id(), expiry, "identity certificate obtained");
+        let jwts = svid.jwts().len();
+        tracing::info!(id = %svid.id(), expiry, jwts, "identity certificate obtained");
     }
 
     fn failed(&self, error: &RenewalError, retry_in: Duration) {
@@ -159,6 +160,7 @@ fn class(error: &RenewalError) -> &'static str {
         RenewalError::Sign(error) => error.class,
         RenewalError::Timeout(_) => "timeout",
         RenewalError::Answer(_) => "invalid_certificate",
+        RenewalError::Jwt(error) => error.class(),
         RenewalError::Anchors(_) => "invalid_anchors",
         RenewalError::Untrusted(_) => "untrusted_certificate",
     }

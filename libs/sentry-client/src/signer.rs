@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustls::ClientConfig;
 use trilby_grpc::{ChannelConfig, Target, channel};
-use trilby_identity::{CertificateSigner, Expect, Identity, Issued, SignError};
+use trilby_identity::{CertificateSigner, Expect, Identity, Issued, SignError, Tokens};
 use trilby_proto::sentry::v1::{
     SignCertificateRequest, SignCertificateResponse, ca_client::CaClient,
 };
@@ -82,5 +82,9 @@ fn issued(response: SignCertificateResponse) -> Result<Issued, SignError> {
     Ok(Issued {
         chain_pem: response.workload_certificate.into(),
         anchors_pem: (!anchors.is_empty()).then_some(anchors),
+        tokens: Tokens {
+            base: response.jwt,
+            per_audience: response.per_audience_jwts.into_iter().collect(),
+        },
     })
 }

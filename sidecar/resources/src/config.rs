@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use trilby_components::registry::Registry;
+use trilby_components::{registry::Registry, workload::WorkloadIdentity};
 use trilby_grpc::Channel;
 
 use crate::observer::Observer;
@@ -30,6 +30,8 @@ pub struct Config {
     pub first_load: Duration,
     /// The process' environment.
     pub environment: Environment,
+    /// The sidecar's identity, for components that show it to their servers.
+    pub identity: Option<Arc<dyn WorkloadIdentity>>,
     /// Who counts what happens.
     pub observer: Arc<dyn Observer>,
 }

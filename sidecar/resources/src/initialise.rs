@@ -7,6 +7,7 @@ use trilby_components::{
     metadata::Metadata,
     registry::{Block, ComponentContext, CreateError, Registry},
     secret::SecretStore,
+    workload::WorkloadIdentity,
 };
 
 use crate::{
@@ -54,6 +55,7 @@ pub(crate) struct Initialiser {
     /// Never empty.
     pub(crate) namespace: String,
     pub(crate) environment: Environment,
+    pub(crate) identity: Option<Arc<dyn WorkloadIdentity>>,
     /// Whether the operator is the source.
     pub(crate) kubernetes: bool,
     pub(crate) observer: Arc<dyn Observer>,
@@ -119,6 +121,7 @@ impl Initialiser {
             name: manifest.name.clone(),
             app_id: self.app_id.clone(),
             namespace: self.namespace.clone(),
+            identity: self.identity.clone(),
         };
         let (type_name, version) = (&manifest.type_name, &manifest.version);
         let instance = self

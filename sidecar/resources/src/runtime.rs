@@ -97,6 +97,7 @@ fn initialiser(config: Config) -> Initialiser {
         registry: config.registry,
         app_id: config.app_id,
         environment: config.environment,
+        identity: config.identity,
         observer: config.observer,
     }
 }

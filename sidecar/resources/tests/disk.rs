@@ -1,19 +1,35 @@
 //! Resources from files.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use trilby_components::registry::Registry;
+use trilby_components::{
+    RequestMetadata,
+    registry::{Backend, InitError, Registry},
+    secret::{Secret, SecretError, SecretStore},
+    workload::{JwtIdentity, NoIdentity, WorkloadIdentity, X509Identity},
+};
 use trilby_resources::{Config, Environment, LoadError, Resources, Source};
 use trilby_testkit::assert_eventually;
 
-struct Folder(TempDir);
+/// Manifests, and the identity of a sidecar that loads them.
+struct Folder(TempDir, Option<Arc<dyn WorkloadIdentity>>);
 
 impl Folder {
     fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
+        Self(tempfile::tempdir().expect("a directory"), None)
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -39,13 +55,14 @@ impl Folder {
                 directories: vec![self.0.path().to_owned()],
                 configurations: configurations.iter().map(|file| self.path(file)).collect(),
             },
-            registry: Registry::in_memory(),
+            registry: Registry::in_memory().with(vec![bearer()]),
             kubernetes_secrets: true,
             reconcile_interval: Duration::from_secs(60),
             first_load: Duration::from_secs(20),
             environment: Environment::new(|name| {
                 (name == "DENIED").then(|| "state.in-memory".into())
             }),
+            identity: self.1.clone(),
             observer: std::sync::Arc::new(trilby_resources::Silent),
         };
         let cancel = CancellationToken::new();
@@ -271,4 +288,92 @@ async fn a_component_that_fails_at_start_holds_it_up_until_it_serves() {
     folder.component("one", "state.in-memori");
     assert_eventually!(sidecar.error("one").is_some());
     assert!(held_up().is_empty());
+}
+
+/// `secretstores.bearer`: has to show a token for `vault` when it is created, and shows a current one with every read.
+fn bearer() -> Backend {
+    Backend::secret_store("bearer", |context, _| async move {
+        let away = |reason: String| InitError::Unavailable(reason);
+        let identity = context.identity.ok_or_else(|| away("no identity".into()))?;
+        identity
+            .jwt("vault")
+            .map_err(|reason| away(reason.to_string()))?;
+        Ok(Arc::new(Bearer(identity)) as Arc<dyn SecretStore>)
+    })
+}
+
+struct Bearer(Arc<dyn WorkloadIdentity>);
+
+#[async_trait]
+impl SecretStore for Bearer {
+    async fn get(&self, name: &str, _: &RequestMetadata) -> Result<Secret, SecretError> {
+        let jwt = self
+            .0
+            .jwt(name)
+            .map_err(|reason| SecretError::Forbidden(reason.to_string()))?;
+        let id = self
+            .0
+            .x509()
+            .map_err(|reason| SecretError::Forbidden(reason.to_string()))?
+            .id;
+        Ok([("token".to_owned(), jwt.token), ("id".to_owned(), id)].into())
+    }
+
+    async fn bulk_get(&self, _: &RequestMetadata) -> Result<BTreeMap<String, Secret>, SecretError> {
+        Ok(BTreeMap::new())
+    }
+}
+
+/// Tokens for `vault` only, each different.
+#[derive(Debug, Default)]
+struct Renewing(AtomicU32);
+
+impl WorkloadIdentity for Renewing {
+    fn x509(&self) -> Result<X509Identity, NoIdentity> {
+        Ok(X509Identity {
+            id: "spiffe://public/ns/default/cart".to_owned(),
+            chain: Vec::new(),
+            key: Vec::new(),
+        })
+    }
+
+    fn jwt(&self, audience: &str) -> Result<JwtIdentity, NoIdentity> {
+        if audience != "vault" {
+            return Err(NoIdentity("no JWT SVID available".to_owned()));
+        }
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(JwtIdentity {
+            token: format!("token {number}"),
+            audiences: vec![audience.to_owned()],
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_component_shows_the_identity_that_is_in_force_at_each_call() {
+    let mut folder = Folder::new();
+    folder.1 = Some(Arc::new(Renewing::default()));
+    folder.component("store", "secretstores.bearer");
+    let sidecar = folder.start(&[]).await.expect("the files are right");
+    let store = sidecar.resources.secret_store("store").expect("it serves");
+    let metadata = RequestMetadata::new();
+    for number in 1..3 {
+        let secret = store.get("vault", &metadata).await.expect("it has a token");
+        assert_eq!(secret["token"], format!("token {number}"));
+        assert_eq!(secret["id"], "spiffe://public/ns/default/cart");
+    }
+    let refused = store
+        .get("other", &metadata)
+        .await
+        .expect_err("there is no token for it");
+    assert_eq!(refused.to_string(), "no JWT SVID available");
+}
+
+#[tokio::test]
+async fn without_an_identity_a_component_that_needs_one_says_so() {
+    let folder = Folder::new();
+    folder.component("store", "secretstores.bearer");
+    let sidecar = folder.start(&[]).await.expect("the files are right");
+    let error = sidecar.error("store").expect("it does not serve");
+    assert!(error.contains("no identity"), "{error}");
 }

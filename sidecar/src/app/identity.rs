@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use trilby_bootstrap::Process;
-use trilby_identity::{Anchors, Identity, KeyType};
+use trilby_components::workload::{JwtIdentity, NoIdentity, WorkloadIdentity, X509Identity};
+use trilby_identity::{Anchors, Identity, KeyType, NoJwt};
 use trilby_sentry_client::{ControlPlane, Health, Hooks, TokenSource};
 use trilby_sidecar_args::Mode;
 
@@ -69,6 +70,40 @@ fn settings(config: &Config) -> anyhow::Result<trilby_sentry_client::Config> {
     })
 }
 
+/// The identity as components see it.
+pub(super) fn offered(identity: Identity) -> Arc<dyn WorkloadIdentity> {
+    Arc::new(Offered(identity))
+}
+
+#[derive(Debug)]
+struct Offered(Identity);
+
+impl WorkloadIdentity for Offered {
+    fn x509(&self) -> Result<X509Identity, NoIdentity> {
+        let svid = self.0.current();
+        let svid = svid.ok_or_else(|| NoIdentity("no X509 SVID available".to_owned()))?;
+        Ok(X509Identity {
+            id: svid.id().to_string(),
+            chain: svid.chain().iter().map(|der| der.to_vec()).collect(),
+            key: svid.key().secret_der().to_vec(),
+        })
+    }
+
+    fn jwt(&self, audience: &str) -> Result<JwtIdentity, NoIdentity> {
+        let svid = self.0.current();
+        let jwt = match &svid {
+            Some(svid) => svid.jwts().fetch(audience),
+            None if audience.is_empty() => Err(NoJwt::AudienceRequired),
+            None => Err(NoJwt::NotIssued),
+        };
+        let jwt = jwt.map_err(|reason| NoIdentity(reason.to_string()))?;
+        Ok(JwtIdentity {
+            token: jwt.token().to_owned(),
+            audiences: jwt.audiences().to_vec(),
+        })
+    }
+}
+
 fn hooks(process: &Process) -> Hooks {
     let latch = process.readiness().latch("identity");
     let health = move |health| match health {
@@ -79,5 +114,23 @@ fn hooks(process: &Process) -> Hooks {
         metrics: process.metrics().clone(),
         cancel: process.shutdown(),
         health: Arc::new(health),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trilby_identity::{TrustBundle, channel};
+
+    use super::offered;
+
+    #[test]
+    fn before_there_is_an_identity_components_read_upstreams_reasons() {
+        let (_publisher, identity) = channel(TrustBundle::empty());
+        let offered = offered(identity);
+        let x509 = offered.x509().unwrap_err().to_string();
+        assert_eq!(x509, "no X509 SVID available");
+        let jwt = |audience| offered.jwt(audience).unwrap_err().to_string();
+        assert_eq!(jwt("a"), "no JWT SVID available");
+        assert_eq!(jwt(""), "JWT audience is required");
     }
 }

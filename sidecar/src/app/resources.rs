@@ -41,6 +41,7 @@ pub(super) async fn start(
         reconcile_interval: config.resources.reconcile_interval,
         first_load: FIRST_LOAD,
         environment: environment(config),
+        identity: identity.cloned().map(identity::offered),
         observer: Arc::new(metrics),
     };
     let loaded = process.readiness().latch("components");

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     Clock as _, Identity,
-    testing::{Authority, VirtualClock},
+    testing::{Authority, VirtualClock, jwt},
 };
 
 const URI: &str = "spiffe://td/ns/shop/cart";
@@ -25,6 +25,7 @@ struct Ca {
     script: Mutex<VecDeque<Result<(), &'static str>>>,
     life: Duration,
     asked: Mutex<Vec<Duration>>,
+    tokens: Mutex<Tokens>,
     started: Instant,
 }
 
@@ -46,6 +47,7 @@ impl CertificateSigner for Arc<Ca> {
         Ok(Issued {
             chain_pem: authority.sign(csr_pem, &[URI], span).into_bytes(),
             anchors_pem: Some(authority.pem().into_bytes()),
+            tokens: self.tokens.lock().clone(),
         })
     }
 }
@@ -63,6 +65,7 @@ impl RenewalObserver for Log {
             RenewalError::Sign(error) => error.class,
             RenewalError::Timeout(_) => "timeout",
             RenewalError::Untrusted(_) => "untrusted",
+            RenewalError::Jwt(error) => error.class(),
             other => panic!("{other}"),
         };
         self.0.lock().push(Seen::Failed(class));
@@ -90,6 +93,7 @@ fn world(life: Duration, script: &[Result<(), &'static str>]) -> World {
         script: Mutex::new(script.iter().copied().collect()),
         life,
         asked: Mutex::default(),
+        tokens: Mutex::default(),
         started: Instant::now(),
     });
     World {
@@ -129,6 +133,43 @@ async fn renewal_comes_between_a_half_and_two_thirds_of_the_remaining_life() {
     assert_eq!(asked.len(), 2, "{asked:?}");
     assert!(asked[1] >= 12 * HOUR && asked[1] <= 16 * HOUR, "{asked:?}");
     assert_eq!(world.seen(), [Seen::Renewed, Seen::Renewed]);
+}
+
+/// Lets the authority issue a token for the trust domain, and one for `mart` that expires first.
+fn issue_tokens(world: &World, audience: &str) {
+    let now = world.ca.clock.now();
+    let mart = jwt(&["mart"], now + HOUR);
+    *world.ca.tokens.lock() = Tokens {
+        base: Some(jwt(&[audience, "mart"], now + 2 * HOUR)),
+        per_audience: [("mart".to_owned(), mart)].into(),
+    };
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_for_one_audience_that_expires_first_decides_when_all_is_renewed() {
+    let world = world(24 * HOUR, &[]);
+    issue_tokens(&world, "td");
+    world.run(HOUR * 41 / 60, LearntAnchors::Ignore).await;
+    let asked = world.ca.asked.lock().clone();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(
+        asked[1] >= HOUR / 2 && asked[1] <= HOUR * 2 / 3,
+        "{asked:?}"
+    );
+    let svid = world.identity.current().unwrap();
+    assert_eq!(svid.jwts().fetch("mart").unwrap().audiences(), ["mart"]);
+    assert_eq!(svid.jwts().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_with_a_token_for_others_is_refused_as_a_whole() {
+    let world = world(24 * HOUR, &[]);
+    issue_tokens(&world, "elsewhere");
+    world
+        .run(Duration::from_millis(1), LearntAnchors::Ignore)
+        .await;
+    assert_eq!(world.seen(), [Seen::Failed("jwt_aud")]);
+    assert!(world.identity.current().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,6 +71,7 @@ pub(crate) fn config(operator: &FakeOperator, registry: Registry) -> Config {
         reconcile_interval: Duration::from_secs(60),
         first_load: Duration::from_secs(20),
         environment: Environment::new(|_| None),
+        identity: None,
         observer: std::sync::Arc::new(trilby_resources::Silent),
     }
 }
