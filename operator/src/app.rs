@@ -263,6 +263,8 @@ struct Leading {
 impl Leading {
     /// Works until `term` ends.
     async fn run(self, term: CancellationToken) -> anyhow::Result<()> {
+        let reports = self.status.reports.clone();
+        reports.set_counting(true);
         self.metrics.leader.set(1);
         let services = async {
             match self.services {
@@ -276,6 +278,7 @@ impl Leading {
         };
         let ended = tokio::try_join!(services, status);
         self.metrics.leader.set(0);
+        reports.set_counting(false);
         ended.map(drop)
     }
 }

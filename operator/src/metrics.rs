@@ -68,7 +68,7 @@ impl Metrics {
             )?,
             leader: gauge(
                 "dapr_operator_leader",
-                "1 while this replica does the leader's work.",
+                "Whether this replica does the leader's work: 1, or 0.",
             )?,
             reporting_sidecars: gauge(
                 "dapr_operator_reporting_sidecars",

@@ -9,7 +9,7 @@ mod table;
 use std::{collections::HashSet, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use trilby_crds::ResourceStatus;
 use trilby_proto::trilby::operator::v1::ResourceState;
 
@@ -32,6 +32,8 @@ struct Shared {
     table: Mutex<Table>,
     /// Something changed since it was last asked for.
     changed: Notify,
+    /// Whether this replica is the one that counts.
+    counting: watch::Sender<bool>,
     metrics: Metrics,
 }
 
@@ -46,8 +48,19 @@ impl Reports {
         Self(Arc::new(Shared {
             table: Mutex::default(),
             changed: Notify::new(),
+            counting: watch::Sender::new(false),
             metrics,
         }))
+    }
+
+    /// Whether this replica counts from now on. Sidecars are to report to one replica, or nobody had the whole sum.
+    pub(crate) fn set_counting(&self, counting: bool) {
+        self.0.counting.send_replace(counting);
+    }
+
+    /// Whether this replica counts, as it changes.
+    pub(crate) fn counting(&self) -> watch::Receiver<bool> {
+        self.0.counting.subscribe()
     }
 
     /// A resource is there, or changed.

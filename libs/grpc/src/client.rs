@@ -180,6 +180,29 @@ impl Channel {
         &self.shared.target
     }
 
+    /// A channel to the same target that shares no connection with this one: a load balancer may lead it to another
+    /// replica.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        let Shared {
+            target,
+            origin,
+            tls,
+            config,
+            ..
+        } = &*self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                target: target.clone(),
+                origin: origin.clone(),
+                tls: tls.clone(),
+                config: *config,
+                open: Arc::default(),
+                connecting: tokio::sync::Mutex::new(None),
+            }),
+        }
+    }
+
     /// Connects now unless it is connected.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Takes what sidecars say about resources.
 
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use trilby_proto::trilby::operator::v1::{
     ReportRequest, ReportResponse, resource_reports_server::ResourceReports,
 };
@@ -25,11 +25,17 @@ impl ReportsApi {
 impl ResourceReports for ReportsApi {
     async fn report(&self, request: Request<Streaming<ReportRequest>>) -> Reply<ReportResponse> {
         let id = identify(request.extensions())?;
+        let mut counting = self.reports.counting();
+        if !*counting.borrow_and_update() {
+            return Err(elsewhere());
+        }
         let sidecar = self.reports.connect(id.namespace(), id.app_id());
         let mut messages = request.into_inner();
         loop {
             let message = tokio::select! {
                 () = self.shutdown.cancelled() => return Err(stream::ending()),
+                // The sender lives as long as `self`.
+                _ = counting.wait_for(|counting| !counting) => return Err(elsewhere()),
                 message = messages.message() => message?,
             };
             match message {
@@ -38,4 +44,8 @@ impl ResourceReports for ReportsApi {
             }
         }
     }
+}
+
+fn elsewhere() -> Status {
+    Status::failed_precondition("another replica of the operator counts what sidecars report")
 }

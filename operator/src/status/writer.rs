@@ -33,7 +33,7 @@ use crate::{
 /// Who owns the fields that are written.
 const MANAGER: &str = "dapr-operator";
 /// How long a new leader only listens: sidecars of the one before come within it, and what they say is no change.
-const LISTEN: Duration = Duration::from_secs(10);
+const LISTEN: Duration = Duration::from_secs(15);
 /// One request to the API server.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Writes at the same time.

@@ -1,6 +1,7 @@
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tonic::Code;
 use trilby_proto::trilby::operator::v1::{
     Failed, Loaded, ReportRequest, ResourceState, resource_state::Outcome,
 };
@@ -12,7 +13,15 @@ use crate::fixture::Fixture;
 struct Reporter(mpsc::Sender<ReportRequest>);
 
 impl Reporter {
-    fn connect(fixture: &Fixture, namespace: &str, app_id: &str) -> Self {
+    /// To an operator that leads, or will soon.
+    async fn connect(fixture: &Fixture, namespace: &str, app_id: &str) -> Self {
+        assert_eventually!(
+            fixture
+                .operator
+                .metrics()
+                .await
+                .contains("dapr_operator_leader 1")
+        );
         let (sender, receiver) = mpsc::channel(8);
         let messages = stream::unfold(receiver, async |mut receiver: mpsc::Receiver<_>| {
             let message = receiver.recv().await?;
@@ -64,10 +73,10 @@ async fn what_sidecars_say_stands_in_the_status_and_is_told_to_no_sidecar() {
     assert_eventually!(cart.names().await == ["store"]);
     let told = cart.list().await;
     let (one, two) = (
-        Reporter::connect(&fixture, &fixture.shop, "cart"),
-        Reporter::connect(&fixture, &fixture.shop, "till"),
+        Reporter::connect(&fixture, &fixture.shop, "cart").await,
+        Reporter::connect(&fixture, &fixture.shop, "till").await,
     );
-    let stranger = Reporter::connect(&fixture, "elsewhere", "cart");
+    let stranger = Reporter::connect(&fixture, "elsewhere", "cart").await;
     stranger.say(&fixture, "store", loaded()).await;
     one.say(&fixture, "store", loaded()).await;
     let failed = Failed {
@@ -87,6 +96,38 @@ async fn what_sidecars_say_stands_in_the_status_and_is_told_to_no_sidecar() {
         metrics.contains("dapr_operator_reporting_sidecars 2"),
         "{metrics}"
     );
+}
+
+#[tokio::test]
+async fn only_the_leader_counts_and_sidecars_find_the_next_one() {
+    let mut fixture = Fixture::start().await;
+    assert_eventually!(
+        fixture
+            .operator
+            .metrics()
+            .await
+            .contains("dapr_operator_leader 1")
+    );
+    let mut second = fixture.replica();
+    second.start().await;
+    fixture.apply(&fixture.component("store", &json!([]))).await;
+    let id = format!("spiffe://public/ns/{}/cart", fixture.shop);
+    std::mem::swap(&mut fixture.operator, &mut second);
+    let refused = fixture.reports(&id).report(stream::pending()).await;
+    let refused = refused.expect_err("it does not lead");
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+
+    assert!(second.stop().await.success());
+    assert_eventually!(
+        fixture
+            .operator
+            .metrics()
+            .await
+            .contains("dapr_operator_leader 1")
+    );
+    let cart = Reporter::connect(&fixture, &fixture.shop, "cart").await;
+    cart.say(&fixture, "store", loaded()).await;
+    assert_eventually!(sidecars(&fixture, "store").await == "1/1");
 }
 
 #[tokio::test]
@@ -115,7 +156,7 @@ async fn definitions_without_status_are_named_once_and_everything_else_works() {
         .await;
     fixture.apply(&fixture.component("two", &json!([]))).await;
     fixture.operator.start().await;
-    let reporter = Reporter::connect(&fixture, &fixture.shop, "cart");
+    let reporter = Reporter::connect(&fixture, &fixture.shop, "cart").await;
     for component in ["one", "two"] {
         reporter.say(&fixture, component, loaded()).await;
     }

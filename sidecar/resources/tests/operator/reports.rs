@@ -96,3 +96,16 @@ async fn an_operator_that_takes_no_reports_is_left_alone_until_it_comes_back() {
         SOON
     );
 }
+
+#[tokio::test]
+async fn the_replica_that_counts_is_searched_on_other_connections() {
+    let (operator, backends) = (FakeOperator::start().await, Backends::default());
+    operator.reports().redirect(3);
+    operator.apply(&version("one", "1", 1));
+    let _sidecar = Sidecar::start(&operator, &backends).await;
+    assert_eventually!(
+        operator.reports().said() == ["Component one u/1 loaded"],
+        SOON
+    );
+    assert_eq!(operator.reports().attempts(), 4);
+}

@@ -31,6 +31,18 @@ const UNKNOWN: Duration = Duration::from_secs(30 * 60);
 /// A stream that lived this long was healthy, so the next attempt waits only the first pause.
 const HEALTHY: Duration = Duration::from_secs(30);
 
+/// The longest pause between two attempts to find the replica that counts.
+const LONGEST_SEARCH: Duration = Duration::from_secs(5);
+
+/// How the operator is reached.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// On the connection that resources come by.
+    Shared,
+    /// On one of its own, which may lead to another replica.
+    Own,
+}
+
 /// Reports for as long as the process lives.
 pub(super) async fn follow(operator: Operator) {
     let Some(states) = operator.ledger.subscribe() else {
@@ -38,11 +50,14 @@ pub(super) async fn follow(operator: Operator) {
     };
     let mut openings = operator.openings.subscribe();
     let mut backoff = Backoff::default();
+    let mut search = Backoff::new(Duration::from_millis(500), LONGEST_SEARCH);
     let mut known = true;
+    let mut way = Way::Shared;
     loop {
         openings.mark_unchanged();
         let opened = Instant::now();
-        let status = report(&operator, states.clone()).await;
+        let tried = std::mem::replace(&mut way, Way::Shared);
+        let status = report(&operator, tried, states.clone()).await;
         if status.code() == Code::Unimplemented {
             if std::mem::take(&mut known) {
                 tracing::debug!("the operator takes no reports about resources");
@@ -57,8 +72,16 @@ pub(super) async fn follow(operator: Operator) {
         known = true;
         if opened.elapsed() >= HEALTHY {
             backoff.reset();
+            search.reset();
         }
-        let pause = backoff.pause();
+        let pause = match status.code() {
+            Code::FailedPrecondition if tried == Way::Shared => {
+                way = Way::Own;
+                continue;
+            }
+            Code::FailedPrecondition => search.pause(),
+            _ => backoff.pause(),
+        };
         tracing::debug!(
             status = in_words(&status),
             ?pause,
@@ -69,8 +92,12 @@ pub(super) async fn follow(operator: Operator) {
 }
 
 /// Reports until the stream ends; why it did.
-async fn report(operator: &Operator, states: watch::Receiver<States>) -> Status {
-    let mut client = ResourceReportsClient::new(operator.channel.clone());
+async fn report(operator: &Operator, way: Way, states: watch::Receiver<States>) -> Status {
+    let channel = match way {
+        Way::Shared => operator.channel.clone(),
+        Way::Own => operator.channel.anew(),
+    };
+    let mut client = ResourceReportsClient::new(channel);
     match client.report(messages(states)).await {
         Ok(_) => Status::unavailable("the operator ended the stream"),
         Err(status) => status,

@@ -20,6 +20,8 @@ pub(crate) struct Reports(Arc<Mutex<Heard>>, Arc<Notify>);
 #[derive(Default)]
 struct Heard {
     deaf: bool,
+    /// How many more streams are sent to another replica.
+    redirected: usize,
     attempts: usize,
     streams: BTreeMap<usize, BTreeMap<String, ResourceState>>,
 }
@@ -28,6 +30,11 @@ impl Reports {
     /// From now on it is an operator that knows no reports, or one that does.
     pub(crate) fn set_deaf(&self, deaf: bool) {
         self.0.lock().deaf = deaf;
+    }
+
+    /// The next streams are sent to another replica.
+    pub(crate) fn redirect(&self, streams: usize) {
+        self.0.lock().redirected = streams;
     }
 
     /// How often a stream was opened, or refused.
@@ -85,6 +92,10 @@ impl ResourceReports for World {
         let (number, deaf) = {
             let mut heard = self.reports.0.lock();
             heard.attempts += 1;
+            if heard.redirected > 0 {
+                heard.redirected -= 1;
+                return Err(Status::failed_precondition("another replica counts"));
+            }
             (heard.attempts, heard.deaf)
         };
         if deaf {
