@@ -36,8 +36,8 @@ command -v dpkg-query >/dev/null ||
 elsewhere=(
 	java:openjdk-17-jdk-headless # the SDK for Java, and Zipkin
 	mvn:maven                    # fetches them
-	node:nodejs                  # the SDK for JavaScript
-	npm:npm                      # fetches it
+	node:nodejs                  # the SDK for JavaScript, and the OpenID provider
+	npm:npm                      # fetches them
 )
 for entry in "${elsewhere[@]}"; do
 	command -v "${entry%%:*}" >/dev/null || packages+=("${entry#*:}")
