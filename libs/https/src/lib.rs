@@ -1,8 +1,10 @@
-//! Small requests to servers on the web, such as identity providers: HTTP/1.1 over TLS that is always verified
-//! against the system's certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR` say otherwise), or over plain TCP where the
-//! URL says so. Every request has a limit on time and size.
+//! Small requests to servers on the web, such as identity providers and directories: HTTP/1.1 over TLS that is
+//! verified against the system's certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR` say otherwise) unless [`Tls`] says
+//! how else, or over plain TCP where the URL says so. Every request has a limit on time and size.
 //!
 //! Deliberately absent: streaming, HTTP/2, proxies, cookies, retries, and any connection before the first request.
+
+mod tls;
 
 use std::time::Duration;
 
@@ -11,11 +13,13 @@ use http::{
     HeaderMap, Method, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery,
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client as Pool, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+
+pub use tls::{Identity, Tls, TlsError};
 
 /// Redirects that a GET follows, as Go's client does.
 const MOST_REDIRECTS: usize = 10;
@@ -73,11 +77,30 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .build();
+        Ok(Self::over(connector))
+    }
+
+    /// Trusts servers, and proves itself to them, as `tls` says.
+    ///
+    /// # Errors
+    /// Something in it cannot be used.
+    pub fn with_tls(tls: &Tls) -> Result<Self, TlsError> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.config()?)
+            .https_or_http();
+        let connector = match tls.server_name()? {
+            Some(name) => connector.with_server_name_resolver(FixedServerNameResolver::new(name)),
+            None => connector,
+        };
+        Ok(Self::over(connector.enable_http1().build()))
+    }
+
+    fn over(connector: HttpsConnector<HttpConnector>) -> Self {
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Ok(Self { pool })
+        Self { pool }
     }
 
     /// Sends one request and reads its answer; redirects are answers.

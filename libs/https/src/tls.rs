@@ -1,0 +1,161 @@
+//! TLS that is not the system's default.
+
+use std::{fmt, sync::Arc};
+
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+};
+
+/// How servers are trusted, and what is shown to them. The default trusts the system's authorities and shows nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Certificates of authorities in PEM; unset trusts the system's.
+    pub authorities: Option<Vec<u8>>,
+    /// The client's certificate.
+    pub identity: Option<Identity>,
+    /// The name that servers' certificates are verified for; unset takes the one of the URL.
+    pub server_name: Option<String>,
+    /// Servers are not verified at all: whoever is on the way can read and answer.
+    pub unverified: bool,
+}
+
+/// A certificate and its key, both in PEM.
+#[derive(Clone)]
+pub struct Identity {
+    /// The chain, leaf first.
+    pub certificate: Vec<u8>,
+    /// The leaf's key.
+    pub key: Vec<u8>,
+}
+
+/// What cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// No certificate in PEM among the authorities.
+    #[error("the authorities hold no usable certificate in PEM")]
+    Authorities,
+    /// The system has none.
+    #[error("the system has no certificates of authorities (see SSL_CERT_FILE)")]
+    System,
+    /// No certificate in PEM.
+    #[error("the client's certificate is none in PEM")]
+    Certificate,
+    /// No key in PEM.
+    #[error("the client's key is none in PEM")]
+    Key,
+    /// Key and certificate do not belong together.
+    #[error("the client's certificate and key: {0}")]
+    Pair(rustls::Error),
+    /// The name of the server is no name and no address.
+    #[error("invalid server name {0:?}")]
+    ServerName(String),
+}
+
+// === impl Identity ===
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(<redacted>)")
+    }
+}
+
+// === impl Tls ===
+
+impl Tls {
+    pub(crate) fn config(&self) -> Result<ClientConfig, TlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS 1.2 and 1.3");
+        let builder = if self.unverified {
+            let verifier = Arc::new(AnyCertificate(provider));
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
+        } else {
+            builder.with_root_certificates(self.roots()?)
+        };
+        let Some(identity) = &self.identity else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let chain = CertificateDer::pem_slice_iter(&identity.certificate);
+        let chain: Result<Vec<_>, _> = chain.collect();
+        let chain = chain.map_err(|_| TlsError::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|_| TlsError::Key)?;
+        builder
+            .with_client_auth_cert(chain, key)
+            .map_err(TlsError::Pair)
+    }
+
+    fn roots(&self) -> Result<RootCertStore, TlsError> {
+        let mut roots = RootCertStore::empty();
+        let (usable, _) = match &self.authorities {
+            Some(pem) => roots.add_parsable_certificates(
+                CertificateDer::pem_slice_iter(pem).filter_map(Result::ok),
+            ),
+            None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+        };
+        match (usable, &self.authorities) {
+            (0, Some(_)) => Err(TlsError::Authorities),
+            (0, None) => Err(TlsError::System),
+            _ => Ok(roots),
+        }
+    }
+
+    pub(crate) fn server_name(&self) -> Result<Option<ServerName<'static>>, TlsError> {
+        let Some(name) = &self.server_name else {
+            return Ok(None);
+        };
+        let parsed = ServerName::try_from(name.clone());
+        parsed
+            .map(Some)
+            .map_err(|_| TlsError::ServerName(name.clone()))
+    }
+}
+
+/// Trusts whatever certificate a server shows; the handshake's signature is still checked.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests;
