@@ -40,9 +40,10 @@ packages: ## Debian packages that the tests use (root)
 	@e2e/packages.sh
 
 .PHONY: tools
-tools: ## Kubernetes' programs, built once into a cache
-	$(call step,Kubernetes' programs)
+tools: ## Kubernetes' programs and Consul, built once into a cache
+	$(call step,Kubernetes' programs and Consul)
 	@e2e/tools.sh >/dev/null
+	@e2e/consul/build.sh >/dev/null
 
 .PHONY: peers
 peers: ## SDKs and servers of the tests, installed once into a cache

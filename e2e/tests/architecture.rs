@@ -36,6 +36,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "trilby-components-redis",
         &["trilby-components", "trilby-go-syntax"],
     ),
+    (
+        "trilby-components-consul",
+        &["trilby-components", "trilby-go-syntax", "trilby-https"],
+    ),
     ("trilby-components-http-middleware", &["trilby-components"]),
     ("trilby-components-kubernetes", &["trilby-components"]),
     ("trilby-components-local", &["trilby-components"]),
@@ -84,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-actors",
             "trilby-bootstrap",
             "trilby-components",
+            "trilby-components-consul",
             "trilby-components-http-middleware",
             "trilby-components-kubernetes",
             "trilby-components-local",

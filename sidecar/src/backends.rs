@@ -13,6 +13,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_local::backends());
     #[cfg(feature = "http-middleware")]
     let registry = registry.with(trilby_components_http_middleware::backends());
+    #[cfg(feature = "consul")]
+    let registry = registry.with_resolvers(trilby_components_consul::resolvers());
     #[cfg(feature = "mdns")]
     let registry = registry.with_resolvers(trilby_components_mdns::resolvers());
     #[cfg(feature = "sqlite")]

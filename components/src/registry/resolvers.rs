@@ -9,10 +9,15 @@ use crate::name_resolution::ResolverBackend;
 const PREFIX: &str = "nameresolution.";
 
 /// Resolvers behind a feature of the sidecar.
-const FEATURES: &[(&str, &str)] = &[("mdns", "mdns"), ("sqlite", "sqlite")];
+const FEATURES: &[(&str, &str)] = &[
+    ("consul", "consul"),
+    ("hashicorp.consul", "consul"),
+    ("mdns", "mdns"),
+    ("sqlite", "sqlite"),
+];
 
 /// Resolvers that upstream has and nobody has built yet.
-const NOT_YET: &[&str] = &["aws.cloudmap", "consul", "hashicorp.consul"];
+const NOT_YET: &[&str] = &["aws.cloudmap"];
 
 /// The versions of a type that never had a second one.
 const VERSIONS: &[&str] = &["", "v0", "v1"];

@@ -12,6 +12,7 @@ const PRODUCT_DIR: &str = "TRILBY_BIN_DIR";
 const KUBERNETES_DIR: &str = "TRILBY_K8S_BIN";
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/tools.sh");
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/peers.sh");
+const CONSUL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/consul/build.sh");
 /// Where Debian keeps what an ordinary user's PATH may lack.
 const SYSTEM_DIRS: &[&str] = &["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
 
@@ -104,6 +105,15 @@ pub fn peer(name: &str) -> Result<PathBuf> {
     existing(dir.join("complete"))
         .with_context(|| format!("{name} is not installed: run `e2e/peers.sh`"))?;
     existing(dir.join("run.sh"))
+}
+
+/// Consul's agent, which `e2e/consul/build.sh` builds.
+///
+/// # Errors
+/// If it is not built.
+pub fn consul() -> Result<PathBuf> {
+    let dir = ask(CONSUL, &["--print-dir"])?;
+    existing(dir.join("consul")).context("consul is not built: run `e2e/consul/build.sh`")
 }
 
 /// The directory that a script prints.

@@ -1,6 +1,7 @@
 //! Real servers that components and sidecars talk to, on loopback.
 
 pub mod collector;
+pub mod consul;
 pub mod oidc;
 pub mod prometheus;
 pub mod redis;
