@@ -89,7 +89,8 @@ async fn heads_without_end_are_refused_and_forgotten() {
     let bomb = async |number: usize| {
         let mut stream = TcpStream::connect(daprd.http_address()).await.unwrap();
         let line = format!("x-{number}: {}\r\n", "a".repeat(8_000));
-        let _ = stream.write_all(b"GET /v1.0/metadata HTTP/1.1\r\n").await;
+        let first = b"GET /v1.0/metadata HTTP/1.1\r\n";
+        stream.write_all(first).await.unwrap();
         for _ in 0..200 {
             // The server may have hung up already.
             if stream.write_all(line.as_bytes()).await.is_err() {

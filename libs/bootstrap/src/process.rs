@@ -225,7 +225,8 @@ impl Drop for TaskGuard {
             running.swap_remove(position);
         }
         drop(running);
-        if !self.finished {
+        // A task that is dropped with its runtime has not ended by itself.
+        if !self.finished && std::thread::panicking() {
             self.process.end(self.name, "panicked".to_owned());
         }
     }

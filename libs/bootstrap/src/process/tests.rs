@@ -52,6 +52,16 @@ async fn a_panic_stops_the_process() {
     );
 }
 
+#[test]
+fn a_task_that_goes_with_its_runtime_has_not_ended_by_itself() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime can be built");
+    let process = Process::for_test();
+    runtime.block_on(async { process.spawn("cache", std::future::pending()) });
+    drop(runtime);
+    assert!(!process.shutdown().is_cancelled());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_that_ignores_the_token_is_named_when_the_drain_ends() {
     let process = Process::for_test();
