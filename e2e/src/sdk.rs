@@ -10,8 +10,8 @@ use trilby_testkit::programs;
 
 use crate::sidecars::Sidecars;
 
-/// How long a client may take, the start of its interpreter included.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a client may take, the start of its interpreter included: seconds alone, far more beside many compilers.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the client of an SDK saw, as it prints it.
 #[derive(Debug, PartialEq, Eq, Deserialize)]

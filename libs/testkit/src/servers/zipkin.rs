@@ -2,13 +2,17 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::eventually::eventually;
+use crate::eventually::within;
 use crate::http::Client;
 use crate::ports::Port;
 use crate::process::{Log, Process};
 use crate::programs;
 use crate::state_dir::StateDir;
+
+/// A large Java program: 6 s alone on two cores, more than a minute beside many compilers.
+const STARTUP_LIMIT: Duration = Duration::from_secs(300);
 
 /// A Zipkin server that keeps spans in memory.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Zipkin {
         let process = Process::spawn("zipkin", command, Log::at(dir.join("log")))
             .unwrap_or_else(|error| panic!("starting zipkin: {error}"));
         let health = format!("http://{}/health", port.address());
-        eventually("zipkin is healthy", async || {
+        within(STARTUP_LIMIT, "zipkin is healthy", async || {
             Client::host().get(&health).await?.success().map(drop)
         })
         .await;
