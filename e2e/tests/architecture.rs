@@ -50,6 +50,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["trilby-components", "trilby-https"],
     ),
     ("trilby-components-opa", &["trilby-components"]),
+    (
+        "trilby-components-wasm",
+        &["trilby-components", "trilby-https"],
+    ),
     // The services: everything above, never one another.
     ("trilby-operator", CONTROL_PLANE),
     ("trilby-injector", CONTROL_PLANE),
@@ -97,6 +101,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-opa",
             "trilby-components-redis",
             "trilby-components-sqlite",
+            "trilby-components-wasm",
             "trilby-crds",
             "trilby-go-syntax",
             "trilby-grpc",

@@ -23,5 +23,7 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_oauth2::backends());
     #[cfg(feature = "opa")]
     let registry = registry.with(trilby_components_opa::backends());
+    #[cfg(feature = "wasm")]
+    let registry = registry.with(trilby_components_wasm::backends());
     registry
 }

@@ -236,3 +236,34 @@ async fn a_bad_update_of_a_middleware_leaves_the_old_one_in_the_pipeline() {
         assert_eq!(shop.text(ECHO, "body").await, "/echo BODY");
     }
 }
+
+/// A guest that answers with whether its clock is the sandbox's, which moves by a millisecond each time it is read.
+const CLOCK_GUEST: &str = r#"(module
+    (import "wasi_snapshot_preview1" "clock_time_get" (func $now (param i32 i64 i32) (result i32)))
+    (import "http_handler" "write_body" (func $write_body (param i32 i32 i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "strictopen")
+    (func (export "handle_request") (result i64)
+        (drop (call $now (i32.const 1) (i64.const 1) (i32.const 16)))
+        (drop (call $now (i32.const 1) (i64.const 1) (i32.const 24)))
+        (if (i64.eq (i64.sub (i64.load (i32.const 24)) (i64.load (i32.const 16))) (i64.const 1000000))
+            (then (call $write_body (i32.const 1) (i32.const 0) (i32.const 6)))
+            (else (call $write_body (i32.const 1) (i32.const 6) (i32.const 4))))
+        (i64.const 0))
+    (func (export "handle_response") (param i32 i32)))"#;
+
+async fn clock_of(configuration: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), wat::parse_str(CLOCK_GUEST).unwrap()).unwrap();
+    let metadata = format!("[{{name: url, value: 'file://{}'}}]", file.path().display());
+    let shop = Shop::start(configuration, &[("guest", "wasm", &metadata)]).await;
+    shop.text("/v1.0/invoke/shop/method/here", "x").await
+}
+
+#[tokio::test]
+async fn a_guest_answers_and_the_configuration_may_make_its_sandbox_strict() {
+    let pipeline = "httpPipeline: {handlers: [{name: guest, type: middleware.http.wasm}]}";
+    assert_eq!(clock_of(&format!("{{{pipeline}}}")).await, "open");
+    let strict = format!("{{{pipeline}, wasm: {{strictSandbox: true}}}}");
+    assert_eq!(clock_of(&strict).await, "strict");
+}

@@ -25,6 +25,8 @@ pub struct ComponentContext {
     pub namespace: String,
     /// The sidecar's identity; `None` if it has none.
     pub identity: Option<Arc<dyn WorkloadIdentity>>,
+    /// Whether guests of WebAssembly see no true time and no true random numbers, whatever the component says.
+    pub strict_sandbox: bool,
 }
 
 /// Why a backend did not start.

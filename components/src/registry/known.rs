@@ -26,6 +26,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("middleware.http.routerchecker", "http-middleware"),
     ("middleware.http.sentinel", "http-middleware"),
     ("middleware.http.uppercase", "http-middleware"),
+    ("middleware.http.wasm", "wasm"),
 ];
 
 /// At most this many edits between a misspelt type and a suggestion.

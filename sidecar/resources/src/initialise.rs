@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use trilby_components::{
     metadata::Metadata,
     registry::{Block, ComponentContext, CreateError, Registry},
     secret::SecretStore,
     workload::WorkloadIdentity,
 };
+use trilby_crds::ConfigurationSpec;
 
 use crate::{
     config::Environment,
@@ -59,6 +60,8 @@ pub(crate) struct Initialiser {
     /// Whether the operator is the source.
     pub(crate) kubernetes: bool,
     pub(crate) observer: Arc<dyn Observer>,
+    /// As it is when a component is created.
+    pub(crate) configuration: watch::Receiver<Arc<ConfigurationSpec>>,
 }
 
 impl Initialiser {
@@ -122,6 +125,7 @@ impl Initialiser {
             app_id: self.app_id.clone(),
             namespace: self.namespace.clone(),
             identity: self.identity.clone(),
+            strict_sandbox: self.strict_sandbox(),
         };
         let (type_name, version) = (&manifest.type_name, &manifest.version);
         let instance = self
@@ -146,6 +150,14 @@ impl Initialiser {
             store: secrets,
         };
         resolver.resolve(manifest).await
+    }
+
+    fn strict_sandbox(&self) -> bool {
+        let configuration = self.configuration.borrow();
+        configuration
+            .wasm
+            .as_ref()
+            .is_some_and(|wasm| wasm.strict_sandbox)
     }
 
     pub(crate) fn keeper<'a>(&self, manifest: &'a Manifest) -> Keeper<'a> {

@@ -90,8 +90,12 @@ fn updater(config: &Config, configuration: &ConfigurationSpec) -> Updater {
     updater
 }
 
-fn initialiser(config: Config) -> Initialiser {
+fn initialiser(
+    config: Config,
+    configuration: watch::Receiver<Arc<ConfigurationSpec>>,
+) -> Initialiser {
     Initialiser {
+        configuration,
         kubernetes: in_kubernetes(&config),
         namespace: config.effective_namespace().to_owned(),
         registry: config.registry,
@@ -163,7 +167,7 @@ impl Runtime {
             updater,
             deadline: Instant::now() + config.first_load,
             first_load: config.first_load,
-            initialiser: Arc::new(initialiser(config)),
+            initialiser: Arc::new(initialiser(config, configuration.clone())),
             shared,
             declared,
             gates,
