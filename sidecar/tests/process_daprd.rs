@@ -212,17 +212,12 @@ async fn flags_without_effect_are_named_and_accepted() {
         ("--scheduler-host-address", "127.0.0.1:1"),
         ("--app-binding-options-timeout", "1s"),
     ];
-    let daprd = flags.iter().fold(Daprd::new("a"), |daprd, (flag, value)| {
+    let mut daprd = flags.iter().fold(Daprd::new("a"), |daprd, (flag, value)| {
         daprd.arg(flag, value)
     });
-    let mut daprd = daprd.raw_arg("--enable-profiling");
     daprd.start().await;
     let log = daprd.log().text();
-    for flag in [
-        "--scheduler-host-address",
-        "--app-binding-options-timeout",
-        "--enable-profiling",
-    ] {
+    for (flag, _) in flags {
         assert!(
             log.contains(&format!("flag {flag} has no effect")),
             "{flag} is missing in {log}"

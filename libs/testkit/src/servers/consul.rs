@@ -110,7 +110,7 @@ mod tests {
         let mut consul = Consul::start().await;
         let url = format!("http://{}/v1/kv/a", consul.address());
         let put = Client::host().put(&url, "b").await.unwrap();
-        assert_eq!(put.text(), "true");
+        assert_eq!(put.text().trim_end(), "true");
         let address = consul.address();
         consul.stop().await;
         consul.resume().await;
