@@ -28,7 +28,7 @@ pub(crate) fn slice(memory: &[u8], start: u32, length: u32) -> Result<&[u8], Err
         .ok_or_else(outside)
 }
 
-/// Like [`slice`], to be written.
+/// Like [`slice()`], to be written.
 ///
 /// # Errors
 /// They are not all in memory.
