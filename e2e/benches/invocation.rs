@@ -2,14 +2,22 @@
 //!
 //! ```sh
 //! cargo bench -p trilby-e2e --bench invocation -- target/release/daprd [OTHER_DAPRD ...]
+//! cargo bench -p trilby-e2e --bench invocation -- --endurance target/release/daprd [OTHER_DAPRD ...]
 //! ```
 //!
-//! An open loop of [`RATE`] requests a second over [`CONNECTIONS`] connections; direct calls and calls through each pair
-//! take turns in slices of [`SLICE`]. Latency is counted from the moment a request was due, so a stall is not hidden.
-//! CPU is what the kernel charged each sidecar, per request.
+//! First an open loop of [`RATE`] requests a second over [`CONNECTIONS`] connections; direct calls and calls through each
+//! pair take turns in slices of [`SLICE`]. Latency is counted from the moment a request was due, so a stall is not
+//! hidden. CPU is what the kernel charged each sidecar, per request. Then a closed loop, for the most that goes through.
+//! Both over HTTP and, proxied, over gRPC. With `--endurance`, instead: memory while a million calls go through.
 
-#![allow(clippy::print_stdout, reason = "the table is the output")]
+#![allow(clippy::print_stdout, reason = "the tables are the output")]
 
+#[path = "invocation/app.rs"]
+mod app;
+#[path = "invocation/call.rs"]
+mod call;
+#[path = "invocation/endurance.rs"]
+mod endurance;
 #[path = "invocation/load.rs"]
 mod load;
 #[path = "invocation/pair.rs"]
@@ -19,7 +27,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use load::{App, Load};
+use app::App;
+use call::{Call, Protocol};
+use load::{Flood, Latencies, Load};
 use pair::Pair;
 
 const RATE: u32 = 1000;
@@ -27,42 +37,96 @@ const CONNECTIONS: u32 = 16;
 const SLICE: Duration = Duration::from_secs(5);
 /// Slices of each target that count, after one that does not.
 const SLICES: usize = 4;
+/// What the closed loop does in one slice.
+const FLOOD: Flood = Flood {
+    connections: 64,
+    calls: 200,
+};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let binaries = binaries()?;
-    let app = App::start().await?;
+    if std::env::args().any(|argument| argument == "--endurance") {
+        return endurance::endure(binaries).await;
+    }
+    for protocol in [Protocol::Http, Protocol::Grpc] {
+        compare(protocol, &binaries).await?;
+    }
+    Ok(())
+}
+
+async fn compare(protocol: Protocol, binaries: &[PathBuf]) -> Result<()> {
+    let app = App::start(protocol).await?;
+    let direct = Call {
+        protocol,
+        address: app.address(),
+        path: "/bench.Echo/Echo",
+        app_id: None,
+    };
     let mut pairs = Vec::new();
     for binary in binaries {
-        pairs.push(Pair::start(binary, app.port()).await);
+        pairs.push(Pair::start(binary.clone(), protocol, app.port()).await);
     }
+    let latencies = at_rate(direct, &mut pairs).await?;
+    println!("\n{protocol:?}, {RATE}/s over {CONNECTIONS} connections\n");
+    report(&latencies, &pairs);
+    println!(
+        "\n{protocol:?}, as many as go over {} connections\n",
+        FLOOD.connections
+    );
+    at_most(direct, &pairs).await
+}
+
+/// Of direct calls, and of those through each pair.
+async fn at_rate(direct: Call, pairs: &mut [Pair]) -> Result<(Latencies, Vec<Latencies>)> {
     let load = Load {
         rate: RATE,
         connections: CONNECTIONS,
         slice: SLICE,
     };
-    let mut direct = load::Latencies::default();
-    let mut through: Vec<load::Latencies> =
-        pairs.iter().map(|_| load::Latencies::default()).collect();
+    let mut alone = Latencies::default();
+    let mut through: Vec<_> = pairs.iter().map(|_| Latencies::default()).collect();
     for slice in 0..=SLICES {
         let counted = slice > 0;
-        let latencies = load.run(app.address(), "/echo").await?;
+        let latencies = load.run(direct).await?;
         if counted {
-            direct.extend(latencies);
+            alone.extend(latencies);
         }
         for (pair, through) in pairs.iter_mut().zip(&mut through) {
             pair.mark();
-            let latencies = load
-                .run(pair.caller_address(), "/v1.0/invoke/callee/method/echo")
-                .await?;
+            let latencies = load.run(pair.call()).await?;
             if counted {
                 pair.count(latencies.len());
                 through.extend(latencies);
             }
         }
     }
-    report(&direct, &pairs, &through);
+    Ok((alone, through))
+}
+
+async fn at_most(direct: Call, pairs: &[Pair]) -> Result<()> {
+    println!("| path | calls/s | caller RSS MB | callee RSS MB |\n|---|---|---|---|");
+    println!("| direct | {:.0} | | |", median(direct).await?);
+    for pair in pairs {
+        let calls = median(pair.call()).await?;
+        let [caller, callee] = pair.rss_megabytes();
+        println!(
+            "| {} | {calls:.0} | {caller:.1} | {callee:.1} |",
+            pair.name()
+        );
+    }
     Ok(())
+}
+
+/// Calls a second, of as many slices as count.
+async fn median(call: Call) -> Result<f64> {
+    FLOOD.run(call).await?;
+    let mut slices = Vec::new();
+    for _ in 0..SLICES {
+        slices.push(FLOOD.run(call).await?);
+    }
+    slices.sort_unstable_by(f64::total_cmp);
+    Ok(slices[SLICES / 2])
 }
 
 fn binaries() -> Result<Vec<PathBuf>> {
@@ -77,7 +141,7 @@ fn binaries() -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-fn report(direct: &load::Latencies, pairs: &[Pair], through: &[load::Latencies]) {
+fn report((direct, through): &(Latencies, Vec<Latencies>), pairs: &[Pair]) {
     println!(
         "| path | p50 ms | p99 ms | added p50 | added p99 | caller CPU µs | callee CPU µs | caller RSS MB | callee RSS MB |"
     );

@@ -1,62 +1,12 @@
-//! The app that is called, and the open-loop load.
+//! Open and closed loops of calls.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use anyhow::Result;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const BODY: &[u8] =
-    b"{\"hello\":\"world\",\"padding\":\"0123456789012345678901234567890123456789\"}";
-
-/// An app on loopback that echoes.
-pub(crate) struct App {
-    address: SocketAddr,
-}
-
-impl App {
-    /// Serves until the process ends.
-    pub(crate) async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(serve(listener));
-        Ok(Self { address })
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Its port.
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
-    }
-}
-
-async fn serve(listener: TcpListener) {
-    while let Ok((stream, _)) = listener.accept().await {
-        stream.set_nodelay(true).ok();
-        let service = hyper::service::service_fn(echo);
-        tokio::spawn(
-            hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service),
-        );
-    }
-}
-
-async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
-    let body = request.into_body().collect().await?.to_bytes();
-    Ok(Response::new(Full::new(body)))
-}
+use crate::call::Call;
 
 /// Milliseconds of every request.
 #[derive(Default)]
@@ -97,14 +47,14 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Calls this path at this address; every answer must be a 200 with the body that was sent.
-    pub(crate) async fn run(self, address: SocketAddr, path: &'static str) -> Result<Latencies> {
+    /// Makes calls when they are due, whatever became of those before.
+    pub(crate) async fn run(self, call: Call) -> Result<Latencies> {
         let interval = Duration::from_secs(1) * self.connections / self.rate;
         let start = Instant::now() + Duration::from_millis(50);
         let mut tasks = JoinSet::new();
         for connection in 0..self.connections {
             let first = start + interval * connection / self.connections;
-            tasks.spawn(self.one_connection(address, path, first));
+            tasks.spawn(self.one_connection(call, first));
         }
         let mut all = Latencies::default();
         while let Some(latencies) = tasks.join_next().await {
@@ -113,53 +63,48 @@ impl Load {
         Ok(all)
     }
 
-    async fn one_connection(
-        self,
-        address: SocketAddr,
-        path: &'static str,
-        first: Instant,
-    ) -> Result<Vec<f64>> {
+    async fn one_connection(self, call: Call, first: Instant) -> Result<Vec<f64>> {
         let interval = Duration::from_secs(1) * self.connections / self.rate;
         let count = (self.slice.as_secs_f64() / interval.as_secs_f64()) as u32;
-        let mut sender = connect(address).await?;
+        let mut connection = call.connect().await?;
         let mut latencies = Vec::with_capacity(count as usize);
         for index in 0..count {
             let due = first + interval * index;
             tokio::time::sleep_until(due).await;
-            call(&mut sender, address, path).await?;
+            call.make(&mut connection).await?;
             latencies.push(due.elapsed().as_secs_f64() * 1000.0);
         }
         Ok(latencies)
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(address)
-        .await
-        .with_context(|| address.to_string())?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
+/// A closed loop: each connection makes a call as soon as the one before was answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Flood {
+    /// Connections.
+    pub(crate) connections: u32,
+    /// Calls of each.
+    pub(crate) calls: u32,
 }
 
-async fn call(
-    sender: &mut SendRequest<Full<Bytes>>,
-    address: SocketAddr,
-    path: &str,
-) -> Result<()> {
-    let request = Request::post(path)
-        .header("host", address.to_string())
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from_static(BODY)))?;
-    sender.ready().await?;
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    ensure!(
-        status.is_success() && body == BODY,
-        "{status}: {}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(())
+impl Flood {
+    /// Calls a second.
+    pub(crate) async fn run(self, call: Call) -> Result<f64> {
+        let start = Instant::now();
+        let mut tasks = JoinSet::new();
+        for _ in 0..self.connections {
+            tasks.spawn(async move {
+                let mut connection = call.connect().await?;
+                for _ in 0..self.calls {
+                    call.make(&mut connection).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended??;
+        }
+        let calls = f64::from(self.connections) * f64::from(self.calls);
+        Ok(calls / start.elapsed().as_secs_f64())
+    }
 }

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use trilby_testkit::services::{Daprd, Sentry};
 
+use crate::call::{Call, Protocol};
+
 /// A caller without an app and a callee with one.
 pub(crate) struct Pair {
     caller: Daprd,
     callee: Daprd,
     _sentry: Sentry,
     name: String,
+    protocol: Protocol,
     requests: usize,
     spent: [u64; 2],
     marked: [u64; 2],
@@ -19,7 +22,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Starts both from this binary, self-hosted; the caller finds the callee by a fixed address.
-    pub(crate) async fn start(binary: PathBuf, app_port: u16) -> Self {
+    pub(crate) async fn start(binary: PathBuf, protocol: Protocol, app_port: u16) -> Self {
         let (sentry, anchors) = start_sentry().await;
         let name = binary
             .parent()
@@ -28,6 +31,11 @@ impl Pair {
             .display()
             .to_string();
         let callee = with_identity(Daprd::new("callee"), &sentry, &anchors).app_port(app_port);
+        let app_protocol = match protocol {
+            Protocol::Http => "http",
+            Protocol::Grpc => "grpc",
+        };
+        let callee = callee.arg("--app-protocol", app_protocol);
         let mut callee = callee.binary(binary.clone());
         callee.start().await;
         let caller = with_identity(Daprd::new("caller"), &sentry, &anchors).binary(binary);
@@ -42,6 +50,7 @@ impl Pair {
             callee,
             _sentry: sentry,
             name,
+            protocol,
             requests: 0,
             spent: [0; 2],
             marked: [0; 2],
@@ -53,9 +62,22 @@ impl Pair {
         &self.name
     }
 
-    /// Where the caller's HTTP API listens.
-    pub(crate) fn caller_address(&self) -> SocketAddr {
-        self.caller.http_address()
+    /// The call of the callee's app through both.
+    pub(crate) fn call(&self) -> Call {
+        match self.protocol {
+            Protocol::Http => Call {
+                protocol: self.protocol,
+                address: self.caller.http_address(),
+                path: "/v1.0/invoke/callee/method/echo",
+                app_id: None,
+            },
+            Protocol::Grpc => Call {
+                protocol: self.protocol,
+                address: self.caller.grpc_address(),
+                path: "/bench.Echo/Echo",
+                app_id: Some("callee"),
+            },
+        }
     }
 
     /// CPU from here on may be counted.
