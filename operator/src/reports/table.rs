@@ -14,6 +14,8 @@ use crate::resource::{Key, Kind};
 
 /// Resources that one sidecar may report about: far more than any has.
 const MOST_STATES: usize = 4096;
+/// Bytes of the name and the uid of an object; Kubernetes has none that are longer.
+const LONGEST_NAME: usize = 253;
 /// Bytes of a message that are kept.
 const LONGEST_MESSAGE: usize = 1024;
 
@@ -166,6 +168,9 @@ impl Table {
             // A newer sidecar knows more kinds.
             return;
         };
+        if state.name.len().max(state.uid.len()) > LONGEST_NAME {
+            return;
+        }
         let Some(namespace) = self.sidecars.get(&id).cloned() else {
             return;
         };
