@@ -133,6 +133,7 @@ const CONTROL_PLANE: &[&str] = &[
     "trilby-go-syntax",
     "trilby-grpc",
     "trilby-hash-ring",
+    "trilby-https",
     "trilby-identity",
     "trilby-placement-protocol",
     "trilby-proto",

@@ -1,14 +1,12 @@
 //! From flags to a running authority.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod backing;
 
-use anyhow::{Context as _, ensure};
-use kube::{Client, Config as KubeConfig, config::Kubeconfig};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+
+use anyhow::Context as _;
 use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use trilby_bootstrap::{Latch, Process, net::listen_async, refuse_root, root_allowed};
 use trilby_grpc::{ServeConfig, serve};
@@ -22,12 +20,15 @@ use crate::{
     api::CertificateApi,
     args::{Args, Mode},
     authority::{Authority, OwnObserver, OwnSigner},
-    dns_names::{DnsNames, cluster_domain},
+    dns_names::DnsNames,
     metrics::Metrics,
-    settings::{self, Settings},
-    store::{DiskStore, Keys, KubernetesStore, Store},
-    validator::{KubernetesValidator, Validators},
+    oidc::{CertificateFiles, Discovery},
+    rates::Rates,
+    settings::Follower,
+    tokens::TokenSettings,
+    validator::{JwksValidator, KubernetesValidator},
 };
+use backing::Backing;
 
 /// The longest request, in bytes: a token and a CSR, with room to spare.
 const MAX_REQUEST: usize = 256 * 1024;
@@ -41,21 +42,29 @@ pub struct Environment {
     pub root_allowed: bool,
 }
 
-/// An authority whose socket is open, and which has begun nothing yet.
+/// An authority whose sockets are open, and which has begun nothing yet.
 pub struct Bound {
     listener: TcpListener,
     authority: Arc<Authority>,
     api: CertificateApi,
+    followed: Followed,
+    discovery: Option<BoundDiscovery>,
     issuer_latch: Latch,
     process: Process,
 }
 
-/// Everything that depends on the mode.
-struct Backing {
-    store: Store,
-    validators: Validators,
-    settings: Settings,
-    cluster_domain: Option<String>,
+/// What is kept current beside the authority.
+struct Followed {
+    settings: Follower,
+    jwks: Option<Arc<JwksValidator>>,
+    kubernetes: Option<Arc<KubernetesValidator>>,
+}
+
+/// The discovery server, with an open socket.
+struct BoundDiscovery {
+    discovery: Discovery,
+    listener: TcpListener,
+    certificate: Option<CertificateFiles>,
 }
 
 // === impl Environment ===
@@ -83,7 +92,7 @@ impl Environment {
     }
 }
 
-/// Opens the socket and reads the Configuration. In standalone mode the certificate authority is
+/// Opens the sockets and reads the Configuration. In standalone mode the certificate authority is
 /// loaded too, so that a bad one ends the process at once; in Kubernetes mode it is loaded when the
 /// authority runs, and tried again until it works.
 ///
@@ -94,57 +103,82 @@ pub async fn build(
     environment: &Environment,
     process: &Process,
 ) -> anyhow::Result<Bound> {
-    check(&args, environment)?;
+    if args.mode == Mode::Kubernetes && !environment.root_allowed {
+        refuse_root(|_| None)?;
+    }
+    let tokens = args.jwt.settings()?;
     let issuer_latch = process.readiness().latch("issuer");
     let namespace = environment.namespace(args.mode)?;
     let trust_domain = TrustDomain::parse(&args.trust_domain).context("--trust-domain")?;
     let sentry = SpiffeId::new(&trust_domain, namespace, "dapr-sentry").context("NAMESPACE")?;
     let listener = listen_async(&args.listen_address, args.port)?;
-    let backing = match args.mode {
-        Mode::Standalone => standalone(&args)?,
-        Mode::Kubernetes => kubernetes(&args, (&sentry, &trust_domain), &issuer_latch).await?,
-    };
+    let backing = Backing::new(&args, &sentry, &issuer_latch).await?;
     let dns_names = DnsNames {
         namespace: namespace.to_owned(),
         cluster_domain: backing
             .cluster_domain
             .unwrap_or_else(|| trust_domain.to_string()),
     };
+    let metrics = Metrics::register(process.metrics())?;
+    let (validity_now, validity) = watch::channel(backing.settings.validity);
     let authority = Arc::new(Authority {
         store: backing.store,
         sentry,
-        trust_domain,
-        validity: backing.settings.validity,
+        trust_domain: trust_domain.clone(),
+        validity,
+        tokens: tokens.clone(),
         clock: Arc::new(SystemClock),
-        metrics: Metrics::register(process.metrics())?,
+        metrics: metrics.clone(),
         current: watch::Sender::new(None),
     });
+    let discovery = discovery(&args, tokens.as_ref(), &authority)?;
     if args.mode == Mode::Standalone {
         authority.refresh().await?;
     }
+    let followed = Followed {
+        settings: Follower {
+            origin: backing.origin,
+            settings: backing.settings,
+            trust_domain,
+            validity: validity_now,
+            metrics,
+        },
+        jwks: backing.validators.jwks.clone(),
+        kubernetes: backing.validators.kubernetes(),
+    };
+    let rates = NonZeroU32::new(args.max_requests_per_identity).map(Rates::new);
+    let api = CertificateApi::new(Arc::clone(&authority), backing.validators, dns_names, rates);
     Ok(Bound {
         listener,
-        api: CertificateApi::new(Arc::clone(&authority), backing.validators, dns_names),
         authority,
+        api,
+        followed,
+        discovery,
         issuer_latch,
         process: process.clone(),
     })
 }
 
-/// Refuses what makes no sense, and warns about what has no effect.
-fn check(args: &Args, environment: &Environment) -> anyhow::Result<()> {
-    ensure!(
-        !args.jwt.issuer_without_jwt(),
-        "jwt-issuer cannot be set when jwt-enabled is false"
-    );
-    for flag in args.jwt.without_effect() {
-        tracing::warn!(flag, "flag has no effect: issuing JWTs is not built yet");
-    }
-    match args.mode {
-        Mode::Standalone => Ok(()),
-        Mode::Kubernetes if environment.root_allowed => Ok(()),
-        Mode::Kubernetes => Ok(refuse_root(|_| None)?),
-    }
+/// The discovery server, if the flags ask for one.
+fn discovery(
+    args: &Args,
+    tokens: Option<&TokenSettings>,
+    authority: &Authority,
+) -> anyhow::Result<Option<BoundDiscovery>> {
+    let (Some(settings), Some(tokens)) = (args.oidc.settings(tokens)?, tokens) else {
+        return Ok(None);
+    };
+    let current = authority.current.subscribe();
+    let discovery = Discovery::new(&settings, tokens.algorithm, current)?;
+    let oidc = &args.oidc;
+    Ok(Some(BoundDiscovery {
+        discovery,
+        listener: listen_async(
+            &oidc.oidc_server_listen_address,
+            oidc.oidc_server_listen_port,
+        )?,
+        certificate: settings.certificate,
+    }))
 }
 
 impl Bound {
@@ -163,6 +197,8 @@ impl Bound {
             listener,
             authority,
             api,
+            followed,
+            discovery,
             issuer_latch,
             process,
         } = self;
@@ -183,11 +219,49 @@ impl Bound {
         };
         process.spawn("issuer", until(cancel.clone(), issuer));
         process.spawn("own certificate", until(cancel.clone(), renewal));
+        followed.start(&process);
+        if let Some(discovery) = discovery {
+            discovery.start(&process);
+        }
         process.spawn("grpc", async move {
             let options = (ServeConfig::new("sentry"), cancel);
             serve(listener, Some(tls), routes, options).await;
             Ok(())
         });
+    }
+}
+
+impl Followed {
+    fn start(self, process: &Process) {
+        let cancel = process.shutdown();
+        let settings = async move {
+            self.settings.run().await;
+        };
+        process.spawn("configuration", until(cancel.clone(), settings));
+        if let Some(jwks) = self.jwks {
+            let latch = process.readiness().latch("sentry-jwks-validator");
+            let keys = async move {
+                jwks.keep(latch).await;
+            };
+            process.spawn("keys of tokens", until(cancel.clone(), keys));
+        }
+        if let Some(kubernetes) = self.kubernetes {
+            let latch = process.readiness().latch("sentry-kubernetes-validator");
+            let reviews = async move {
+                kubernetes.keep(latch).await;
+            };
+            process.spawn("token reviews", until(cancel, reviews));
+        }
+    }
+}
+
+impl BoundDiscovery {
+    fn start(self, process: &Process) {
+        let latch = process.readiness().latch("oidc-server");
+        let serving =
+            self.discovery
+                .serve(self.listener, (self.certificate, latch), process.shutdown());
+        process.spawn("oidc", serving);
     }
 }
 
@@ -207,82 +281,7 @@ fn own_certificate(authority: Arc<Authority>, latch: Latch) -> Rotation<OwnSigne
 }
 
 /// Runs a task that never ends, until the process does.
-async fn until(
-    cancel: tokio_util::sync::CancellationToken,
-    task: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+async fn until(cancel: CancellationToken, task: impl Future<Output = ()>) -> anyhow::Result<()> {
     cancel.run_until_cancelled(task).await;
     Ok(())
-}
-
-fn standalone(args: &Args) -> anyhow::Result<Backing> {
-    let path = |name: &Path| args.issuer_credentials.join(name);
-    let settings = settings::from_file(&args.config)?;
-    if !settings.more_validators {
-        tracing::info!(
-            "callers are believed without a token: let only this machine reach the port"
-        );
-    }
-    Ok(Backing {
-        store: Store::Disk(DiskStore {
-            ca: path(&args.issuer_ca_filename),
-            issuer: path(&args.issuer_certificate_filename),
-            key: path(&args.issuer_key_filename),
-        }),
-        validators: if settings.more_validators {
-            Validators::None
-        } else {
-            Validators::Insecure
-        },
-        settings,
-        cluster_domain: None,
-    })
-}
-
-async fn kubernetes(
-    args: &Args,
-    (sentry, trust_domain): (&SpiffeId, &TrustDomain),
-    latch: &Latch,
-) -> anyhow::Result<Backing> {
-    let client = client(args.kubeconfig.as_deref()).await?;
-    let namespace = sentry.namespace();
-    let settings = settings::from_cluster(&client, (namespace, &args.config), latch).await?;
-    let keys = Keys {
-        ca: key(&args.issuer_ca_filename)?,
-        issuer: key(&args.issuer_certificate_filename)?,
-        key: key(&args.issuer_key_filename)?,
-    };
-    let store = KubernetesStore::new(&client, namespace, keys);
-    let validator = KubernetesValidator::new(client, sentry, trust_domain.clone());
-    Ok(Backing {
-        store: Store::Kubernetes(Box::new(store)),
-        validators: Validators::Kubernetes(validator),
-        settings,
-        cluster_domain: cluster_domain(Path::new("/etc/resolv.conf")),
-    })
-}
-
-/// A document's key in the Secret: the last part of its path.
-fn key(path: &Path) -> anyhow::Result<String> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.with_context(|| format!("{} is no file name", path.display()))?;
-    Ok(name.to_owned())
-}
-
-/// The cluster this runs in, else what a kubeconfig file says.
-async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
-    let config = match (kubeconfig, KubeConfig::incluster()) {
-        (_, Ok(config)) => config,
-        (Some(path), Err(_outside)) => {
-            let file = Kubeconfig::read_from(PathBuf::from(path))
-                .with_context(|| format!("--kubeconfig {}", path.display()))?;
-            KubeConfig::from_custom_kubeconfig(file, &Default::default())
-                .await
-                .with_context(|| format!("--kubeconfig {}", path.display()))?
-        }
-        (None, Err(_outside)) => KubeConfig::from_kubeconfig(&Default::default())
-            .await
-            .context("neither in a cluster nor is there a ~/.kube/config")?,
-    };
-    Client::try_from(config).context("cannot make a Kubernetes client")
 }

@@ -1,7 +1,12 @@
-//! The issuer in use: loaded from the store, looked at again and again, replaced when it changed.
+//! The issuer in use: loaded from the store, looked at again and again, replaced when it changed, renewed in time.
 //!
 //! A set of documents that is no authority never replaces one that is: it is logged, and the old
 //! issuer goes on signing. The process is ready as long as it has an issuer that has not expired.
+//!
+//! When two thirds of the issuer's life are over, and its root's key is kept here, the root signs another. Whichever
+//! replica is first writes it, in the place of exactly the one that it replaces; the others find it there.
+
+mod own;
 
 use std::{
     convert::Infallible,
@@ -9,28 +14,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use async_trait::async_trait;
 use tokio::{sync::watch, time::Instant};
 use trilby_bootstrap::Latch;
 use trilby_grpc::Backoff;
-use trilby_identity::{
-    CertificateSigner, Clock, Issued, Publisher, RenewalError, RenewalObserver, SignError,
-    SpiffeId, Svid, Tokens, TrustDomain,
-};
+use trilby_identity::{Clock, Publisher, SpiffeId, TrustDomain};
 
 use crate::{
-    bundle::{Documents, unix_seconds},
-    csr,
-    issuer::{Issuer, IssuerError, Leaf, Validity},
+    bundle::{Documents, RenewalError, unix_seconds},
+    issuer::{Issuer, IssuerError, Validity},
     metrics::Metrics,
-    store::{Store, StoreError},
+    store::{Absent, GenerateError, Replaced, Store, StoreError},
+    tokens::{TokenDocuments, TokenSettings},
 };
+pub(crate) use own::{OwnObserver, OwnSigner};
 
 /// How often the store is looked at: a rotation by hand takes effect within this time, and a
 /// damaged ConfigMap is repaired.
 const POLL: Duration = Duration::from_secs(5);
 
-/// From when on the end of the issuer is worth a daily warning.
+/// From when on the end of issuer or root is worth a daily warning.
 const EXPIRY_NOTICE: Duration = Duration::from_hours(30 * 24);
 
 /// How often that warning is repeated.
@@ -43,6 +45,8 @@ pub(crate) enum AuthorityError {
     Store(#[from] StoreError),
     #[error("the stored certificate authority is unusable: {0}")]
     Unusable(#[from] IssuerError),
+    #[error("the issuer is to be renewed, but cannot be: {0}")]
+    Renewal(#[from] RenewalError),
 }
 
 /// See the module.
@@ -50,10 +54,19 @@ pub(crate) struct Authority {
     pub(crate) store: Store,
     pub(crate) sentry: SpiffeId,
     pub(crate) trust_domain: TrustDomain,
-    pub(crate) validity: Validity,
+    pub(crate) validity: watch::Receiver<Validity>,
+    /// How tokens are issued, if they are.
+    pub(crate) tokens: Option<TokenSettings>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) current: watch::Sender<Option<Arc<Issuer>>>,
+}
+
+/// What is logged once for as long as it stays the same.
+#[derive(Default)]
+struct Complaints {
+    load: String,
+    renewal: String,
 }
 
 impl Authority {
@@ -67,31 +80,72 @@ impl Authority {
         self.clock.now()
     }
 
+    /// Now, and for how long what is signed now is valid.
+    pub(crate) fn moment(&self) -> (SystemTime, Validity) {
+        (self.now(), *self.validity.borrow())
+    }
+
     /// Takes what is stored into use; returns it if it is new. Without anything stored, what is in
     /// use is stored again, and at the very first a new authority is.
     pub(crate) async fn refresh(&self) -> Result<Option<Arc<Issuer>>, AuthorityError> {
+        let documents = self.store.load(self).await?;
         let current = self.issuer();
-        let absent = || match &current {
-            Some(issuer) => {
-                tracing::warn!("the stored certificate authority is gone, writing it again");
-                Ok(issuer.documents().clone())
-            }
-            None => self.generate(),
-        };
-        let documents = self.store.load(&absent).await?;
         if current.is_some_and(|issuer| *issuer.documents() == documents) {
             return Ok(None);
         }
-        let issuer = Issuer::new(documents, &self.sentry, (self.now(), self.validity))?;
+        match self.prove(documents.clone()) {
+            Ok(issuer) => Ok(Some(self.adopt(issuer))),
+            // All were away for too long. A root that is still trusted helps.
+            Err(error) if error.is_expiry() && documents.root_key.is_some() => {
+                self.renew(&documents, self.now()).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Renews the issuer in use if it is time; returns the new one.
+    async fn renew_in_time(&self) -> Result<Option<Arc<Issuer>>, AuthorityError> {
+        match self.issuer() {
+            Some(issuer) if issuer.renewal_due() <= self.now() => {
+                self.renew(issuer.documents(), issuer.not_after()).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Replaces stored `documents`, whose issuer ends at `end`. What replaces them has proved itself before it is stored.
+    /// `None` if somebody else was faster: what they stored is found there.
+    async fn renew(
+        &self,
+        documents: &Documents,
+        end: SystemTime,
+    ) -> Result<Option<Arc<Issuer>>, AuthorityError> {
+        let (now, validity) = self.moment();
+        let renewed = documents.renewed(&self.sentry, end, (now, validity.clock_skew))?;
+        let issuer = self.prove(renewed)?;
+        match self.store.replace(documents, issuer.documents()).await? {
+            Replaced::Overtaken => Ok(None),
+            Replaced::Done => {
+                self.metrics.issuer_renewed.inc();
+                tracing::info!(expiry = unix_seconds(issuer.not_after()), "issuer renewed");
+                Ok(Some(self.adopt(issuer)))
+            }
+        }
+    }
+
+    fn prove(&self, documents: Documents) -> Result<Arc<Issuer>, IssuerError> {
+        let who = (&self.sentry, self.tokens.as_ref());
+        Issuer::new(documents, who, self.moment())
+    }
+
+    fn adopt(&self, issuer: Arc<Issuer>) -> Arc<Issuer> {
         let expiry = unix_seconds(issuer.not_after());
+        let root_expiry = unix_seconds(issuer.root_not_after());
         let anchors = issuer.anchors().len();
-        self.metrics.issuer_changed.inc();
-        self.metrics
-            .issuer_expiry
-            .set(i64::try_from(expiry).unwrap_or(i64::MAX));
-        tracing::info!(expiry, anchors, "certificate authority in use");
+        self.metrics.issuer_in_use(expiry, root_expiry);
+        tracing::info!(expiry, root_expiry, anchors, "certificate authority in use");
         self.current.send_replace(Some(Arc::clone(&issuer)));
-        Ok(Some(issuer))
+        issuer
     }
 
     /// Refreshes for ever, and hands new anchors to `publisher`.
@@ -100,27 +154,27 @@ impl Authority {
     /// May be dropped at any await.
     pub(crate) async fn keep(&self, publisher: Publisher, latch: Latch) -> Infallible {
         let mut backoff = Backoff::new(Duration::from_millis(250), POLL);
-        let mut complaint = String::new();
+        let mut complaints = Complaints::default();
         let mut next_notice = Instant::now();
         if let Some(issuer) = self.issuer() {
             publisher.publish_bundle(issuer.anchors().clone());
         }
         loop {
-            let pause = match self.refresh().await {
-                Ok(changed) => {
-                    if let Some(issuer) = changed {
-                        publisher.publish_bundle(issuer.anchors().clone());
-                    }
-                    complaint.clear();
-                    backoff.reset();
-                    POLL
-                }
-                Err(error) => {
-                    complain(&mut complaint, &error);
-                    backoff.pause()
-                }
+            let loaded = self.refresh().await;
+            self.metrics.stored_authority_usable(loaded.is_ok());
+            let pause = if loaded.is_ok() {
+                backoff.reset();
+                POLL
+            } else {
+                backoff.pause()
             };
-            self.report(&latch, &complaint);
+            complaints.load(&loaded);
+            let renewed = self.renew_in_time().await;
+            complaints.renewal(&renewed);
+            for issuer in [loaded, renewed].into_iter().flatten().flatten() {
+                publisher.publish_bundle(issuer.anchors().clone());
+            }
+            self.report(&latch, &complaints.load);
             self.notice_expiry(&mut next_notice);
             tokio::time::sleep(pause).await;
         }
@@ -136,84 +190,85 @@ impl Authority {
 
     fn notice_expiry(&self, next: &mut Instant) {
         let Some(issuer) = self.issuer() else { return };
-        let left = issuer.not_after().duration_since(self.now());
-        let left = left.unwrap_or_default();
-        if left < EXPIRY_NOTICE && Instant::now() >= *next {
-            *next = Instant::now() + NOTICE_INTERVAL;
-            let days = left.as_secs() / (24 * 60 * 60);
-            tracing::warn!(
-                days,
-                "the issuer certificate expires soon: renew the certificate authority"
-            );
+        if Instant::now() < *next {
+            return;
+        }
+        let left = |end: SystemTime| end.duration_since(self.now()).unwrap_or_default();
+        for (what, end) in [
+            ("issuer", issuer.not_after()),
+            ("root", issuer.root_not_after()),
+        ] {
+            if left(end) < EXPIRY_NOTICE {
+                *next = Instant::now() + NOTICE_INTERVAL;
+                let days = left(end).as_secs() / (24 * 60 * 60);
+                tracing::warn!(
+                    what,
+                    days,
+                    "the certificate authority expires soon: renew it"
+                );
+            }
+        }
+    }
+}
+
+impl Absent for Authority {
+    fn authority(&self) -> Result<Documents, GenerateError> {
+        if let Some(issuer) = self.issuer() {
+            tracing::warn!("the stored certificate authority is gone, writing it again");
+            return Ok(issuer.documents().clone());
+        }
+        tracing::info!("no certificate authority stored, generating a self-signed one");
+        let (now, validity) = self.moment();
+        let moment = (now, validity.clock_skew);
+        Ok(Documents::generate(
+            &self.sentry,
+            &self.trust_domain,
+            moment,
+        )?)
+    }
+
+    fn tokens(&self) -> Result<Option<TokenDocuments>, GenerateError> {
+        let Some(settings) = &self.tokens else {
+            return Ok(None);
+        };
+        if let Some(tokens) = self
+            .issuer()
+            .and_then(|issuer| issuer.documents().tokens.clone())
+        {
+            tracing::warn!("the stored key of tokens is gone, writing it again");
+            return Ok(Some(tokens));
+        }
+        tracing::info!(algorithm = %settings.algorithm, "no key of tokens stored, generating one");
+        Ok(Some(TokenDocuments::generate(settings)?))
+    }
+}
+
+// === impl Complaints ===
+
+impl Complaints {
+    fn load<T>(&mut self, outcome: &Result<T, AuthorityError>) {
+        if let Some(error) = changed(&mut self.load, outcome) {
+            tracing::error!(error, "certificate authority could not be loaded");
         }
     }
 
-    fn generate(&self) -> Result<Documents, rcgen::Error> {
-        tracing::info!("no certificate authority stored, generating a self-signed one");
-        let moment = (self.now(), self.validity.clock_skew);
-        Documents::generate(&self.sentry, &self.trust_domain, moment)
+    fn renewal<T>(&mut self, outcome: &Result<T, AuthorityError>) {
+        if let Some(error) = changed(&mut self.renewal, outcome) {
+            tracing::warn!(error, "the issuer was not renewed");
+        }
     }
 }
 
-/// Logs an error once for as long as it stays the same.
-fn complain(last: &mut String, error: &AuthorityError) {
-    let text = error.to_string();
-    if *last != text {
-        tracing::error!(error = text, "certificate authority could not be loaded");
-        *last = text;
-    }
+/// What there is to complain about that was not said last.
+fn changed<'a, T>(last: &'a mut String, outcome: &Result<T, AuthorityError>) -> Option<&'a str> {
+    let text = match outcome {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    let is_new = *last != text && !text.is_empty();
+    *last = text;
+    is_new.then_some(last)
 }
 
-/// Sentry's own certificate comes from its own issuer, without a network in between.
-pub(crate) struct OwnSigner(pub(crate) Arc<Authority>);
-
-#[async_trait]
-impl CertificateSigner for OwnSigner {
-    async fn sign(&self, csr_pem: &str) -> Result<Issued, SignError> {
-        let failed = |message: String| SignError {
-            class: "sign",
-            message,
-        };
-        let authority = &self.0;
-        let issuer = authority
-            .issuer()
-            .ok_or_else(|| failed("no certificate authority yet".to_owned()))?;
-        let key = csr::public_key(csr_pem.as_bytes()).map_err(|error| failed(error.to_string()))?;
-        let leaf = Leaf {
-            id: authority.sentry.clone(),
-            dns_names: Vec::new(),
-            images: None,
-        };
-        let signed = issuer
-            .sign(&leaf, &key, authority.now())
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Issued {
-            chain_pem: signed.chain_pem.into_bytes(),
-            anchors_pem: None,
-            tokens: Tokens::default(),
-        })
-    }
-}
-
-/// Tells how sentry's own certificate fares.
-pub(crate) struct OwnObserver {
-    pub(crate) latch: Latch,
-    pub(crate) metrics: Metrics,
-}
-
-impl RenewalObserver for OwnObserver {
-    fn renewed(&self, svid: &Svid) {
-        self.latch.ready();
-        tracing::info!(id = %svid.id(), expiry = unix_seconds(svid.not_after()), "own certificate signed");
-    }
-
-    fn failed(&self, error: &RenewalError, _retry_in: Duration) {
-        self.metrics.own_failed();
-        tracing::warn!(%error, "own certificate could not be signed");
-    }
-
-    fn expired(&self, _not_after: SystemTime) {
-        self.latch.unready("own certificate expired");
-        tracing::error!("own certificate expired, clients refuse it");
-    }
-}
+#[cfg(test)]
+mod tests;

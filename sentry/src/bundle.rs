@@ -1,22 +1,24 @@
 //! The authority's own documents: trust anchors, issuer chain, issuer key. Made here, read here.
 
+mod generation;
+
 use std::{
     fmt,
     time::{Duration, SystemTime},
 };
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
+use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use trilby_identity::{BundleError, SpiffeId, TrustBundle, TrustDomain, pem};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use trilby_identity::{BundleError, TrustBundle, pem};
+use x509_parser::{
+    prelude::{FromDer as _, X509Certificate},
+    time::ASN1Time,
+};
 
-/// How long a generated root and issuer live, as upstream's.
-const LIFETIME: Duration = Duration::from_hours(365 * 24);
+use crate::tokens::TokenDocuments;
+pub(crate) use generation::RenewalError;
 
-/// The documents as they are stored, byte for byte. `Debug` shows sizes only: one is a private key.
+/// The documents as they are stored, byte for byte. `Debug` shows sizes only: some are private keys.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Documents {
     /// Trust anchors, PEM.
@@ -25,6 +27,11 @@ pub(crate) struct Documents {
     pub(crate) issuer: Vec<u8>,
     /// The issuer's private key, PEM.
     pub(crate) key: Vec<u8>,
+    /// The root's private key, PEM, if this authority made the root: with it, issuers are renewed. Upstream keeps
+    /// none, and overlooks ours.
+    pub(crate) root_key: Option<Vec<u8>>,
+    /// What tokens are signed with, where any are.
+    pub(crate) tokens: Option<TokenDocuments>,
 }
 
 /// Documents that fit together: an authority that can sign.
@@ -35,8 +42,12 @@ pub(crate) struct Bundle {
     /// The certificate that signs.
     pub(crate) issuer: CertificateDer<'static>,
     pub(crate) key: KeyPair,
-    /// When the first certificate of the chain ends: no leaf outlives it.
+    /// When the signing certificate began.
+    pub(crate) not_before: SystemTime,
+    /// When the first of chain and root ends: no leaf outlives it.
     pub(crate) not_after: SystemTime,
+    /// When the root ends that the chain leads to.
+    pub(crate) root_not_after: SystemTime,
 }
 
 /// Why documents make no authority.
@@ -62,69 +73,11 @@ pub(crate) enum DocumentError {
 
 // === impl Documents ===
 
-impl Documents {
-    /// A new self-signed root, whose key is thrown away once it has signed a new issuer.
-    pub(crate) fn generate(
-        sentry: &SpiffeId,
-        trust_domain: &TrustDomain,
-        (now, clock_skew): (SystemTime, Duration),
-    ) -> Result<Self, rcgen::Error> {
-        let validity = (now - clock_skew, now + LIFETIME);
-        let root = authority(
-            trust_domain.as_str(),
-            &[
-                KeyUsagePurpose::DigitalSignature,
-                KeyUsagePurpose::KeyCertSign,
-            ],
-            validity,
-        );
-        let root = CertifiedIssuer::self_signed(root, ed25519()?)?;
-        let issuer = authority(
-            sentry.as_str(),
-            &[
-                KeyUsagePurpose::DigitalSignature,
-                KeyUsagePurpose::KeyCertSign,
-                KeyUsagePurpose::CrlSign,
-            ],
-            validity,
-        );
-        let key = ed25519()?;
-        let issuer = issuer.signed_by(&key, &root)?;
-        Ok(Self {
-            ca: pem::encode("CERTIFICATE", root.der()).into_bytes(),
-            issuer: pem::encode("CERTIFICATE", issuer.der()).into_bytes(),
-            key: pem::encode("PRIVATE KEY", key.serialized_der()).into_bytes(),
-        })
-    }
-}
-
 impl fmt::Debug for Documents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ca, issuer) = (self.ca.len(), self.issuer.len());
         write!(f, "Documents(ca: {ca} bytes, issuer: {issuer} bytes)")
     }
-}
-
-fn ed25519() -> Result<KeyPair, rcgen::Error> {
-    KeyPair::generate_for(&rcgen::PKCS_ED25519)
-}
-
-fn authority(
-    organization: &str,
-    usages: &[KeyUsagePurpose],
-    (not_before, not_after): (SystemTime, SystemTime),
-) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, organization);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = usages.to_vec();
-    params.use_authority_key_identifier_extension = true;
-    params.not_before = not_before.into();
-    params.not_after = not_after.into();
-    params
 }
 
 // === impl Bundle ===
@@ -141,7 +94,10 @@ impl Bundle {
         if parsed.public_key().subject_public_key.data != key.public_key_raw() {
             return Err(DocumentError::ForeignKey);
         }
-        let not_after = chain_end(&chain)?;
+        let not_before = time_of(parsed.validity().not_before);
+        let end = chain_end(&chain)?;
+        let root_not_after = root_end(&documents.ca, &chain).unwrap_or(end);
+        let not_after = end.min(root_not_after);
         if not_after <= now {
             return Err(DocumentError::Expired(unix_seconds(not_after)));
         }
@@ -154,7 +110,9 @@ impl Bundle {
             chain,
             issuer,
             key,
+            not_before,
             not_after,
+            root_not_after,
         })
     }
 }
@@ -203,11 +161,22 @@ fn issuer_key(key: &[u8]) -> Result<KeyPair, DocumentError> {
 fn chain_end(chain: &[CertificateDer<'_>]) -> Result<SystemTime, DocumentError> {
     let ends = chain
         .iter()
-        .map(|certificate| parse(certificate).map(|parsed| parsed.validity().not_after.timestamp()))
+        .map(|certificate| parse(certificate).map(|parsed| time_of(parsed.validity().not_after)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(DocumentError::Issuer)?;
-    let end = ends.into_iter().min().unwrap_or_default();
-    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or_default()))
+    Ok(ends.into_iter().min().unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+/// When the last of the anchors ends that signed the end of the chain; `None` if none did.
+fn root_end(ca: &[u8], chain: &[CertificateDer<'_>]) -> Option<SystemTime> {
+    let anchors = pem::certificates(ca).ok()?;
+    let last = parse(chain.last()?).ok()?;
+    let ends = anchors.iter().filter_map(|anchor| {
+        let anchor = parse(anchor).ok()?;
+        let signed = last.verify_signature(Some(anchor.public_key())).is_ok();
+        signed.then(|| time_of(anchor.validity().not_after))
+    });
+    ends.max()
 }
 
 fn may_sign(certificate: &X509Certificate<'_>) -> bool {
@@ -223,6 +192,12 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>,
     X509Certificate::from_der(certificate)
         .map(|(_, parsed)| parsed)
         .map_err(|error| error.to_string())
+}
+
+/// A date of a certificate. Before 1970 nothing was issued; 1970 keeps the order.
+fn time_of(time: ASN1Time) -> SystemTime {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// Seconds since 1970.

@@ -12,7 +12,10 @@ use rcgen::{
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use trilby_identity::{SpiffeId, Svid, SvidError, TrustBundle, VerificationError, pem};
 
-use crate::bundle::{Bundle, DocumentError, Documents};
+use crate::{
+    bundle::{Bundle, DocumentError, Documents},
+    tokens::{TokenIssuer, TokenIssuerError, TokenSettings},
+};
 
 /// Where the images of a pod stand in its certificate.
 const IMAGES_OID: &[u64] = &[1, 3, 6, 1, 4, 1, 57683, 100, 1];
@@ -59,6 +62,8 @@ pub(crate) enum SignError {
 pub(crate) enum IssuerError {
     #[error(transparent)]
     Documents(#[from] DocumentError),
+    #[error(transparent)]
+    Tokens(#[from] TokenIssuerError),
     #[error("no certificate can be signed: {0}")]
     Sign(#[from] SignError),
     #[error("signed certificates would be unusable: {0}")]
@@ -67,35 +72,51 @@ pub(crate) enum IssuerError {
     Untrusted(#[from] VerificationError),
 }
 
+impl IssuerError {
+    /// Whether nothing is wrong but the date.
+    pub(crate) fn is_expiry(&self) -> bool {
+        matches!(self, Self::Documents(DocumentError::Expired(_)))
+    }
+}
+
 /// An authority that has proved that its certificates are accepted by whoever trusts its anchors.
 pub(crate) struct Issuer {
     documents: Documents,
     anchors: TrustBundle,
     chain_pem: String,
     signer: Signer<'static, KeyPair>,
+    tokens: Option<TokenIssuer>,
+    not_before: SystemTime,
     not_after: SystemTime,
-    validity: Validity,
+    root_not_after: SystemTime,
 }
 
 impl Issuer {
     /// Reads the documents, signs a leaf for `sentry` itself as a trial, and verifies that.
     pub(crate) fn new(
         documents: Documents,
-        sentry: &SpiffeId,
-        (now, validity): (SystemTime, Validity),
+        (sentry, tokens): (&SpiffeId, Option<&TokenSettings>),
+        moment: (SystemTime, Validity),
     ) -> Result<Arc<Self>, IssuerError> {
+        let now = moment.0;
         let bundle = Bundle::read(&documents, now)?;
         let signer =
             Signer::from_ca_cert_der(&bundle.issuer, bundle.key).map_err(SignError::from)?;
+        let tokens = match (tokens, &documents.tokens) {
+            (Some(settings), Some(documents)) => Some(TokenIssuer::new(documents, settings)?),
+            _ => None,
+        };
         let issuer = Self {
             documents,
             anchors: bundle.anchors,
             chain_pem: pem::encode_certificates(&bundle.chain),
             signer,
+            tokens,
+            not_before: bundle.not_before,
             not_after: bundle.not_after,
-            validity,
+            root_not_after: bundle.root_not_after,
         };
-        issuer.prove(sentry, now)?;
+        issuer.prove(sentry, moment)?;
         Ok(Arc::new(issuer))
     }
 
@@ -114,21 +135,37 @@ impl Issuer {
         self.not_after
     }
 
+    /// When its root is trusted no more.
+    pub(crate) fn root_not_after(&self) -> SystemTime {
+        self.root_not_after
+    }
+
+    /// When two thirds of its life are over, and it is time for another.
+    pub(crate) fn renewal_due(&self) -> SystemTime {
+        let life = self.not_after.duration_since(self.not_before);
+        self.not_before + life.unwrap_or_default() / 3 * 2
+    }
+
+    /// What issues tokens, where any are issued.
+    pub(crate) fn tokens(&self) -> Option<&TokenIssuer> {
+        self.tokens.as_ref()
+    }
+
     /// Certifies `key`. The leaf never outlives the issuer.
     pub(crate) fn sign(
         &self,
         leaf: &Leaf,
         key: &SubjectPublicKeyInfo,
-        now: SystemTime,
+        (now, validity): (SystemTime, Validity),
     ) -> Result<Signed, SignError> {
         if self.not_after <= now {
             return Err(SignError::IssuerExpired);
         }
-        let not_after = (now + self.validity.ttl).min(self.not_after);
+        let not_after = (now + validity.ttl).min(self.not_after);
         let serial: [u8; 16] = rand::random();
         let mut params = leaf_params(leaf)?;
         params.serial_number = Some(SerialNumber::from_slice(&serial));
-        params.not_before = (now - self.validity.clock_skew).into();
+        params.not_before = (now - validity.clock_skew).into();
         params.not_after = not_after.into();
         let certificate = params.signed_by(key, &self.signer)?;
         Ok(Signed {
@@ -138,7 +175,7 @@ impl Issuer {
         })
     }
 
-    fn prove(&self, sentry: &SpiffeId, now: SystemTime) -> Result<(), IssuerError> {
+    fn prove(&self, sentry: &SpiffeId, moment: (SystemTime, Validity)) -> Result<(), IssuerError> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(SignError::from)?;
         let public =
             SubjectPublicKeyInfo::from_pem(&key.public_key_pem()).map_err(SignError::from)?;
@@ -147,10 +184,10 @@ impl Issuer {
             dns_names: Vec::new(),
             images: None,
         };
-        let signed = self.sign(&leaf, &public, now)?;
+        let signed = self.sign(&leaf, &public, moment)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let svid = Svid::from_pem(signed.chain_pem.as_bytes(), key)?;
-        Ok(svid.verify(&self.anchors, now)?)
+        Ok(svid.verify(&self.anchors, moment.0)?)
     }
 }
 
@@ -195,6 +232,39 @@ fn octet_string(content: &[u8]) -> Vec<u8> {
     }
     der.extend_from_slice(content);
     der
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use trilby_identity::TrustDomain;
+
+    use super::*;
+    use crate::tokens::TokenDocuments;
+
+    /// Upstream's.
+    pub(crate) const VALIDITY: Validity = Validity {
+        ttl: Duration::from_hours(24),
+        clock_skew: Duration::from_mins(15),
+    };
+
+    /// A new authority of the trust domain `td` that issues tokens with Ed25519 for an hour.
+    pub(crate) fn issuer_with_tokens() -> Arc<Issuer> {
+        let settings = TokenSettings {
+            algorithm: crate::jose::Algorithm::EdDsa,
+            key_id: None,
+            issuer: None,
+            ttl: Duration::from_hours(1),
+        };
+        let sentry: SpiffeId = "spiffe://td/ns/default/dapr-sentry".parse().unwrap();
+        let td = TrustDomain::parse("td").unwrap();
+        let now = SystemTime::now();
+        let validity = VALIDITY;
+        let documents = Documents {
+            tokens: Some(TokenDocuments::generate(&settings).unwrap()),
+            ..Documents::generate(&sentry, &td, (now, validity.clock_skew)).unwrap()
+        };
+        Issuer::new(documents, (&sentry, Some(&settings)), (now, validity)).unwrap()
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@
 //! says who a caller is; the [`issuer`] signs what the [`api`] asks of it. No client certificate is
 //! ever asked for: callers have none yet, and prove themselves with a token.
 //!
-//! Not built yet: JWTs, OpenID Connect discovery, the JWKS validator. Their flags are accepted with a
-//! warning, and requests for that validator are refused.
+//!
+//! Beside certificates it issues tokens of the same identity, if asked to, and publishes the keys that verify them
+//! ([`oidc`]).
 
 mod api;
 mod app;
@@ -19,12 +20,17 @@ mod args;
 mod authority;
 mod bundle;
 mod csr;
+pub mod decoders;
 mod dns_names;
 mod issuer;
+pub mod jose;
 mod metrics;
+mod oidc;
+mod rates;
 mod settings;
 mod store;
+mod tokens;
 mod validator;
 
 pub use app::{Bound, Environment, build};
-pub use args::{Args, JwtArgs, Mode};
+pub use args::{Args, JwtArgs, Mode, OidcArgs};

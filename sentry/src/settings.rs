@@ -1,15 +1,18 @@
 //! What the mesh's Configuration says about certificates.
 
+mod follow;
+
 use std::{fs, io, path::Path, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use kube::{Api, Client};
 use trilby_bootstrap::Latch;
 use trilby_crds::{Configuration, ConfigurationSpec, MtlsSpec, SYSTEM_CONFIGURATION};
 use trilby_go_syntax::parse_duration;
 use trilby_grpc::Backoff;
 
-use crate::issuer::Validity;
+use crate::{issuer::Validity, validator::JwksOptions};
+pub(crate) use follow::Follower;
 
 /// Upstream's life of a certificate.
 const WORKLOAD_TTL: Duration = Duration::from_hours(24);
@@ -24,15 +27,90 @@ const MAX_DURATION: Duration = Duration::from_hours(10 * 365 * 24);
 const API_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings of the authority.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) validity: Validity,
-    /// Whether validators are configured beside those that the mode brings.
-    pub(crate) more_validators: bool,
+    /// The validator that is configured beside those that the mode brings.
+    pub(crate) jwks: Option<JwksOptions>,
+    /// The control plane's trust domain as others read it: sentry itself has it from a flag.
+    pub(crate) trust_domain: Option<String>,
+}
+
+/// Where the Configuration is.
+pub(crate) enum Origin {
+    /// Path of a YAML file.
+    File(String),
+    /// An object of the cluster.
+    Object {
+        api: Box<Api<Configuration>>,
+        /// Namespace and name.
+        name: String,
+    },
+}
+
+impl Origin {
+    pub(crate) fn object(client: &Client, namespace: &str, name: &str) -> Self {
+        Self::Object {
+            api: Box::new(Api::namespaced(client.clone(), namespace)),
+            name: format!("{namespace}/{name}"),
+        }
+    }
+
+    /// Reads it once.
+    ///
+    /// # Errors
+    /// It cannot be read, or its settings cannot work.
+    pub(crate) async fn read(&self) -> anyhow::Result<Settings> {
+        match self {
+            Self::File(path) => from_file(path),
+            Self::Object { api, name } => {
+                let spec = get(api, name).await.map_err(|reason| anyhow!(reason));
+                spec.and_then(from_spec)
+                    .with_context(|| format!("Configuration {name}"))
+            }
+        }
+    }
+
+    /// Reads it; waits while the API server is away or there is no such object, telling `latch` why.
+    ///
+    /// # Errors
+    /// A file cannot be read, or its settings cannot work.
+    pub(crate) async fn wait(&self, latch: &Latch) -> anyhow::Result<Settings> {
+        let Self::Object { api, name } = self else {
+            return self.read().await;
+        };
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
+        loop {
+            let reason = match get(api, name).await {
+                Ok(spec) => {
+                    return from_spec(spec).with_context(|| format!("Configuration {name}"));
+                }
+                Err(reason) => reason,
+            };
+            tracing::warn!(reason, "cannot read Configuration {name}, trying again");
+            latch.unready(format!("waiting for Configuration {name}: {reason}"));
+            tokio::time::sleep(backoff.pause()).await;
+        }
+    }
+}
+
+/// Asks for the object, or says why it is not there.
+async fn get(api: &Api<Configuration>, name: &str) -> Result<ConfigurationSpec, String> {
+    let (_, name) = name.split_once('/').unwrap_or(("", name));
+    match tokio::time::timeout(API_TIMEOUT, api.get(name)).await {
+        Ok(Ok(configuration)) => Ok(configuration.spec),
+        // `helm install` makes its Deployments before the objects of its CRDs.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+            Err("it does not exist; the chart creates it".to_owned())
+        }
+        Ok(Err(kube::Error::Api(status))) => Err(status.message),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_elapsed) => Err(format!("no answer within {}s", API_TIMEOUT.as_secs())),
+    }
 }
 
 /// Reads a file. The default name may be absent, and stands for the defaults then.
-pub(crate) fn from_file(path: &str) -> anyhow::Result<Settings> {
+fn from_file(path: &str) -> anyhow::Result<Settings> {
     let text = match fs::read_to_string(Path::new(path)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && path == SYSTEM_CONFIGURATION => {
@@ -45,35 +123,6 @@ pub(crate) fn from_file(path: &str) -> anyhow::Result<Settings> {
     let configuration: Configuration = serde_saphyr::from_str(&text)
         .with_context(|| format!("Configuration file {path:?} is not a Configuration"))?;
     from_spec(configuration.spec).with_context(|| format!("Configuration file {path:?}"))
-}
-
-/// Reads the object; waits while the API server is away or there is no such object, telling `latch` why.
-///
-/// # Errors
-/// Its settings cannot work.
-pub(crate) async fn from_cluster(
-    client: &Client,
-    (namespace, name): (&str, &str),
-    latch: &Latch,
-) -> anyhow::Result<Settings> {
-    let what = || format!("Configuration {namespace}/{name}");
-    let api: Api<Configuration> = Api::namespaced(client.clone(), namespace);
-    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
-    loop {
-        let reason = match tokio::time::timeout(API_TIMEOUT, api.get(name)).await {
-            Ok(Ok(configuration)) => return from_spec(configuration.spec).with_context(what),
-            // `helm install` makes its Deployments before the objects of its CRDs.
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-                "it does not exist; the chart creates it".to_owned()
-            }
-            Ok(Err(kube::Error::Api(status))) => status.message,
-            Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => format!("no answer within {}s", API_TIMEOUT.as_secs()),
-        };
-        tracing::warn!(reason, "cannot read {}, trying again", what());
-        latch.unready(format!("waiting for {}: {reason}", what()));
-        tokio::time::sleep(backoff.pause()).await;
-    }
 }
 
 fn from_spec(spec: ConfigurationSpec) -> anyhow::Result<Settings> {
@@ -91,7 +140,8 @@ fn from_spec(spec: ConfigurationSpec) -> anyhow::Result<Settings> {
                 CLOCK_SKEW,
             )?,
         },
-        more_validators: check_validators(&mtls)?,
+        jwks: validators(&mtls)?,
+        trust_domain: Some(mtls.control_plane_trust_domain).filter(|name| !name.is_empty()),
     })
 }
 
@@ -107,14 +157,19 @@ fn duration(field: &str, text: Option<&str>, default: Duration) -> anyhow::Resul
     Ok(duration)
 }
 
-/// Refuses what upstream refuses; what is left is `jwks`, which is not built.
-fn check_validators(mtls: &MtlsSpec) -> anyhow::Result<bool> {
+/// The one kind that can be configured; of several the last counts, as upstream has it.
+fn validators(mtls: &MtlsSpec) -> anyhow::Result<Option<JwksOptions>> {
+    let mut jwks = None;
     for validator in &mtls.token_validators {
         match validator.name.to_ascii_lowercase().as_str() {
-            "jwks" => tracing::warn!(
-                validator = "jwks",
-                "token validator is not built yet: requests that name it are refused"
-            ),
+            "jwks" => {
+                let options = JwksOptions::read(validator.options.as_ref())?;
+                if jwks.replace(options).is_some() {
+                    tracing::warn!(
+                        "several token validators jwks are configured: the last one counts"
+                    );
+                }
+            }
             "kubernetes" | "insecure" => bail!(
                 "invalid token validator: the built-in 'kubernetes' and 'insecure' validators \
                  cannot be configured manually"
@@ -125,7 +180,7 @@ fn check_validators(mtls: &MtlsSpec) -> anyhow::Result<bool> {
             ),
         }
     }
-    Ok(!mtls.token_validators.is_empty())
+    Ok(jwks)
 }
 
 /// Replaces `${NAME}` by the variable's value, or by nothing when it is unset.
@@ -183,10 +238,13 @@ mod tests {
     fn only_jwks_may_be_configured() {
         let validators = |name: &str| {
             settings(&format!(
-                "spec: {{mtls: {{tokenValidators: [{{name: {name}}}]}}}}"
+                "spec: {{mtls: {{tokenValidators: [{{name: {name}, options: {{source: x}}}}]}}}}"
             ))
         };
-        assert!(validators("JWKS").unwrap().more_validators);
+        assert_eq!(validators("JWKS").unwrap().jwks.unwrap().source, "x");
+        let without = settings("spec: {mtls: {tokenValidators: [{name: jwks}]}}");
+        let text = without.unwrap_err().to_string();
+        assert_eq!(text, "token validator jwks: source is missing");
         let text = validators("insecure").unwrap_err().to_string();
         assert!(text.contains("cannot be configured manually"), "{text}");
         let text = validators("oracle").unwrap_err().to_string();

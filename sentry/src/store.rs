@@ -3,7 +3,7 @@
 mod disk;
 mod kubernetes;
 
-use crate::bundle::Documents;
+use crate::{bundle::Documents, jose::SigningKeyError, tokens::TokenDocuments};
 
 pub(crate) use disk::DiskStore;
 pub(crate) use kubernetes::{Keys, KubernetesStore};
@@ -28,12 +28,65 @@ pub(crate) enum StoreError {
     },
     #[error("Secret {0}: others kept writing to it")]
     Contended(String),
-    #[error("no authority could be generated: {0}")]
-    Generate(#[from] rcgen::Error),
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
 }
 
-/// Makes the documents to keep when there are none.
-pub(crate) type Absent<'a> = dyn Fn() -> Result<Documents, rcgen::Error> + Send + Sync + 'a;
+/// Why documents could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GenerateError {
+    #[error("no authority could be generated: {0}")]
+    Authority(#[from] rcgen::Error),
+    #[error("no key for tokens could be generated: {0}")]
+    Tokens(#[from] SigningKeyError),
+}
+
+/// Makes what is not there yet.
+pub(crate) trait Absent: Send + Sync {
+    /// An authority; what it has for tokens is not looked at.
+    fn authority(&self) -> Result<Documents, GenerateError>;
+
+    /// What tokens are signed with; `None` where none are issued.
+    fn tokens(&self) -> Result<Option<TokenDocuments>, GenerateError>;
+}
+
+/// What a store holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Complete, or not there.
+    pub(crate) authority: Option<Documents>,
+    /// Both documents, or not there.
+    pub(crate) tokens: Option<TokenDocuments>,
+}
+
+/// How a replacement ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    Done,
+    /// Somebody else changed the documents first: theirs stay.
+    Overtaken,
+}
+
+impl Found {
+    /// All documents, and whether some of them had to be made.
+    fn complete(self, absent: &dyn Absent) -> Result<(Documents, bool), GenerateError> {
+        let complete = self.authority.is_some();
+        let authority = self.authority.map_or_else(|| absent.authority(), Ok)?;
+        let (tokens, fresh) = match self.tokens {
+            Some(tokens) => (Some(tokens), false),
+            None => {
+                let tokens = absent.tokens()?;
+                let fresh = tokens.is_some();
+                (tokens, fresh)
+            }
+        };
+        let documents = Documents {
+            tokens,
+            ..authority
+        };
+        Ok((documents, !complete || fresh))
+    }
+}
 
 /// A place that holds one set of documents.
 pub(crate) enum Store {
@@ -46,10 +99,40 @@ pub(crate) enum Store {
 impl Store {
     /// What is kept. If that is incomplete, what `absent` makes is kept from now on, unless
     /// somebody else was faster: then what they made is returned.
-    pub(crate) async fn load(&self, absent: &Absent<'_>) -> Result<Documents, StoreError> {
+    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
         match self {
             Self::Disk(store) => store.load(absent),
             Self::Kubernetes(store) => store.load(absent).await,
+        }
+    }
+
+    /// Keeps `new` instead of `old`, if `old` is what is kept. Whenever this is cut short, one of both is kept, whole.
+    pub(crate) async fn replace(
+        &self,
+        old: &Documents,
+        new: &Documents,
+    ) -> Result<Replaced, StoreError> {
+        match self {
+            Self::Disk(store) => store.replace(old, new),
+            Self::Kubernetes(store) => store.replace(old, new).await,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Gives copies.
+    pub(crate) struct Copies(pub(crate) Documents);
+
+    impl Absent for Copies {
+        fn authority(&self) -> Result<Documents, GenerateError> {
+            Ok(self.0.clone())
+        }
+
+        fn tokens(&self) -> Result<Option<TokenDocuments>, GenerateError> {
+            Ok(self.0.tokens.clone())
         }
     }
 }

@@ -1,10 +1,17 @@
 //! Decides whether a caller is who it says it is, and so what its certificate will say.
 
+mod insecure;
+mod jwks;
 mod kubernetes;
+
+use std::{net::SocketAddr, sync::Arc};
 
 use trilby_identity::{SpiffeIdError, TrustDomain};
 use trilby_proto::sentry::v1::{SignCertificateRequest, sign_certificate_request::TokenValidator};
 
+use crate::metrics::Reason;
+pub(crate) use insecure::InsecureValidator;
+pub(crate) use jwks::{JwksValidator, Options as JwksOptions};
 pub(crate) use kubernetes::KubernetesValidator;
 
 /// The longest app ID, in bytes.
@@ -39,22 +46,50 @@ pub(crate) enum Denied {
     Pod(String),
     #[error("{text}: {source}")]
     TrustDomain { text: String, source: SpiffeIdError },
+    /// Not by a caller from elsewhere who shows no token.
+    #[error(
+        "identities of the control plane are not issued without a token to callers from other machines"
+    )]
+    Reserved,
     /// Something of the caller's could not be read. The cause is for the log only.
     #[error("{text}")]
     Api { text: &'static str, cause: String },
 }
 
-/// The validators that are enabled. One at most is the default, and then the only one.
-pub(crate) enum Validators {
+/// The validators that are enabled.
+pub(crate) struct Validators {
+    /// The one that the mode brings, which is the default; none in standalone mode with others configured.
+    pub(crate) builtin: Option<Builtin>,
+    /// The one that is configured.
+    pub(crate) jwks: Option<Arc<JwksValidator>>,
+}
+
+/// A validator that the mode brings.
+pub(crate) enum Builtin {
     /// Believes everybody.
-    Insecure,
+    Insecure(InsecureValidator),
     /// Asks Kubernetes about service account tokens and pods.
-    Kubernetes(KubernetesValidator),
-    /// Standalone with validators configured, none of which is built.
-    None,
+    Kubernetes(Arc<KubernetesValidator>),
+}
+
+/// The validator of one request.
+#[derive(Clone, Copy)]
+pub(crate) enum Validator<'a> {
+    Builtin(&'a Builtin),
+    Jwks(&'a JwksValidator),
 }
 
 impl Denied {
+    /// The same as a metric has it.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Request(_) | Self::TrustDomain { .. } => Reason::Request,
+            Self::Token(_) => Reason::Token,
+            Self::Pod(_) | Self::Reserved => Reason::Identity,
+            Self::Api { .. } => Reason::Api,
+        }
+    }
+
     /// What the caller is not told.
     pub(crate) fn cause(&self) -> &str {
         match self {
@@ -66,40 +101,51 @@ impl Denied {
 
 impl Validators {
     /// The validator for a request, or why there is none.
-    pub(crate) fn choose(&self, requested: i32) -> Result<&Self, Unavailable> {
+    pub(crate) fn choose(&self, requested: i32) -> Result<Validator<'_>, Unavailable> {
         let requested = TokenValidator::try_from(requested).map_err(|_| Unavailable::NotEnabled)?;
-        match (requested, self) {
-            (TokenValidator::Unknown, Self::None) => Err(Unavailable::NoDefault),
-            (TokenValidator::Unknown | TokenValidator::Insecure, Self::Insecure)
-            | (TokenValidator::Unknown | TokenValidator::Kubernetes, Self::Kubernetes(_)) => {
-                Ok(self)
+        let builtin = self.builtin.as_ref();
+        let chosen = match (requested, builtin) {
+            (TokenValidator::Unknown, None) => return Err(Unavailable::NoDefault),
+            (TokenValidator::Unknown, Some(_))
+            | (TokenValidator::Insecure, Some(Builtin::Insecure(_)))
+            | (TokenValidator::Kubernetes, Some(Builtin::Kubernetes(_))) => {
+                builtin.map(Validator::Builtin)
             }
-            _ => Err(Unavailable::NotEnabled),
-        }
+            (TokenValidator::Jwks, _) => self.jwks.as_deref().map(Validator::Jwks),
+            (TokenValidator::Insecure | TokenValidator::Kubernetes, _) => None,
+        };
+        chosen.ok_or(Unavailable::NotEnabled)
     }
 
+    /// The one that asks Kubernetes, if that is enabled.
+    pub(crate) fn kubernetes(&self) -> Option<Arc<KubernetesValidator>> {
+        match &self.builtin {
+            Some(Builtin::Kubernetes(validator)) => Some(Arc::clone(validator)),
+            _ => None,
+        }
+    }
+}
+
+impl Validator<'_> {
     /// For logs.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Insecure => "insecure",
-            Self::Kubernetes(_) => "kubernetes",
-            Self::None => "none",
+            Self::Builtin(Builtin::Insecure(_)) => "insecure",
+            Self::Builtin(Builtin::Kubernetes(_)) => "kubernetes",
+            Self::Jwks(_) => "jwks",
         }
     }
 
-    /// Judges a request.
+    /// Judges a request that came from `peer`.
     pub(crate) async fn validate(
-        &self,
+        self,
         request: &SignCertificateRequest,
+        peer: Option<SocketAddr>,
     ) -> Result<Verdict, Denied> {
-        check_request(request)?;
         match self {
-            Self::Insecure => Ok(Verdict {
-                trust_domain: trust_domain(&request.trust_domain)?,
-                images: None,
-            }),
-            Self::Kubernetes(validator) => validator.validate(request).await,
-            Self::None => Err(Denied::Token(Unavailable::NotEnabled.to_string())),
+            Self::Builtin(Builtin::Insecure(validator)) => validator.validate(request, peer),
+            Self::Builtin(Builtin::Kubernetes(validator)) => validator.validate(request).await,
+            Self::Jwks(validator) => validator.validate(request).await,
         }
     }
 }
@@ -144,6 +190,9 @@ fn trust_domain(requested: &str) -> Result<TrustDomain, Denied> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use trilby_identity::SystemClock;
+
     use super::*;
 
     fn request() -> SignCertificateRequest {
@@ -176,30 +225,45 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_validator_is_the_one_named_or_the_default() {
-        let check = |validators: &Validators, requested: i32, expected: Option<Unavailable>| {
-            assert_eq!(validators.choose(requested).err(), expected);
-        };
-        let (unknown, insecure, kubernetes, jwks) = (0, 1, 2, 3);
-        check(&Validators::Insecure, unknown, None);
-        check(&Validators::Insecure, insecure, None);
-        for other in [kubernetes, jwks, 4, -1] {
-            check(&Validators::Insecure, other, Some(Unavailable::NotEnabled));
-        }
-        check(&Validators::None, unknown, Some(Unavailable::NoDefault));
-        check(&Validators::None, jwks, Some(Unavailable::NotEnabled));
+    fn jwks() -> Arc<JwksValidator> {
+        let options = json!({"source": r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#});
+        let options = JwksOptions::read(Some(&options)).unwrap();
+        let sentry = "spiffe://td/ns/default/dapr-sentry".parse().unwrap();
+        Arc::new(JwksValidator::new(options, &sentry, Arc::new(SystemClock)).unwrap())
     }
 
-    #[tokio::test]
-    async fn the_insecure_validator_grants_the_trust_domain_asked_for() {
-        let mut request = request();
-        let verdict = Validators::Insecure.validate(&request).await.unwrap();
-        assert_eq!(verdict.trust_domain, TrustDomain::public());
-        request.trust_domain = "spiffe://example.com/x".to_owned();
-        let verdict = Validators::Insecure.validate(&request).await.unwrap();
-        assert_eq!(verdict.trust_domain.as_str(), "example.com");
-        request.trust_domain = "Not Valid".to_owned();
-        assert!(Validators::Insecure.validate(&request).await.is_err());
+    #[test]
+    fn the_validator_is_the_one_named_or_the_default() {
+        let (unknown, insecure, kubernetes, jwks_requested) = (0, 1, 2, 3);
+        let check =
+            |validators: &Validators, requested: i32, expected: Result<&str, Unavailable>| {
+                let chosen = validators.choose(requested).map(Validator::name);
+                assert_eq!(chosen, expected, "{requested}");
+            };
+        let everybody = || Some(Builtin::Insecure(InsecureValidator::default()));
+        let standalone = Validators {
+            builtin: everybody(),
+            jwks: None,
+        };
+        check(&standalone, unknown, Ok("insecure"));
+        check(&standalone, insecure, Ok("insecure"));
+        for other in [kubernetes, jwks_requested, 4, -1] {
+            check(&standalone, other, Err(Unavailable::NotEnabled));
+        }
+        let configured = Validators {
+            builtin: None,
+            jwks: Some(jwks()),
+        };
+        check(&configured, unknown, Err(Unavailable::NoDefault));
+        check(&configured, jwks_requested, Ok("jwks"));
+        for other in [insecure, kubernetes, 4, -1] {
+            check(&configured, other, Err(Unavailable::NotEnabled));
+        }
+        let both = Validators {
+            builtin: everybody(),
+            jwks: Some(jwks()),
+        };
+        check(&both, unknown, Ok("insecure"));
+        check(&both, jwks_requested, Ok("jwks"));
     }
 }

@@ -1,3 +1,6 @@
+use rcgen::{CertificateParams, KeyUsagePurpose};
+use trilby_identity::TrustDomain;
+
 use super::*;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -92,7 +95,7 @@ fn a_leaf_is_no_issuer() {
     let (documents, now) = generate();
     let bundle = Bundle::read(&documents, now).unwrap();
     let signer = rcgen::Issuer::from_ca_cert_der(&bundle.issuer, bundle.key).unwrap();
-    let key = ed25519().unwrap();
+    let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let mut params = CertificateParams::default();
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let leaf = params.signed_by(&key, &signer).unwrap();
@@ -130,6 +133,8 @@ fn bundles_with_ecdsa_and_rsa_keys_made_by_others_load() {
             ca: read(&ca),
             issuer: read(&ca),
             key: read(&key),
+            root_key: None,
+            tokens: None,
         };
         let bundle = Bundle::read(&documents, SystemTime::now()).unwrap();
         assert_eq!(bundle.chain.len(), 0, "what is self-signed is not sent");
@@ -138,7 +143,8 @@ fn bundles_with_ecdsa_and_rsa_keys_made_by_others_load() {
             ttl: DAY,
             clock_skew: Duration::ZERO,
         };
-        crate::issuer::Issuer::new(documents, &sentry, (SystemTime::now(), validity)).unwrap();
+        let moment = (SystemTime::now(), validity);
+        crate::issuer::Issuer::new(documents, (&sentry, None), moment).unwrap();
     }
 }
 

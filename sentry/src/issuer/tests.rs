@@ -8,18 +8,18 @@ use super::*;
 use crate::csr;
 
 const SKEW: Duration = Duration::from_mins(15);
+const DAY: Validity = Validity {
+    ttl: Duration::from_hours(24),
+    clock_skew: SKEW,
+};
 
-fn issuer(ttl: Duration) -> (Arc<Issuer>, SystemTime) {
+fn issuer() -> (Arc<Issuer>, SystemTime) {
     let sentry: SpiffeId = "spiffe://td/ns/dapr-system/dapr-sentry".parse().unwrap();
     let td = TrustDomain::parse("td").unwrap();
     let now = SystemTime::now();
     let documents = Documents::generate(&sentry, &td, (now, SKEW)).unwrap();
-    let validity = Validity {
-        ttl,
-        clock_skew: SKEW,
-    };
     (
-        Issuer::new(documents, &sentry, (now, validity)).unwrap(),
+        Issuer::new(documents, (&sentry, None), (now, DAY)).unwrap(),
         now,
     )
 }
@@ -37,8 +37,10 @@ fn key(kind: KeyType) -> SubjectPublicKeyInfo {
 }
 
 fn sign(leaf: &Leaf) -> Vec<u8> {
-    let (issuer, now) = issuer(Duration::from_hours(24));
-    let signed = issuer.sign(leaf, &key(KeyType::Ed25519), now).unwrap();
+    let (issuer, now) = issuer();
+    let signed = issuer
+        .sign(leaf, &key(KeyType::Ed25519), (now, DAY))
+        .unwrap();
     let certificates = pem::certificates(signed.chain_pem.as_bytes()).unwrap();
     assert_eq!(
         certificates.len(),
@@ -113,9 +115,11 @@ fn lengths_are_encoded_in_their_shortest_form() {
 
 #[test]
 fn validity_begins_before_now_and_ends_with_the_issuer_at_the_latest() {
-    let (issuer, now) = issuer(Duration::from_hours(24));
+    let (issuer, now) = issuer();
     let dates = |now| {
-        let signed = issuer.sign(&leaf(), &key(KeyType::Ed25519), now).unwrap();
+        let signed = issuer
+            .sign(&leaf(), &key(KeyType::Ed25519), (now, DAY))
+            .unwrap();
         let certificates = pem::certificates(signed.chain_pem.as_bytes()).unwrap();
         let (_, certificate) = X509Certificate::from_der(&certificates[0]).unwrap();
         let validity = certificate.validity();
@@ -131,15 +135,15 @@ fn validity_begins_before_now_and_ends_with_the_issuer_at_the_latest() {
     );
     let late = issuer.not_after() - Duration::from_hours(1);
     assert_eq!(dates(late).1, seconds(issuer.not_after()));
-    let too_late = issuer.sign(&leaf(), &key(KeyType::Ed25519), issuer.not_after());
+    let too_late = issuer.sign(&leaf(), &key(KeyType::Ed25519), (issuer.not_after(), DAY));
     assert!(matches!(too_late, Err(SignError::IssuerExpired)));
 }
 
 #[test]
 fn openssl_accepts_the_chain_of_every_kind_of_key() {
-    let (issuer, now) = issuer(Duration::from_hours(24));
+    let (issuer, now) = issuer();
     for kind in [KeyType::Ed25519, KeyType::EcdsaP256, KeyType::Rsa2048] {
-        let signed = issuer.sign(&leaf(), &key(kind), now).unwrap();
+        let signed = issuer.sign(&leaf(), &key(kind), (now, DAY)).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &str| {
             let path = dir.path().join(name);
@@ -161,12 +165,12 @@ fn openssl_accepts_the_chain_of_every_kind_of_key() {
 
 #[test]
 fn documents_whose_certificates_nobody_would_trust_make_no_issuer() {
-    let (good, now) = issuer(Duration::from_hours(24));
-    let (other, _) = issuer(Duration::from_hours(24));
+    let (good, now) = issuer();
+    let (other, _) = issuer();
     let mut documents = good.documents().clone();
     documents.ca = other.documents().ca.clone();
     let sentry = "spiffe://td/ns/dapr-system/dapr-sentry".parse().unwrap();
-    let error = Issuer::new(documents, &sentry, (now, good.validity))
+    let error = Issuer::new(documents, (&sentry, None), (now, DAY))
         .err()
         .unwrap();
     assert!(matches!(error, IssuerError::Untrusted(_)), "{error}");

@@ -1,4 +1,7 @@
-//! Documents as three files, for an authority outside Kubernetes. One process owns them.
+//! Documents as files, for an authority outside Kubernetes. One process owns them.
+//!
+//! Issuer and key are two files that change together. A change is written to a third first, whole; whoever finds that
+//! one finishes what was cut short.
 
 use std::{
     fs::{self, OpenOptions},
@@ -7,8 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Absent, StoreError};
-use crate::bundle::Documents;
+use super::{Absent, Found, Replaced, StoreError};
+use crate::{bundle::Documents, tokens::TokenDocuments};
+
+/// Stands between the key and the certificates in the file of a change.
+const SEPARATOR: &[u8] = b"\n# issuer\n";
 
 /// The files' paths. Their directories must exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,20 +25,97 @@ pub(crate) struct DiskStore {
     pub(crate) issuer: PathBuf,
     /// Issuer key.
     pub(crate) key: PathBuf,
+    /// The root's key.
+    pub(crate) root_key: PathBuf,
+    /// The key of tokens and the keys that verify them, where tokens are issued.
+    pub(crate) tokens: Option<(PathBuf, PathBuf)>,
 }
 
 impl DiskStore {
-    pub(crate) fn load(&self, absent: &Absent<'_>) -> Result<Documents, StoreError> {
-        let (ca, issuer, key) = (read(&self.ca)?, read(&self.issuer)?, read(&self.key)?);
-        if let (Some(ca), Some(issuer), Some(key)) = (ca, issuer, key) {
-            return Ok(Documents { ca, issuer, key });
+    pub(crate) fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
+        self.finish()?;
+        let found = self.read()?;
+        let fresh = found.authority.is_none();
+        let (documents, changed) = found.complete(absent)?;
+        if fresh {
+            self.write_authority(&documents)?;
         }
-        let documents = absent()?;
+        if let (true, Some((key, jwks)), Some(tokens)) = (changed, &self.tokens, &documents.tokens)
+        {
+            // The set last, so that a start that was cut short is seen as incomplete.
+            write(key, &tokens.key)?;
+            write(jwks, &tokens.jwks)?;
+        }
+        Ok(documents)
+    }
+
+    pub(crate) fn replace(&self, old: &Documents, new: &Documents) -> Result<Replaced, StoreError> {
+        let found = self.read()?.authority;
+        let is_old = found.is_some_and(|found| {
+            (&found.ca, &found.issuer, &found.key) == (&old.ca, &old.issuer, &old.key)
+        });
+        if !is_old {
+            return Ok(Replaced::Overtaken);
+        }
+        let change = [&new.key, SEPARATOR, &new.issuer].concat();
+        write(&self.change(), &change)?;
+        self.finish()?;
+        Ok(Replaced::Done)
+    }
+
+    fn read(&self) -> Result<Found, StoreError> {
+        let (ca, issuer, key) = (read(&self.ca)?, read(&self.issuer)?, read(&self.key)?);
+        let authority = match (ca, issuer, key) {
+            (Some(ca), Some(issuer), Some(key)) => Some(Documents {
+                ca,
+                issuer,
+                key,
+                root_key: read(&self.root_key)?,
+                tokens: None,
+            }),
+            _ => None,
+        };
+        let tokens = match &self.tokens {
+            Some((key, jwks)) => match (read(key)?, read(jwks)?) {
+                (Some(key), Some(jwks)) => Some(TokenDocuments { key, jwks }),
+                _ => None,
+            },
+            None => None,
+        };
+        Ok(Found { authority, tokens })
+    }
+
+    fn write_authority(&self, documents: &Documents) -> Result<(), StoreError> {
+        if let Some(root_key) = &documents.root_key {
+            write(&self.root_key, root_key)?;
+        }
         // The certificates last, so that a start that was cut short is seen as incomplete.
         write(&self.key, &documents.key)?;
         write(&self.issuer, &documents.issuer)?;
-        write(&self.ca, &documents.ca)?;
-        Ok(documents)
+        write(&self.ca, &documents.ca)
+    }
+
+    /// The file of a change that is under way.
+    fn change(&self) -> PathBuf {
+        let mut path = self.issuer.as_os_str().to_owned();
+        path.push(".next");
+        path.into()
+    }
+
+    /// Finishes a change that is under way, if one is.
+    fn finish(&self) -> Result<(), StoreError> {
+        let path = self.change();
+        let Some(change) = read(&path)? else {
+            return Ok(());
+        };
+        let at = change
+            .windows(SEPARATOR.len())
+            .position(|part| part == SEPARATOR);
+        if let Some(at) = at {
+            write(&self.key, &change[..at])?;
+            write(&self.issuer, &change[at + SEPARATOR.len()..])?;
+        }
+        fs::remove_file(&path).map_err(|source| failure("cannot remove", &path, source))
     }
 }
 
@@ -71,50 +154,4 @@ fn failure(what: &'static str, path: &Path, source: io::Error) -> StoreError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn documents(mark: &str) -> Documents {
-        Documents {
-            ca: format!("ca {mark}").into_bytes(),
-            issuer: format!("issuer {mark}").into_bytes(),
-            key: format!("key {mark}").into_bytes(),
-        }
-    }
-
-    #[test]
-    fn what_is_there_stays_and_a_missing_file_replaces_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name| dir.path().join(name);
-        let store = DiskStore {
-            ca: path("ca.crt"),
-            issuer: path("issuer.crt"),
-            key: path("issuer.key"),
-        };
-        let load = |mark: &'static str| store.load(&|| Ok(documents(mark))).unwrap();
-        assert_eq!(load("one"), documents("one"));
-        assert_eq!(load("two"), documents("one"));
-        fs::remove_file(&store.issuer).unwrap();
-        assert_eq!(load("three"), documents("three"));
-        let mode = fs::metadata(&store.key).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
-    }
-
-    #[test]
-    fn a_missing_directory_is_named() {
-        let store = DiskStore {
-            ca: "/nonexistent/ca.crt".into(),
-            issuer: "/nonexistent/issuer.crt".into(),
-            key: "/nonexistent/issuer.key".into(),
-        };
-        let error = store.load(&|| Ok(documents("x"))).unwrap_err();
-        let text = error.to_string();
-        assert!(
-            text.starts_with("cannot write /nonexistent/issuer.key: "),
-            "{text}"
-        );
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 
-use super::{Absent, StoreError};
-use crate::bundle::Documents;
+use super::{Absent, Found, Replaced, StoreError};
+use crate::{bundle::Documents, tokens::TokenDocuments};
 
 /// The name of both objects.
 const NAME: &str = "dapr-trust-bundle";
@@ -34,6 +34,12 @@ pub(crate) struct Keys {
     pub(crate) issuer: String,
     /// Issuer key.
     pub(crate) key: String,
+    /// The root's key.
+    pub(crate) root_key: String,
+    /// The key of tokens.
+    pub(crate) token_key: String,
+    /// The keys that verify tokens, in both objects.
+    pub(crate) jwks: String,
 }
 
 /// See the module.
@@ -45,6 +51,7 @@ pub(crate) struct KubernetesStore {
 }
 
 /// Somebody else wrote first.
+#[derive(Debug, Clone, Copy)]
 struct Conflict;
 
 impl KubernetesStore {
@@ -57,72 +64,126 @@ impl KubernetesStore {
         }
     }
 
-    pub(crate) async fn load(&self, absent: &Absent<'_>) -> Result<Documents, StoreError> {
+    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
         for _ in 0..ATTEMPTS {
             let secret = self.call("cannot read", self.secrets.get(NAME)).await?;
-            let Some(documents) = self.documents(&secret) else {
-                self.fill(secret, absent()?).await?;
+            let (documents, changed) = self.found(&secret).complete(absent)?;
+            if changed {
                 // Read again, whoever's write it was that succeeded.
-                continue;
-            };
-            if self.publish(&documents).await?.is_ok() {
+                self.fill(secret, documents).await?;
+            } else if self.publish(&documents).await?.is_ok() {
                 return Ok(documents);
             }
         }
         Err(StoreError::Contended(self.name()))
     }
 
-    /// The Secret's documents, unless one is missing or empty.
-    fn documents(&self, secret: &Secret) -> Option<Documents> {
-        let data = secret.data.as_ref()?;
-        let get = |key: &str| {
-            data.get(key)
-                .map(|value| &value.0)
-                .filter(|value| !value.is_empty())
-        };
-        Some(Documents {
-            ca: get(&self.keys.ca)?.clone(),
-            issuer: get(&self.keys.issuer)?.clone(),
-            key: get(&self.keys.key)?.clone(),
-        })
+    pub(crate) async fn replace(
+        &self,
+        old: &Documents,
+        new: &Documents,
+    ) -> Result<Replaced, StoreError> {
+        let secret = self.call("cannot read", self.secrets.get(NAME)).await?;
+        let found = self.found(&secret).authority;
+        let is_old = found.is_some_and(|found| {
+            (&found.ca, &found.issuer, &found.key) == (&old.ca, &old.issuer, &old.key)
+        });
+        if !is_old {
+            return Ok(Replaced::Overtaken);
+        }
+        self.fill(secret, new.clone()).await
     }
 
-    async fn fill(&self, mut secret: Secret, documents: Documents) -> Result<(), StoreError> {
+    /// The Secret's documents; what is empty is not there.
+    fn found(&self, secret: &Secret) -> Found {
+        let get = |key: &str| {
+            let value = secret.data.as_ref()?.get(key)?;
+            Some(value.0.clone()).filter(|value| !value.is_empty())
+        };
+        let Keys {
+            ca,
+            issuer,
+            key,
+            root_key,
+            token_key,
+            jwks,
+        } = &self.keys;
+        let authority = || {
+            Some(Documents {
+                ca: get(ca)?,
+                issuer: get(issuer)?,
+                key: get(key)?,
+                root_key: get(root_key),
+                tokens: None,
+            })
+        };
+        let tokens = || {
+            Some(TokenDocuments {
+                key: get(token_key)?,
+                jwks: get(jwks)?,
+            })
+        };
+        Found {
+            authority: authority(),
+            tokens: tokens(),
+        }
+    }
+
+    async fn fill(&self, mut secret: Secret, documents: Documents) -> Result<Replaced, StoreError> {
         let data = secret.data.get_or_insert_with(BTreeMap::new);
-        data.insert(self.keys.ca.clone(), ByteString(documents.ca));
-        data.insert(self.keys.issuer.clone(), ByteString(documents.issuer));
-        data.insert(self.keys.key.clone(), ByteString(documents.key));
+        let mut put = |key: &str, value: Vec<u8>| data.insert(key.to_owned(), ByteString(value));
+        put(&self.keys.ca, documents.ca);
+        put(&self.keys.issuer, documents.issuer);
+        put(&self.keys.key, documents.key);
+        if let Some(root_key) = documents.root_key {
+            put(&self.keys.root_key, root_key);
+        }
+        if let Some(tokens) = documents.tokens {
+            put(&self.keys.token_key, tokens.key);
+            put(&self.keys.jwks, tokens.jwks);
+        }
         let parameters = PostParams::default();
         let write = self.secrets.replace(NAME, &parameters, &secret);
-        match self.replace(write).await? {
-            Ok(()) => tracing::info!(secret = self.name(), "certificate authority written"),
-            Err(Conflict) => tracing::info!(
-                secret = self.name(),
-                "another replica wrote a certificate authority first, adopting it"
-            ),
+        match self.update(write).await? {
+            Ok(()) => {
+                tracing::info!(secret = self.name(), "certificate authority written");
+                Ok(Replaced::Done)
+            }
+            Err(Conflict) => {
+                tracing::info!(
+                    secret = self.name(),
+                    "another replica wrote a certificate authority first, adopting it"
+                );
+                Ok(Replaced::Overtaken)
+            }
         }
-        Ok(())
     }
 
-    /// Makes the ConfigMap's anchors those of the Secret.
+    /// Makes the ConfigMap's public documents those of the Secret.
     async fn publish(&self, documents: &Documents) -> Result<Result<(), Conflict>, StoreError> {
-        let anchors = String::from_utf8_lossy(&documents.ca);
+        let anchors = String::from_utf8_lossy(&documents.ca).into_owned();
+        let key_set = documents.tokens.as_ref().and_then(TokenDocuments::public);
+        let mut public = vec![(&self.keys.ca, anchors)];
+        public.extend(key_set.map(|key_set| (&self.keys.jwks, key_set)));
         let mut config_map = self.call("cannot read", self.config_maps.get(NAME)).await?;
         let data = config_map.data.get_or_insert_with(BTreeMap::new);
-        let published = data.get(&self.keys.ca);
-        if published.is_some_and(|published| **published == *anchors) {
+        public.retain(|(key, value)| data.get(*key) != Some(value));
+        if public.is_empty() {
             return Ok(Ok(()));
         }
-        if published.is_some_and(|published| !published.is_empty()) {
-            tracing::warn!(
-                config_map = self.name(),
-                "published trust anchors differ from the Secret's, repairing them"
-            );
+        for (key, value) in public {
+            let published = data.insert(key.clone(), value);
+            if published.is_some_and(|published| !published.is_empty()) {
+                tracing::warn!(
+                    config_map = self.name(),
+                    document = key,
+                    "what is published differs from the Secret's, repairing it"
+                );
+            }
         }
-        data.insert(self.keys.ca.clone(), anchors.into_owned());
         let parameters = PostParams::default();
         let write = self.config_maps.replace(NAME, &parameters, &config_map);
-        self.replace(write).await
+        self.update(write).await
     }
 
     async fn call<T: Named>(
@@ -148,7 +209,7 @@ impl KubernetesStore {
         }
     }
 
-    async fn replace<T: Named>(
+    async fn update<T: Named>(
         &self,
         write: impl Future<Output = kube::Result<T>>,
     ) -> Result<Result<(), Conflict>, StoreError> {

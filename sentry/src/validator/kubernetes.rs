@@ -5,29 +5,34 @@
 //! rare (two or three reads for a pod twice a day), a copy of every pod is not small, and a pod that
 //! was created this very second is found.
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use k8s_openapi::api::{
-    authentication::v1::{TokenReview, TokenReviewSpec},
+    authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus},
     core::v1::{Container, ContainerStatus, Pod},
 };
 use kube::{Api, Client, api::PostParams};
 use serde::Serialize;
+use trilby_bootstrap::Latch;
 use trilby_crds::Configuration;
 use trilby_identity::{SpiffeId, TrustDomain};
 use trilby_proto::sentry::v1::SignCertificateRequest;
 
-use super::{Denied, Verdict, trust_domain};
+use super::{Denied, Verdict, check_request, trust_domain};
 
 /// How long the API server may take for one answer.
 const API_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often it is looked at whether tokens can be reviewed; how soon again when they cannot.
+const PROBE: Duration = Duration::from_secs(30);
+const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
 /// The audience of tokens projected long ago.
 const LEGACY_AUDIENCE: &str = "dapr.io/sentry";
 
 /// Control plane services that exist, as `dapr.io/control-plane` names them.
-const SERVICES: [&str; 5] = ["operator", "placement", "injector", "sentry", "scheduler"];
+pub(super) const SERVICES: [&str; 5] = ["operator", "placement", "injector", "sentry", "scheduler"];
 
 const CONTROL_PLANE: &str = "dapr.io/control-plane";
 const APP_ID: &str = "dapr.io/app-id";
@@ -61,6 +66,7 @@ impl KubernetesValidator {
         &self,
         request: &SignCertificateRequest,
     ) -> Result<Verdict, Denied> {
+        check_request(request)?;
         let user = self.review(&request.token).await?;
         let account = account(&user)?;
         let pod_name = pod_name(&request.token)?;
@@ -88,8 +94,28 @@ impl KubernetesValidator {
         })
     }
 
-    /// Asks whether the token is genuine and meant for us; returns the user name.
-    async fn review(&self, token: &str) -> Result<String, Denied> {
+    /// Finds out, for ever, whether tokens can be reviewed, and tells `latch`.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any await.
+    pub(crate) async fn keep(&self, latch: Latch) -> Infallible {
+        loop {
+            let pause = match self.ask("probe").await {
+                Ok(_refused) => {
+                    latch.ready();
+                    PROBE
+                }
+                Err(denied) => {
+                    latch.unready(denied.to_string());
+                    PROBE_AGAIN
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// What the API server makes of a token.
+    async fn ask(&self, token: &str) -> Result<TokenReviewStatus, Denied> {
         let failed = |cause: &str| Denied::Token(format!("token review failed: {cause}"));
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -103,7 +129,12 @@ impl KubernetesValidator {
         let review = answer(api.create(&parameters, &review))
             .await
             .map_err(|error| failed(&error.cause()))?;
-        let status = review.status.ok_or_else(|| failed("no status"))?;
+        review.status.ok_or_else(|| failed("no status"))
+    }
+
+    /// Asks whether the token is genuine and meant for us; returns the user name.
+    async fn review(&self, token: &str) -> Result<String, Denied> {
+        let status = self.ask(token).await?;
         if let Some(error) = status.error.filter(|error| !error.is_empty()) {
             return Err(Denied::Token(format!("invalid token: {error}")));
         }

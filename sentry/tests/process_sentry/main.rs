@@ -8,5 +8,9 @@
 mod bundle;
 mod caller;
 mod client;
+mod jwks;
 mod kubernetes;
+mod malicious;
+mod renewal;
 mod standalone;
+mod tokens;

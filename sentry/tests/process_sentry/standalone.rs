@@ -123,13 +123,62 @@ async fn what_cannot_work_ends_the_process_and_says_why() {
 }
 
 #[tokio::test]
-async fn flags_of_what_is_not_built_are_named_once() {
+async fn everybody_is_believed_beyond_this_machine_with_a_warning_only() {
     let dir = tempfile::tempdir().unwrap();
-    let mut sentry = sentry(dir.path()).raw_arg("--jwt-enabled");
+    let warning = "whoever reaches the port can be anybody";
+    let mut local = sentry(dir.path());
+    local.start().await;
+    assert!(!local.log().text().contains(warning));
+    assert!(local.stop().await.success());
+    let mut open = sentry(dir.path())
+        .arg("--listen-address", "0.0.0.0")
+        .raw_arg("--insecure-local-control-plane");
+    open.start().await;
+    let line = open.log().wait_for(warning).await;
+    assert!(line.contains("control_plane_is_local=true"), "{line}");
+    // This machine still gets what it asks for.
+    let asked = request("default", "dapr-placement", "");
+    caller(&open, dir.path()).sign(asked).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_configuration_takes_effect_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let configure = |sentry: &Sentry, mtls: &str| {
+        sentry.file(
+            "config.yaml",
+            &format!("kind: Configuration\nspec: {{mtls: {mtls}}}\n"),
+        )
+    };
+    let sentry = sentry(dir.path());
+    let path = configure(&sentry, "{workloadCertTTL: 24h}");
+    let mut sentry = sentry.arg("--config", path.display());
     sentry.start().await;
-    let text = sentry.log().text();
-    let warnings = text
-        .lines()
-        .filter(|line| line.contains("flag=jwt-enabled"));
-    assert_eq!(warnings.count(), 1, "{text}");
+    configure(
+        &sentry,
+        "{workloadCertTTL: 1h, controlPlaneTrustDomain: other}",
+    );
+    let log = sentry.log();
+    log.wait_for("certificates hold for another time from now on")
+        .await;
+    log.wait_for("controlPlaneTrustDomain differs from --trust-domain")
+        .await;
+    let response = caller(&sentry, dir.path())
+        .sign(request("shop", "cart", ""))
+        .await
+        .unwrap();
+    let end = response.valid_until.unwrap().seconds;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let left = end - i64::try_from(now.as_secs()).unwrap();
+    assert!((3000..=3600).contains(&left), "{left}");
+    configure(&sentry, "{workloadCertTTL: soon}");
+    log.wait_for("the Configuration cannot be used").await;
+    let metrics = sentry.metrics().await;
+    assert!(
+        metrics.contains("dapr_sentry_configuration_usable 0"),
+        "{metrics}"
+    );
+    assert!(sentry.is_healthy().await);
 }
