@@ -149,6 +149,7 @@ const FUZZED: &[&str] = &[
     "trilby-identity",
     "trilby-placement-protocol",
     "trilby-proto",
+    "trilby-sentry",
     "trilby-sidecar",
     "trilby-sidecar-args",
     "trilby-telemetry",

@@ -4,6 +4,7 @@
 //! by a fixed number of small changes; `fuzz/libfuzzer` runs the same functions under libFuzzer for as long as one
 //! likes. A target fails by panicking: each asserts what must hold of anything that was accepted.
 
+mod authority;
 mod configuration;
 mod names;
 mod protocol;
@@ -15,17 +16,23 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("access_control", configuration::access_control),
     ("app_config", configuration::app_config),
+    ("authority", authority::authority),
     ("baggage", names::baggage),
+    ("csr", authority::csr),
     ("flags", configuration::flags),
     ("frames", protocol::frames),
     ("internal_request", protocol::internal_request),
     ("invocation_target", names::invocation_target),
+    ("jwks", authority::jwks),
+    ("jwt", authority::jwt),
     ("manifest", configuration::manifest),
     ("metrics", configuration::metrics),
     ("path", names::path),
+    ("pem", authority::pem),
     ("placement_table", protocol::placement_table),
     ("spiffe_id", names::spiffe_id),
     ("trace_context", names::trace_context),
+    ("trust_bundle", authority::trust_bundle),
     ("wire_headers", protocol::wire_headers),
 ];
 

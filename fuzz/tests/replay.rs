@@ -90,16 +90,22 @@ macro_rules! replays {
 replays! {
     access_control
     app_config
+    authority
     baggage
+    csr
     flags
     frames
     internal_request
     invocation_target
+    jwks
+    jwt
     manifest
     metrics
     path
+    pem
     placement_table
     spiffe_id
     trace_context
+    trust_bundle
     wire_headers
 }
