@@ -13,3 +13,4 @@ export TRILBY_BIN_DIR=${CARGO_TARGET_DIR:-$PWD/target}/release
 cargo bench --locked -p trilby-e2e --bench footprint -- "$TRILBY_BIN_DIR" "$@"
 cargo bench --locked -p trilby-e2e --bench invocation -- "$TRILBY_BIN_DIR/daprd" "${@/%//daprd}"
 cargo bench --locked -p trilby-e2e --bench invocation -- --endurance "$TRILBY_BIN_DIR/daprd" "${@/%//daprd}"
+cargo bench --locked -p trilby-sentry --bench certificates -- "$TRILBY_BIN_DIR/sentry" "${@/%//sentry}"
