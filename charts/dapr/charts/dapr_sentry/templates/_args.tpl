@@ -27,6 +27,9 @@ Arguments of the optional parts of sentry: other file names, JWTs, the OIDC serv
 {{- with .Values.jwt.keyID }}
 - "--jwt-key-id={{ . }}"
 {{- end }}
+{{- with .Values.jwt.ttl }}
+- "--jwt-ttl={{ . }}"
+{{- end }}
 {{- end }}
 {{- if .Values.oidc.enabled }}
 - "--oidc-enabled=true"
