@@ -288,7 +288,8 @@ impl Shared {
         {
             return Err(status.clone());
         }
-        match self.connect().await {
+        // A connection is made once for many calls; its state is not to weigh on each of them.
+        match Box::pin(self.connect()).await {
             Ok(connection) => {
                 *last_failure = None;
                 Ok(self.open.add(connection))

@@ -73,12 +73,12 @@ impl Invoker {
             .map_err(|error| invalid_method(&error))?
             .into_owned();
         if let Some(external) = self.externals.find(target) {
-            return self.invoke_external(target, external, call).await;
+            return Box::pin(self.invoke_external(target, external, call)).await;
         }
         let target = Target::parse(target, &self.namespace)
             .map_err(|error| CallError::unknown(error.to_string()))?;
         if self.is_self(&target) {
-            self.invoke_self(call).await
+            Box::pin(self.invoke_self(call)).await
         } else {
             self.invoke_remote(&target, call).await
         }

@@ -74,7 +74,7 @@ impl ApiService {
         };
         let response = match own_method {
             true => own(self.dapr.call(request)).await,
-            false => self.proxy.pass(request, Edge::Application).await,
+            false => Box::pin(self.proxy.pass(request, Edge::Application)).await,
         };
         let Some(traced) = traced else {
             return response;
@@ -180,7 +180,7 @@ impl InternalService {
         };
         let response = match known {
             Some(_) => own(self.invocation.call(request)).await,
-            None => self.proxy.pass(request, Edge::Sidecar).await,
+            None => Box::pin(self.proxy.pass(request, Edge::Sidecar)).await,
         };
         let Some(traced) = traced else {
             return response;

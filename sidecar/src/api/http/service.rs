@@ -96,7 +96,7 @@ impl HttpApi {
                         let route = Route::find(request.method(), request.uri().path());
                         self.routed(route, request).await
                     };
-                    chain.run(request, again).await
+                    Box::pin(chain.run(request, again)).await
                 }
             },
         }
@@ -172,7 +172,15 @@ impl HttpApi {
                 actor_type,
                 actor_id,
                 operation,
-            } => actors::serve(self, (actor_type, actor_id), operation, request).await,
+            } => {
+                Box::pin(actors::serve(
+                    self,
+                    (actor_type, actor_id),
+                    operation,
+                    request,
+                ))
+                .await
+            }
             Route::Absent(group) => failed(&ApiError::not_there_yet(group.name)),
             Route::Invoke => invoke::serve(self, request).await,
             Route::Refused => failed(&invoke::no_target()),

@@ -70,7 +70,7 @@ impl Invoker {
         match answered {
             Ok(response) => first_message(response.into_inner()).await,
             Err(status) if status.code() == Code::Unimplemented => {
-                self.call_unary(client, call, replay).await
+                Box::pin(self.call_unary(client, call, replay)).await
             }
             Err(status) => Err(CallError::from_status(&status)),
         }

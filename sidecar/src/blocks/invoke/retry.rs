@@ -11,7 +11,7 @@ use trilby_resiliency::{Backoff, Builtin, Failure, Open, Policy, Stopped, open};
 use super::headers::Origin;
 use super::watched::Watched;
 use super::{Answer, Call, CallError, Invoker, Outcome, Target};
-use crate::payload::Payload;
+use crate::payload::{Payload, Spare};
 
 /// An invocation without an answer of an application.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,7 +52,8 @@ impl Invoker {
         let Some(policy) = self.resiliency.policies().app(target, method) else {
             return Ok(self.invoke_once(target, call).await?);
         };
-        self.invoke_under(policy, target, call).await
+        // What most calls do not need is not to weigh on each of them; so below.
+        Box::pin(self.invoke_under(policy, target, call)).await
     }
 
     async fn invoke_under(
@@ -75,7 +76,7 @@ impl Invoker {
             let call =
                 call.expect("a call that is sent once is sent first, others can be replayed");
             async move {
-                let answered = self.invoke_once(target, call).await;
+                let answered = Box::pin(self.invoke_once(target, call)).await;
                 judge(answered, origin, streaming)
             }
         };
@@ -96,11 +97,21 @@ impl Invoker {
         target: &Target,
         mut call: Call,
     ) -> Result<Answer, CallError> {
-        let mut spare = call.body.spare();
-        let mut failed = match self.attempt(target, &mut call).await {
-            Err(error) if was_not_reached(&error) => error,
-            finished => return finished,
-        };
+        let spare = call.body.spare();
+        match self.attempt(target, &mut call).await {
+            Err(error) if was_not_reached(&error) => {
+                Box::pin(self.attempt_again(target, (call, spare), error)).await
+            }
+            finished => finished,
+        }
+    }
+
+    async fn attempt_again(
+        &self,
+        target: &Target,
+        (mut call, mut spare): (Call, Spare),
+        mut failed: CallError,
+    ) -> Result<Answer, CallError> {
         let policies = self.resiliency.policies();
         if policies.names_app(&target.app_id) {
             return Err(failed);

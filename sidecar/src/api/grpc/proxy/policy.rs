@@ -50,8 +50,8 @@ impl Proxy {
             return self.to_sidecar(request, target).await;
         };
         match kind(request.headers()) {
-            CallKind::Streaming => self.stream(policy, request, target).await,
-            CallKind::Unary => self.call(policy, request, target).await,
+            CallKind::Streaming => Box::pin(self.stream(policy, request, target)).await,
+            CallKind::Unary => Box::pin(self.call(policy, request, target)).await,
         }
     }
 
