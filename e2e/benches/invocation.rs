@@ -74,7 +74,7 @@ async fn compare(protocol: Protocol, binaries: &[PathBuf]) -> Result<()> {
         "\n{protocol:?}, as many as go over {} connections\n",
         FLOOD.connections
     );
-    at_most(direct, &pairs).await
+    at_most(direct, &mut pairs).await
 }
 
 /// Of direct calls, and of those through each pair.
@@ -104,23 +104,28 @@ async fn at_rate(direct: Call, pairs: &mut [Pair]) -> Result<(Latencies, Vec<Lat
     Ok((alone, through))
 }
 
-async fn at_most(direct: Call, pairs: &[Pair]) -> Result<()> {
-    println!("| path | calls/s | caller RSS MB | callee RSS MB |\n|---|---|---|---|");
-    println!("| direct | {:.0} | | |", median(direct).await?);
+async fn at_most(direct: Call, pairs: &mut [Pair]) -> Result<()> {
+    println!(
+        "| path | calls/s | caller CPU µs | callee CPU µs | caller RSS MB | callee RSS MB |\n|---|---|---|---|---|---|"
+    );
+    println!("| direct | {:.0} | | | | |", median(direct).await?);
     for pair in pairs {
+        FLOOD.run(pair.call()).await?;
+        pair.begin();
         let calls = median(pair.call()).await?;
-        let [caller, callee] = pair.rss_megabytes();
+        pair.count(SLICES * FLOOD.count());
+        let [caller, callee] = pair.cpu_microseconds_per_request();
+        let [caller_rss, callee_rss] = pair.rss_megabytes();
         println!(
-            "| {} | {calls:.0} | {caller:.1} | {callee:.1} |",
+            "| {} | {calls:.0} | {caller:.0} | {callee:.0} | {caller_rss:.1} | {callee_rss:.1} |",
             pair.name()
         );
     }
     Ok(())
 }
 
-/// Calls a second, of as many slices as count.
+/// Calls a second.
 async fn median(call: Call) -> Result<f64> {
-    FLOOD.run(call).await?;
     let mut slices = Vec::new();
     for _ in 0..SLICES {
         slices.push(FLOOD.run(call).await?);

@@ -88,6 +88,11 @@ pub(crate) struct Flood {
 }
 
 impl Flood {
+    /// How many calls it is.
+    pub(crate) fn count(self) -> usize {
+        (self.connections * self.calls) as usize
+    }
+
     /// Calls a second.
     pub(crate) async fn run(self, call: Call) -> Result<f64> {
         let start = Instant::now();
@@ -104,7 +109,6 @@ impl Flood {
         while let Some(ended) = tasks.join_next().await {
             ended??;
         }
-        let calls = f64::from(self.connections) * f64::from(self.calls);
-        Ok(calls / start.elapsed().as_secs_f64())
+        Ok(self.count() as f64 / start.elapsed().as_secs_f64())
     }
 }

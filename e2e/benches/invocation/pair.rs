@@ -80,6 +80,13 @@ impl Pair {
         }
     }
 
+    /// Counts anew.
+    pub(crate) fn begin(&mut self) {
+        self.requests = 0;
+        self.spent = [0; 2];
+        self.mark();
+    }
+
     /// CPU from here on may be counted.
     pub(crate) fn mark(&mut self) {
         self.marked = self.ticks();
