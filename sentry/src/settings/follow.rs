@@ -65,9 +65,9 @@ impl Follower {
             trust_domain,
         } = &self.settings;
         if *validity != before.validity {
+            self.validity.send_replace(*validity);
             let (ttl, skew) = (validity.ttl.as_secs(), validity.clock_skew.as_secs());
             tracing::info!(ttl, skew, "certificates hold for another time from now on");
-            self.validity.send_replace(*validity);
         }
         if *jwks != before.jwks {
             tracing::warn!(

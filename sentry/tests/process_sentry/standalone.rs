@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use tonic::Code;
-use trilby_testkit::services::Sentry;
+use trilby_testkit::{assert_eventually, services::Sentry};
 
 use crate::caller::{Caller, identity, openssl_verify, request};
 
@@ -175,10 +175,7 @@ async fn a_changed_configuration_takes_effect_without_a_restart() {
     assert!((3000..=3600).contains(&left), "{left}");
     configure(&sentry, "{workloadCertTTL: soon}");
     log.wait_for("the Configuration cannot be used").await;
-    let metrics = sentry.metrics().await;
-    assert!(
-        metrics.contains("dapr_sentry_configuration_usable 0"),
-        "{metrics}"
-    );
+    let unusable = "dapr_sentry_configuration_usable 0";
+    assert_eventually!(sentry.metrics().await.contains(unusable));
     assert!(sentry.is_healthy().await);
 }
