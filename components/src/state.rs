@@ -7,6 +7,8 @@ mod error;
 mod keys;
 mod request;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -49,6 +51,15 @@ impl Item {
         let second = Timestamp::from_second(self.expires_at?.as_second()).ok()?;
         Some(second.to_string())
     }
+}
+
+/// A store and its component's name, by which policies know it.
+#[derive(Clone)]
+pub struct NamedStore {
+    /// The name.
+    pub name: Arc<str>,
+    /// The store.
+    pub store: Arc<dyn StateStore>,
 }
 
 /// One answer of [`StateStore::bulk_get`].

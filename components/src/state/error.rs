@@ -22,6 +22,15 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// Whether the same request fails again, however often it is made.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::EtagMismatch(_) | Self::EtagInvalid(_) | Self::InvalidRequest(_) => true,
+            Self::Unavailable(_) | Self::Store(_) => false,
+        }
+    }
+
     /// Whether the same request can succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {

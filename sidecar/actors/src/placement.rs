@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
-use trilby_components::state::StateStore;
+use trilby_components::state::NamedStore;
 use trilby_grpc::{Backoff, Channel};
 use trilby_placement_protocol::Phase;
 use trilby_placement_protocol::client::{Action, Client, Event, HostEntry, HostRef, Tables};
@@ -70,7 +70,7 @@ struct Stream {
     orders: Streaming<PlacementOrder>,
     outbox: mpsc::Sender<Host>,
     hosted: watch::Receiver<Option<Arc<HostedActors>>>,
-    store: watch::Receiver<Option<Arc<dyn StateStore>>>,
+    store: watch::Receiver<Option<NamedStore>>,
 }
 
 /// What woke the connection.

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trilby_components::state::{Item, Operation, StateStore};
+use trilby_components::state::{Item, NamedStore, Operation};
 use trilby_placement_protocol::client::Routing;
 use trilby_resiliency::Resiliency;
 
@@ -43,10 +43,11 @@ pub struct Surroundings {
     /// Other sidecars.
     pub peers: Arc<dyn Peers>,
     /// The state store of the actors, while there is one.
-    pub store: watch::Receiver<Option<Arc<dyn StateStore>>>,
+    pub store: watch::Receiver<Option<NamedStore>>,
     /// Told what happens to actors.
     pub observer: Arc<dyn Observer>,
-    /// Which actor types have policies of their own, and the retries of those that have none.
+    /// Which actor types have policies of their own, the retries of those that have none, and what applies to the
+    /// state store.
     pub resiliency: Resiliency,
 }
 
@@ -61,7 +62,7 @@ pub(crate) struct Runtime {
     pub(crate) settings: Settings,
     pub(crate) peers: Arc<dyn Peers>,
     pub(crate) resiliency: Resiliency,
-    pub(crate) store: watch::Receiver<Option<Arc<dyn StateStore>>>,
+    pub(crate) store: watch::Receiver<Option<NamedStore>>,
     /// `None`: not known yet, or the app is away.
     pub(crate) hosted: watch::Sender<Option<Arc<HostedActors>>>,
     /// Read by every call, without a lock.
@@ -225,6 +226,7 @@ impl Runtime {
             .ok_or(ActorError::NoStateStore)?;
         Ok(ActorState {
             store,
+            resiliency: &self.resiliency,
             app_id: &self.settings.app_id,
             actor,
         })

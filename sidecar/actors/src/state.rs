@@ -1,10 +1,12 @@
 //! State of actors: keys below the actor's own, written together.
 
-use std::sync::Arc;
+mod guarded;
 
-use trilby_components::state::{GetRequest, Item, Operation, StateStore, Ttl};
+use trilby_components::state::{GetRequest, Item, NamedStore, Operation, Ttl};
+use trilby_resiliency::{ComponentKind, Direction, Policy, Resiliency};
 
 use crate::{ActorError, ActorKey};
+use guarded::guarded;
 
 /// The metadata by which stores that partition keep an actor's keys together.
 const PARTITION_KEY: &str = "partitionKey";
@@ -21,7 +23,8 @@ pub enum StateTtl {
 
 /// The keys of one actor in one store.
 pub(crate) struct ActorState<'a> {
-    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) store: NamedStore,
+    pub(crate) resiliency: &'a Resiliency,
     pub(crate) app_id: &'a str,
     pub(crate) actor: &'a ActorKey,
 }
@@ -34,8 +37,10 @@ impl ActorState<'_> {
         request
             .metadata
             .insert(PARTITION_KEY.to_owned(), self.partition());
-        let item = self.store.get(request).await;
-        item.map_err(|error| ActorError::StateGet(error.to_string()))
+        let read = guarded(self.policy(), request, |request| {
+            self.store.store.get(request)
+        });
+        read.await.map_err(ActorError::StateGet)
     }
 
     pub(crate) async fn transact(
@@ -44,7 +49,11 @@ impl ActorState<'_> {
         ttl: StateTtl,
     ) -> Result<(), ActorError> {
         let failed = |reason: String| ActorError::StateTransaction(reason);
-        let store = self.store.transactional().ok_or(ActorError::NoStateStore)?;
+        let store = self
+            .store
+            .store
+            .transactional()
+            .ok_or(ActorError::NoStateStore)?;
         if store
             .max_operations()
             .is_some_and(|most| operations.len() > most)
@@ -58,8 +67,19 @@ impl ActorState<'_> {
             .map(|operation| self.placed(operation, ttl))
             .collect();
         let metadata = [(PARTITION_KEY.to_owned(), self.partition())].into();
-        let written = store.transact(operations.map_err(failed)?, &metadata).await;
-        written.map_err(|error| failed(error.to_string()))
+        let write = guarded(self.policy(), operations.map_err(failed)?, |operations| {
+            store.transact(operations, &metadata)
+        });
+        write.await.map_err(failed)
+    }
+
+    fn policy(&self) -> Option<Policy> {
+        let policies = self.resiliency.policies();
+        policies.component(
+            &self.store.name,
+            ComponentKind::StateStore,
+            Direction::Outbound,
+        )
     }
 
     fn placed(&self, operation: Operation, ttl: StateTtl) -> Result<Operation, String> {
@@ -94,63 +114,4 @@ impl ActorState<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use trilby_components::in_memory;
-    use trilby_components::state::{SetRequest, Value};
-
-    use super::*;
-
-    fn upsert(key: &str, ttl: Option<Ttl>) -> Operation {
-        let value = Value::Binary(Bytes::from_static(b"1"));
-        Operation::Upsert(SetRequest {
-            ttl,
-            ..SetRequest::new(key, value)
-        })
-    }
-
-    #[tokio::test]
-    async fn keys_stand_below_app_type_and_id() {
-        let store: Arc<dyn StateStore> = Arc::new(in_memory::InMemoryState::default());
-        let actor = ActorKey::new("cat", "1");
-        let state = ActorState {
-            store: Arc::clone(&store),
-            app_id: "app",
-            actor: &actor,
-        };
-        state
-            .transact(vec![upsert("mood", None)], StateTtl::Refused)
-            .await
-            .unwrap();
-        assert_eq!(state.get("mood").await.unwrap().unwrap().value, "1");
-        assert!(
-            store
-                .get(GetRequest::new("app||cat||1||mood"))
-                .await
-                .unwrap()
-                .is_some()
-        );
-    }
-
-    #[tokio::test]
-    async fn expiry_needs_its_feature() {
-        let actor = ActorKey::new("cat", "1");
-        let store: Arc<dyn StateStore> = Arc::new(in_memory::InMemoryState::default());
-        let state = ActorState {
-            store,
-            app_id: "app",
-            actor: &actor,
-        };
-        let expiring = || vec![upsert("mood", Some(Ttl::from_seconds(9)))];
-        let error = state
-            .transact(expiring(), StateTtl::Refused)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "error saving actor transaction state: ttlInSeconds is not supported without the \
-             \"ActorStateTTL\" feature enabled"
-        );
-        state.transact(expiring(), StateTtl::Allowed).await.unwrap();
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use trilby_actors::{
     ActorKey, ActorRequest, ActorResponse, Actors, AppCallback, AppConfig, AppFailure,
     HostedActors, Peer, Peers, Settings, StateTtl, Surroundings, TimerFire,
 };
-use trilby_components::{in_memory::InMemoryState, state::StateStore};
+use trilby_components::{in_memory::InMemoryState, state::NamedStore};
 use trilby_grpc::ChannelConfig;
 use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse};
 use trilby_testkit::eventually::eventually;
@@ -89,13 +89,16 @@ struct Sidecar {
     actors: Actors,
     running: JoinHandle<()>,
     shutdown: CancellationToken,
-    _store: watch::Sender<Option<Arc<dyn StateStore>>>,
+    _store: watch::Sender<Option<NamedStore>>,
 }
 
 impl Sidecar {
     fn start(world: &Arc<World>, placement: &Placement, number: u16, types: &[&str]) -> Self {
         let address = format!("10.0.0.{number}:50002");
-        let store: Arc<dyn StateStore> = Arc::new(InMemoryState::default());
+        let store = NamedStore {
+            name: "store".into(),
+            store: Arc::new(InMemoryState::default()),
+        };
         let (store, stores) = watch::channel(Some(store));
         let settings = Settings {
             app_id: format!("app-{number}"),

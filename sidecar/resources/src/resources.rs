@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trilby_components::{middleware::HttpMiddleware, secret::SecretStore, state::StateStore};
+use trilby_components::{middleware::HttpMiddleware, secret::SecretStore, state::NamedStore};
 use trilby_crds::{
     ConfigurationSpec, HttpEndpointSpec, McpServerSpec, ResiliencySpec, SubscriptionSpec,
     WorkflowAccessPolicySpec,
@@ -58,7 +58,7 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     /// Bumped after each change of `view`.
     pub(crate) changes: watch::Sender<u64>,
-    pub(crate) actor_state: watch::Sender<Option<Arc<dyn StateStore>>>,
+    pub(crate) actor_state: watch::Sender<Option<NamedStore>>,
     pub(crate) configuration: watch::Receiver<Arc<ConfigurationSpec>>,
     pub(crate) kinds: Kinds,
     pub(crate) problems: Arc<Problems>,
@@ -151,7 +151,7 @@ impl Resources {
     /// The store in which actors keep their state, as it changes: a [`StateComponent`], whose
     /// [`name`](StateComponent::name) the metadata API shows.
     #[must_use]
-    pub fn actor_state(&self) -> watch::Receiver<Option<Arc<dyn StateStore>>> {
+    pub fn actor_state(&self) -> watch::Receiver<Option<NamedStore>> {
         self.shared.actor_state.subscribe()
     }
 

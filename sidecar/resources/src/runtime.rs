@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use trilby_components::state::StateStore;
+use trilby_components::state::NamedStore;
 use trilby_crds::ConfigurationSpec;
 
 use crate::{
@@ -348,11 +348,16 @@ impl Runtime {
         self.shared.actor_state.send_if_modified(|current| {
             let same = match (&*current, &actor_store) {
                 (None, None) => true,
-                (Some(old), Some(new)) => std::ptr::addr_eq(Arc::as_ptr(old), Arc::as_ptr(new)),
+                (Some(old), Some(new)) => {
+                    std::ptr::addr_eq(Arc::as_ptr(&old.store), Arc::as_ptr(new))
+                }
                 _ => false,
             };
             if !same {
-                *current = actor_store.map(|store| store as Arc<dyn StateStore>);
+                *current = actor_store.map(|store| NamedStore {
+                    name: store.name.as_str().into(),
+                    store,
+                });
             }
             !same
         });

@@ -80,10 +80,7 @@ impl<T: Clone> Request<T> {
 
 impl ComponentFailure for StateError {
     fn is_final(&self) -> bool {
-        match self {
-            Self::EtagMismatch(_) | Self::EtagInvalid(_) | Self::InvalidRequest(_) => true,
-            Self::Unavailable(_) | Self::Store(_) => false,
-        }
+        Self::is_final(self)
     }
 
     fn stopped(stopped: Stopped) -> Self {

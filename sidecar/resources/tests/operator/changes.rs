@@ -190,7 +190,7 @@ async fn the_actor_store_follows_its_component() {
     let mut actor_store = sidecar.resources.actor_state();
     async fn held(store: &tokio::sync::watch::Receiver<Option<Store>>) -> Option<String> {
         let store = store.borrow().clone()?;
-        support::backend::tag(&*store).await
+        support::backend::tag(&*store.store).await
     }
     assert_eq!(held(&actor_store).await.as_deref(), Some("1"));
     assert_eq!(
@@ -211,7 +211,7 @@ async fn the_actor_store_follows_its_component() {
     assert_eventually!(backends.closed().len() == 3, SOON);
 }
 
-type Store = std::sync::Arc<dyn trilby_components::state::StateStore>;
+type Store = trilby_components::state::NamedStore;
 
 #[tokio::test]
 async fn components_of_others_are_not_ours() {
