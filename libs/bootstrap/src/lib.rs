@@ -9,6 +9,7 @@
 
 mod admin;
 pub mod args;
+mod descriptors;
 mod hangup;
 pub mod log;
 mod memory;

@@ -9,6 +9,7 @@ use tracing::{error, info};
 use crate::{
     admin::{Admin, Health},
     args::{HealthArgs, LogArgs, MetricsArgs},
+    descriptors,
     log::{self, LogHandle},
     memory, net,
     process::Process,
@@ -116,6 +117,7 @@ where
         settings = config.settings,
         "starting"
     );
+    descriptors::raise_limit();
     let process = Process::new(Some(log.clone()));
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let started = process.readiness().latch("startup");
