@@ -8,6 +8,7 @@ mod connection;
 mod head;
 mod listener;
 mod preface;
+mod upgrade;
 
 use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -49,6 +50,8 @@ pub enum Protocols {
     Http2,
     /// Webhooks, and gRPC beside other HTTP.
     Http1AndHttp2,
+    /// The same, and a client in plain text may ask to go on in the other version (`Upgrade: h2c`).
+    Http1AndH2c,
 }
 
 /// Limits of a server.
@@ -257,7 +260,9 @@ fn with_alpn(tls: &ServerConfig, protocols: Protocols) -> TlsAcceptor {
     tls.alpn_protocols = match protocols {
         Protocols::Http1 => vec![b"http/1.1".to_vec()],
         Protocols::Http2 => vec![b"h2".to_vec()],
-        Protocols::Http1AndHttp2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Protocols::Http1AndHttp2 | Protocols::Http1AndH2c => {
+            vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+        }
     };
     TlsAcceptor::from(Arc::new(tls))
 }
@@ -266,3 +271,5 @@ fn with_alpn(tls: &ServerConfig, protocols: Protocols) -> TlsAcceptor {
 mod patience_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;

@@ -41,7 +41,7 @@ impl Authority {
     }
 }
 
-/// `/echo` answers what it got; `/who` answers who called; `/hang` never answers.
+/// `/echo` answers what it got; `/hello` answers that; `/who` answers who called; `/hang` never answers.
 pub(crate) fn routes() -> Router {
     Router::new()
         .route("/echo", post(|body: Bytes| async { body }))
@@ -54,6 +54,7 @@ pub(crate) fn routes() -> Router {
                     .map_or_else(String::new, ToString::to_string)
             }),
         )
+        .route("/hello", post(async || "hello"))
         .route("/hang", post(std::future::pending::<&'static str>))
 }
 

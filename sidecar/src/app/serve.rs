@@ -46,7 +46,7 @@ impl Serving {
         let http = if config.environment.h2c_disabled {
             Protocols::Http1
         } else {
-            Protocols::Http1AndHttp2
+            Protocols::Http1AndH2c
         };
         Self {
             tls,

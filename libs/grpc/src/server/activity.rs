@@ -75,14 +75,18 @@ impl Drop for OpenRequest {
 
 /// A response's body, which keeps its request open until it is sent or given up.
 #[derive(Debug)]
-pub(super) struct Counted<B> {
-    body: B,
-    _open: OpenRequest,
-}
+pub(super) struct Counted<B>(Option<(B, OpenRequest)>);
 
 impl<B> Counted<B> {
     pub(super) fn new(body: B, open: OpenRequest) -> Self {
-        Self { body, _open: open }
+        Self(Some((body, open)))
+    }
+}
+
+/// No body, of a response that is no service's.
+impl<B> Default for Counted<B> {
+    fn default() -> Self {
+        Self(None)
     }
 }
 
@@ -94,14 +98,20 @@ impl<B: Body + Unpin> Body for Counted<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        match &mut self.0 {
+            Some((body, _)) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.0.as_ref().is_none_or(|(body, _)| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.0 {
+            Some((body, _)) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, error::Error, future::Future, io, pin::Pin};
 
+use futures_util::future::{Either, ready};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{
@@ -21,6 +22,7 @@ use super::{
     activity::{Activity, Counted},
     head::HeadTimeout,
     preface::{Rewound, Spoken, recognise},
+    upgrade::Upgrade,
 };
 use crate::PeerIdentity;
 
@@ -48,6 +50,29 @@ impl Http {
             .keep_alive_interval(config.keepalive_interval)
             .keep_alive_timeout(config.keepalive_timeout);
         Self { http1, http2 }
+    }
+}
+
+/// The requests of one connection.
+#[derive(Clone)]
+struct Requests<S> {
+    service: S,
+    activity: Activity,
+    peer: PeerIdentity,
+}
+
+impl<S> Requests<S> {
+    fn answer<B>(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Counted<B>>, Infallible>> + use<S, B>
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    {
+        let open = self.activity.open();
+        request.extensions_mut().insert(self.peer.clone());
+        let answering = self.service.clone().oneshot(request);
+        async move { Ok(answering.await?.map(|body| Counted::new(body, open))) }
     }
 }
 
@@ -82,12 +107,7 @@ where
     where
         I: AsyncRead + Unpin,
     {
-        let recognised = tokio::select! {
-            () = self.cancel.cancelled() => return Err(io::ErrorKind::UnexpectedEof.into()),
-            done = timeout(self.config.head_timeout, recognise(stream)) => {
-                done.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the client said nothing in time"))??
-            }
-        };
+        let recognised = self.in_time(recognise(stream)).await?;
         match (self.config.protocols, recognised.0) {
             (Protocols::Http1, Spoken::Http2) | (Protocols::Http2, Spoken::Http1) => {
                 Err(io::Error::new(
@@ -107,34 +127,93 @@ where
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::new();
-        let (service, requests) = (self.service.clone(), activity.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let open = requests.open();
-            request.extensions_mut().insert(peer.clone());
-            let answering = service.clone().oneshot(request);
-            async move { Ok::<_, Infallible>(answering.await?.map(|body| Counted::new(body, open))) }
+        let requests = Requests {
+            service: self.service.clone(),
+            activity: Activity::new(),
+            peer,
+        };
+        match (spoken, self.config.protocols) {
+            (Spoken::Http2, _) => self.http2(stream, requests).await,
+            (Spoken::Http1, Protocols::Http1AndH2c) => self.http1_first(stream, requests).await,
+            (Spoken::Http1, _) => self.http1(stream, requests).await,
+        }
+    }
+
+    async fn http1<I>(
+        &self,
+        stream: Rewound<I>,
+        requests: Requests<S>,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = requests.activity.clone();
+        let stream = HeadTimeout::new(stream, self.config.head_timeout, activity.clone());
+        let service = service_fn(move |request| requests.answer(request));
+        let connection = self
+            .http
+            .http1
+            .serve_connection(TokioIo::new(stream), service);
+        let stop = http1::Connection::graceful_shutdown;
+        Ok(self.drive(connection, stop, &activity).await?)
+    }
+
+    async fn http2<I>(
+        &self,
+        stream: I,
+        requests: Requests<S>,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = requests.activity.clone();
+        let service = service_fn(move |request| requests.answer(request));
+        let connection = self
+            .http
+            .http2
+            .serve_connection(TokioIo::new(stream), service);
+        let stop = http2::Connection::graceful_shutdown;
+        Ok(self.drive(connection, stop, &activity).await?)
+    }
+
+    /// HTTP/1.1 until the client asks to go on in HTTP/2.
+    async fn http1_first<I>(
+        &self,
+        stream: Rewound<I>,
+        requests: Requests<S>,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (activity, upgrade) = (requests.activity.clone(), Upgrade::default());
+        let stream = HeadTimeout::new(stream, self.config.head_timeout, activity.clone());
+        let (answering, asking) = (requests.clone(), upgrade.clone());
+        let service = service_fn(move |mut request| match asking.begin(&mut request) {
+            Some(switching) => Either::Left(ready(Ok(switching))),
+            None => Either::Right(answering.answer(request)),
         });
-        match spoken {
-            Spoken::Http1 => {
-                let stream = HeadTimeout::new(stream, self.config.head_timeout, activity.clone());
-                let connection = self
-                    .http
-                    .http1
-                    .serve_connection(TokioIo::new(stream), service);
-                self.drive(connection, http1::Connection::graceful_shutdown, &activity)
-                    .await?;
-            }
-            Spoken::Http2 => {
-                let connection = self
-                    .http
-                    .http2
-                    .serve_connection(TokioIo::new(stream), service);
-                self.drive(connection, http2::Connection::graceful_shutdown, &activity)
-                    .await?;
+        let connection = self
+            .http
+            .http1
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let stop = http1::UpgradeableConnection::graceful_shutdown;
+        self.drive(connection, stop, &activity).await?;
+        let Some(asked) = upgrade.asked() else {
+            return Ok(());
+        };
+        let stream = asked.connection(HeadTimeout::<Rewound<I>>::into_inner);
+        self.http2(self.in_time(stream).await?, requests).await
+    }
+
+    /// What a client says at first, unless it takes too long.
+    async fn in_time<T>(&self, said: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(io::ErrorKind::UnexpectedEof.into()),
+            done = timeout(self.config.head_timeout, said) => {
+                done.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the client said nothing in time"))?
             }
         }
-        Ok(())
     }
 
     /// Runs a connection to its end, which `stop` begins when the server stops or nothing is asked for too long.

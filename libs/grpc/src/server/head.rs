@@ -50,6 +50,11 @@ impl<I> HeadTimeout<I> {
         stream
     }
 
+    /// The stream without its bound.
+    pub(super) fn into_inner(self) -> I {
+        self.io
+    }
+
     fn saw_bytes(&mut self) {
         let after = self.activity.started();
         let known = self.head.is_some_and(|head| head.after == after);

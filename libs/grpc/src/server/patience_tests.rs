@@ -12,7 +12,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const REQUEST: &[u8] = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
 
 /// The client's end of a connection to a server of its own.
-fn connect(change: impl FnOnce(&mut ServeConfig)) -> DuplexStream {
+pub(super) fn connect(change: impl FnOnce(&mut ServeConfig)) -> DuplexStream {
     let mut config = ServeConfig {
         protocols: Protocols::Http1AndHttp2,
         ..ServeConfig::new("test")
