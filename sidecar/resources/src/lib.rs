@@ -39,7 +39,7 @@ mod view;
 
 pub use config::{Config, Environment, Source};
 pub use instance::{MiddlewareComponent, SecretComponent, StateComponent};
-pub use observer::{Observer, Silent, Step};
+pub use observer::{Asked, Observer, Silent, Step};
 pub use resource::{Followed, Problem, Resource};
 pub use resources::{LoadError, Resources};
 pub use view::{ComponentInfo, Lookup};

@@ -40,7 +40,11 @@ pub(super) fn start(
             wiring.resiliency.clone(),
             max_body,
         )),
-        peers: Arc::new(ActorPeers::new(peers, max_body)),
+        peers: Arc::new(ActorPeers::new(
+            peers,
+            max_body,
+            wiring.metrics.grpc_client(),
+        )),
         store: wiring.resources.actor_state(),
         observer: Arc::new(wiring.metrics.actors()),
         resiliency: wiring.resiliency.clone(),

@@ -108,6 +108,11 @@ async fn every_actor_has_one_owner_and_moves_when_that_ends() {
     for (id, owner) in &before {
         assert_eq!(world.owner(*id).await, *owner);
     }
+    let pieces: Vec<_> = world.caller.process.scrape().collect();
+    let scrape = String::from_utf8(pieces.concat()).unwrap();
+    let counted = "dapr_grpc_io_client_completed_rpcs{app_id=\"a\",\
+                   grpc_client_method=\"/dapr.proto.internals.v1.ServiceInvocation/CallActor\",grpc_client_status=\"OK\"}";
+    assert!(scrape.contains(counted), "{scrape}");
     assert!(
         before.values().any(|owner| owner == "one") && before.values().any(|owner| owner == "two")
     );

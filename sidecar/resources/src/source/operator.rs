@@ -4,6 +4,7 @@
 //! every [`Config::reconcile_interval`] besides. A list that was under way while a change arrived leaves
 //! the changed resource alone: it may have been made before the change.
 
+mod ask;
 mod configuration;
 mod kind;
 mod reports;
@@ -26,15 +27,12 @@ use trilby_grpc::Channel;
 use trilby_proto::operator::v1::operator_client::OperatorClient;
 
 use super::{Audience, Started};
-use crate::{config::Config, ledger::Ledger, resources::LoadError};
+use crate::{config::Config, ledger::Ledger, observer::Observer, resources::LoadError};
 use wire::Wire;
 
 /// How long an operator may take to answer the call that opens a stream before the stream is taken as open: upstream's
 /// answers with its first message only.
 const OPENING: Duration = Duration::from_secs(1);
-
-/// How long one call may take; upstream's number.
-const CALL: Duration = Duration::from_secs(5);
 
 type Following = BoxFuture<'static, ()>;
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -49,6 +47,7 @@ pub(super) struct Operator {
     first_load: Duration,
     /// What became of what it gave.
     ledger: Ledger,
+    observer: Arc<dyn Observer>,
     /// Counts how often its stream of components was opened: then it may be another than before.
     openings: watch::Sender<u64>,
 }
@@ -67,6 +66,7 @@ impl Operator {
             reconcile_interval: config.reconcile_interval,
             first_load: config.first_load,
             ledger: audience.ledger.clone(),
+            observer: Arc::clone(&audience.observer),
             openings: watch::Sender::default(),
         }
     }
@@ -115,16 +115,6 @@ fn kinds(operator: &Operator, audience: &Arc<Audience>) -> impl Future<Output = 
         one::<wire::WorkflowAccessPolicies>(operator, audience),
     ];
     join_all(all).map(drop)
-}
-
-/// Makes one call, within [`CALL`].
-async fn call<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Status> {
-    match timeout(CALL, answer).await {
-        Ok(answer) => answer.map(Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded(format!(
-            "the operator did not answer within {CALL:?}"
-        ))),
-    }
 }
 
 /// A stream from the call that opens it. Servers may answer that call only with their first message, so

@@ -1,9 +1,9 @@
 //! What is there after the first load, and what it says about what is not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tonic::Status;
-use trilby_resources::Lookup;
+use trilby_resources::{Asked, Config, Lookup, Observer, Step};
 use trilby_testkit::assert_eventually;
 
 use crate::{
@@ -167,4 +167,46 @@ async fn a_secret_store_is_first_whatever_the_order_of_names() {
     operator.apply(&component("z-vault", "secretstores.fake", "v", ""));
     let sidecar = Sidecar::start(&operator, &backends).await;
     assert_eq!(sidecar.tag("a").await.as_deref(), Some("1/pass of v"));
+}
+
+/// Keeps what the operator was asked.
+#[derive(Default)]
+struct Asking(parking_lot::Mutex<Vec<Asked>>);
+
+impl Observer for Asking {
+    fn initialised(&self, _: &str) {}
+    fn failed(&self, _: &str, _: Step, _: &str) {}
+    fn unusable(&self, _: &str) {}
+    fn asked(&self, asked: &Asked) {
+        self.0.lock().push(*asked);
+    }
+}
+
+#[tokio::test]
+async fn lists_are_counted_with_their_sizes_and_streams_are_not() {
+    let (operator, backends) = (FakeOperator::start().await, Backends::default());
+    operator.apply(&store("one", "1", ""));
+    let asking = Arc::new(Asking::default());
+    let config = Config {
+        observer: Arc::clone(&asking) as Arc<dyn Observer>,
+        ..config(&operator, backends.registry())
+    };
+    let _sidecar = Sidecar::try_start(config).await.unwrap();
+    assert_eventually!(operator.streams() == 1);
+    let asked = asking.0.lock().clone();
+    let of = |method: &str| {
+        let method = format!("/dapr.proto.operator.v1.Operator/{method}");
+        let mut asked = asked.iter().filter(move |asked| asked.method == method);
+        asked.next().copied()
+    };
+    let components = of("ListComponents").unwrap();
+    assert_eq!(components.status, tonic::Code::Ok);
+    assert!(
+        components.request > 0 && components.response > 50,
+        "{components:?}"
+    );
+    assert!(
+        asked.iter().all(|asked| asked.method.contains("/List")),
+        "{asked:?}"
+    );
 }

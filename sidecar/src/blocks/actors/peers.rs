@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use prost::Message as _;
+use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 use trilby_actors::Peer;
 use trilby_proto::internals::v1::service_invocation_client::ServiceInvocationClient;
@@ -9,20 +11,44 @@ use trilby_proto::internals::v1::{InternalInvokeRequest, InternalInvokeResponse}
 use trilby_telemetry::{TRACEPARENT, TRACESTATE};
 
 use crate::blocks::invoke::Target;
+use crate::metrics::{Completed, GrpcClientMetrics, Sizes};
 use crate::peers::Peers;
 use crate::tracing_context::tell_sidecar;
+
+const CALL_ACTOR: &str = "/dapr.proto.internals.v1.ServiceInvocation/CallActor";
 
 /// Calls other sidecars over the connections that invocations use, too.
 #[derive(Debug, Clone)]
 pub struct ActorPeers {
     peers: Peers,
     max_message: usize,
+    metrics: GrpcClientMetrics,
 }
 
 impl ActorPeers {
     /// `max_message` is the largest message in bytes.
-    pub fn new(peers: Peers, max_message: usize) -> Self {
-        Self { peers, max_message }
+    pub fn new(peers: Peers, max_message: usize, metrics: GrpcClientMetrics) -> Self {
+        Self {
+            peers,
+            max_message,
+            metrics,
+        }
+    }
+
+    fn count(
+        &self,
+        (start, request): (Instant, usize),
+        answer: Result<&InternalInvokeResponse, &Status>,
+    ) {
+        let call = Completed {
+            method: CALL_ACTOR,
+            status: answer.map_or_else(Status::code, |_| Code::Ok),
+            sizes: Some(Sizes {
+                request: request as u64,
+                response: answer.map_or(0, |response| response.encoded_len() as u64),
+            }),
+        };
+        self.metrics.called(&call, start);
     }
 }
 
@@ -58,16 +84,17 @@ impl trilby_actors::Peers for ActorPeers {
             .max_decoding_message_size(self.max_message)
             .max_encoding_message_size(self.max_message);
         let headers = headers_of_wire(&request);
+        let began = (Instant::now(), request.encoded_len());
         let mut request = Request::new(request);
         tell_sidecar(&headers, request.metadata_mut());
-        match client.call_actor(request).await {
-            Ok(response) => Ok(response.into_inner()),
-            Err(status) => {
-                if matches!(status.code(), Code::Unavailable | Code::Unauthenticated) {
-                    self.peers.discard(&peer.address, &target);
-                }
-                Err(status)
-            }
+        let answer = client.call_actor(request).await;
+        let answer = answer.map(tonic::Response::into_inner);
+        self.count(began, answer.as_ref());
+        if let Err(status) = &answer
+            && matches!(status.code(), Code::Unavailable | Code::Unauthenticated)
+        {
+            self.peers.discard(&peer.address, &target);
         }
+        answer
     }
 }

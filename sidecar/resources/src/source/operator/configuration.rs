@@ -15,7 +15,7 @@ use trilby_proto::operator::v1::{
     ResourceEventType,
 };
 
-use super::{Messages, Operator, call, in_words, is_transient, streaming};
+use super::{Messages, Operator, in_words, is_transient, streaming};
 use crate::{
     configuration::decode,
     control::Control,
@@ -58,12 +58,14 @@ pub(super) async fn first(
 }
 
 async fn get(operator: &Operator, name: &str) -> Result<ConfigurationSpec, Status> {
+    const METHOD: &str = "/dapr.proto.operator.v1.Operator/GetConfiguration";
     let mut client = operator.client.clone();
     let request = GetConfigurationRequest {
         name: name.to_owned(),
         namespace: operator.namespace.clone(),
     };
-    let answer = call(client.get_configuration(request)).await?;
+    let answer = operator.ask(METHOD, request, |request| client.get_configuration(request));
+    let answer = answer.await?;
     let configuration = read(operator, name, &answer.configuration);
     let configuration = configuration
         .map_err(|error| Status::data_loss(format!("it is not a Configuration: {error}")))?;

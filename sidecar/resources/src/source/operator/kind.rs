@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use trilby_grpc::{Backoff, Follower};
 use trilby_proto::operator::v1::ResourceEventType;
 
-use super::{Audience, Messages, Operator, call, in_words, streaming, wire::Wire};
+use super::{Audience, Messages, Operator, in_words, streaming, wire::Wire};
 use crate::{
     control::Control,
     kind::{Kind, Told, metadata_of},
@@ -137,8 +137,7 @@ async fn nothing<W: Wire>(shared: &Shared, listed: &mut Listed, status: &Status)
 
 async fn list<W: Wire>(operator: &Operator, shared: &Shared) -> Result<(), Status> {
     shared.outbox.lock().await.listing = Some(HashSet::new());
-    let mut client = operator.client.clone();
-    let answer = call(W::list(&mut client, operator.namespace.clone())).await;
+    let answer = W::list(operator).await;
     let mut outbox = shared.outbox.lock().await;
     let newer = outbox.listing.take().unwrap_or_default();
     let all = match answer {

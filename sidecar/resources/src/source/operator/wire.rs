@@ -6,6 +6,7 @@ use tonic::{Response, Status, Streaming};
 use trilby_grpc::Channel;
 use trilby_proto::operator::v1::{self as proto, ResourceEventType, operator_client};
 
+use super::Operator;
 use crate::kind::Kind;
 
 type Client = operator_client::OperatorClient<Channel>;
@@ -17,7 +18,7 @@ pub(super) trait Wire: Send + Sync + 'static {
     type Change: Send + 'static;
     const KIND: Kind;
 
-    async fn list(client: &mut Client, namespace: String) -> Result<Response<Vec<Bytes>>, Status>;
+    async fn list(operator: &Operator) -> Result<Vec<Bytes>, Status>;
 
     async fn open(
         client: &mut Client,
@@ -31,7 +32,7 @@ pub(super) trait Wire: Send + Sync + 'static {
 /// In the form that `async_trait` gives a method: it does not see through macros.
 macro_rules! wire {
     ($name:ident: $kind:ident,
-     $list:ident($list_request:ident) -> $items:ident,
+     $method:literal $list:ident($list_request:ident) -> $items:ident,
      $open:ident($open_request:ident) -> $event:ident.$item:ident) => {
         pub(super) struct $name;
 
@@ -40,12 +41,14 @@ macro_rules! wire {
             type Change = proto::$event;
             const KIND: Kind = Kind::$kind;
 
-            async fn list(
-                client: &mut Client,
-                namespace: String,
-            ) -> Result<Response<Vec<Bytes>>, Status> {
-                let answer = client.$list(proto::$list_request { namespace }).await?;
-                Ok(answer.map(|answer| answer.$items))
+            async fn list(operator: &Operator) -> Result<Vec<Bytes>, Status> {
+                const METHOD: &str = concat!("/dapr.proto.operator.v1.Operator/", $method);
+                let mut client = operator.client.clone();
+                let request = proto::$list_request {
+                    namespace: operator.namespace.clone(),
+                };
+                let answer = operator.ask(METHOD, request, |request| client.$list(request));
+                Ok(answer.await?.$items)
             }
 
             async fn open(
@@ -64,21 +67,21 @@ macro_rules! wire {
 }
 
 wire!(Components: Component,
-    list_components(ListComponentsRequest) -> components,
+    "ListComponents" list_components(ListComponentsRequest) -> components,
     component_update(ComponentUpdateRequest) -> ComponentUpdateEvent.component);
 wire!(Resiliencies: Resiliency,
-    list_resiliency(ListResiliencyRequest) -> resiliencies,
+    "ListResiliency" list_resiliency(ListResiliencyRequest) -> resiliencies,
     resiliency_update(ResiliencyUpdateRequest) -> ResiliencyUpdateEvent.resiliency);
 wire!(HttpEndpoints: HttpEndpoint,
-    list_http_endpoints(ListHttpEndpointsRequest) -> http_endpoints,
+    "ListHTTPEndpoints" list_http_endpoints(ListHttpEndpointsRequest) -> http_endpoints,
     http_endpoint_update(HttpEndpointUpdateRequest) -> HttpEndpointUpdateEvent.http_endpoints);
 wire!(Subscriptions: Subscription,
-    list_subscriptions_v2(ListSubscriptionsRequest) -> subscriptions,
+    "ListSubscriptionsV2" list_subscriptions_v2(ListSubscriptionsRequest) -> subscriptions,
     subscription_update(SubscriptionUpdateRequest) -> SubscriptionUpdateEvent.subscription);
 wire!(McpServers: McpServer,
-    list_mcp_servers(ListMcpServersRequest) -> mcp_servers,
+    "ListMCPServers" list_mcp_servers(ListMcpServersRequest) -> mcp_servers,
     mcp_server_update(McpServerUpdateRequest) -> McpServerUpdateEvent.mcp_server);
 wire!(WorkflowAccessPolicies: WorkflowAccessPolicy,
-    list_workflow_access_policy(ListWorkflowAccessPolicyRequest) -> policies,
+    "ListWorkflowAccessPolicy" list_workflow_access_policy(ListWorkflowAccessPolicyRequest) -> policies,
     workflow_access_policy_update(WorkflowAccessPolicyUpdateRequest)
         -> WorkflowAccessPolicyUpdateEvent.policy);
