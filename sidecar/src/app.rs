@@ -120,6 +120,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         tracing,
         identity,
         externals: endpoints::externals(process, &resources).await,
+        rules: rules::follow(process, &resources, &config)?,
         resources,
         resiliency,
         app,
@@ -228,6 +229,7 @@ struct Wiring<'a> {
     identity: Option<Identity>,
     resources: Resources,
     externals: Externals,
+    rules: rules::Followed,
     resiliency: Resiliency,
     app: Option<AppChannel>,
     pipeline: Pipeline,
@@ -275,8 +277,12 @@ impl Wiring<'_> {
                 (&environment.namespace, app_id),
             )
             .measured(self.metrics.components()),
-            secrets: Secrets::new(self.resources.clone(), self.resiliency.clone())
-                .measured(self.metrics.components()),
+            secrets: Secrets::new(
+                self.resources.clone(),
+                self.resiliency.clone(),
+                self.rules.secrets.clone(),
+            )
+            .measured(self.metrics.components()),
             metadata: Metadata::new(
                 app_id,
                 described::connection(self.config),
@@ -293,7 +299,7 @@ impl Wiring<'_> {
         health: &HealthView,
         ending: &Ending,
     ) -> anyhow::Result<(Arc<HttpApi>, Services)> {
-        let rules = rules::follow(self.process, &self.resources, self.config)?;
+        let rules = &self.rules;
         let token = rules::api_token(self.process, &self.config.environment)?;
         let shutdown = ShutdownRequest::new(self.process.shutdown(), ending.forced.clone());
         let max_body = self.config.servers.max_body;
@@ -311,7 +317,7 @@ impl Wiring<'_> {
         };
         let services = Services::new(
             grpc,
-            InternalApi::new(Arc::clone(blocks), rules.access),
+            InternalApi::new(Arc::clone(blocks), rules.access.clone()),
             gate,
             max_body,
         );
@@ -319,7 +325,7 @@ impl Wiring<'_> {
             blocks: Arc::clone(blocks),
             health: health.clone(),
             token,
-            rules: rules.apis,
+            rules: rules.apis.clone(),
             cors: Cors::new(
                 self.config
                     .servers
@@ -329,7 +335,7 @@ impl Wiring<'_> {
             ),
             shutdown,
             max_body,
-            api_logging: rules.logging,
+            api_logging: rules.logging.clone(),
             pipeline: self.pipeline.clone(),
             metrics: self.metrics.http_server(),
             tracing: self.tracing.clone(),

@@ -15,7 +15,7 @@ use crate::acl::{AccessControl, OperationSpec, PolicySpec, Protocol, Spec};
 use crate::api::http::ApiLogging;
 use crate::api::internal::Rules;
 use crate::api::{ApiRules, Rule, RuleProtocol};
-use crate::blocks::secrets;
+use crate::blocks::secrets::Scopes;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::live::Live;
@@ -38,15 +38,8 @@ pub(super) fn api_token(process: &Process, environment: &Environment) -> anyhow:
     Ok(token)
 }
 
-/// Refuses a Configuration whose security this build cannot enforce.
-///
-/// # Errors
-/// Names the part.
-fn check(configuration: &ConfigurationSpec) -> anyhow::Result<()> {
-    secrets::validate(configuration.secrets.as_ref()).context("the Configuration's spec.secrets")
-}
-
-/// What the APIs do by the Configuration, as it is now.
+/// What the APIs do by the Configuration, as it is now. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Followed {
     /// Who may call the application.
     pub(super) access: Rules,
@@ -54,6 +47,8 @@ pub(super) struct Followed {
     pub(super) apis: Live<ApiRules>,
     /// What is logged of calls.
     pub(super) logging: Live<ApiLogging>,
+    /// Which secrets may be read.
+    pub(super) secrets: Live<Scopes>,
 }
 
 /// Compiles the Configuration, and again at each of its changes. A part that cannot be enforced leaves the old one in
@@ -68,34 +63,41 @@ pub(super) fn follow(
 ) -> anyhow::Result<Followed> {
     let mut configurations = resources.configuration();
     let first = Arc::clone(&configurations.borrow_and_update());
-    check(&first)?;
-    let protocol = protocol(config);
+    let (protocol, flag) = (protocol(config), config.servers.api_logging);
     let access = compile(&first, protocol).context("the Configuration's spec.accessControl")?;
+    let scopes = Scopes::new(first.secrets.as_ref()).context("the Configuration's spec.secrets")?;
     let (publish, access) = watch::channel(Arc::new(access));
-    let apis = Live::new(api_rules(&first));
-    let flag = config.servers.api_logging;
-    let logging = Live::new(described::api_logging(flag, &first));
     let followed = Followed {
         access,
-        apis: apis.clone(),
-        logging: logging.clone(),
+        apis: Live::new(api_rules(&first)),
+        logging: Live::new(described::api_logging(flag, &first)),
+        secrets: Live::new(scopes),
     };
-    let shutdown = process.shutdown();
+    let (following, shutdown) = (followed.clone(), process.shutdown());
     process.spawn("configuration", async move {
         while let Some(changed) = next(&mut configurations, &shutdown).await {
-            apis.set(api_rules(&changed));
-            logging.set(described::api_logging(flag, &changed));
-            if let Err(error) = check(&changed) {
-                tracing::error!(%error, "a part of the changed configuration is refused");
-            }
             match compile(&changed, protocol) {
                 Ok(compiled) => drop(publish.send_replace(Arc::new(compiled))),
                 Err(error) => tracing::error!(%error, "changed access control is refused, the old one stays in force"),
             }
+            following.change(&changed, described::api_logging(flag, &changed));
         }
         Ok(())
     });
     Ok(followed)
+}
+
+impl Followed {
+    fn change(&self, changed: &ConfigurationSpec, logging: ApiLogging) {
+        match Scopes::new(changed.secrets.as_ref()) {
+            Ok(scopes) => self.secrets.set(scopes),
+            Err(error) => {
+                tracing::error!(%error, "changed secret scopes are refused, the old ones stay in force")
+            }
+        }
+        self.apis.set(api_rules(changed));
+        self.logging.set(logging);
+    }
 }
 
 /// The next Configuration; `None` when the process ends.

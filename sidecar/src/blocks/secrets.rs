@@ -6,38 +6,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::StatusCode;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Code;
 use trilby_components::RequestMetadata;
 use trilby_components::secret::{Secret, SecretError, SecretStore};
-use trilby_crds::ConfigurationSpec;
 use trilby_resiliency::{ComponentKind, Direction, Policy, Resiliency};
 use trilby_resources::{Lookup, Resources};
 
 use super::guarded::guarded;
 use crate::error::ApiError;
+use crate::live::Live;
 use crate::metrics::{ComponentMetrics, Metrics, Operation};
 
-pub use scope::{InvalidScopes, is_allowed, validate};
+pub use scope::{InvalidScopes, Scopes};
 
 /// Secret stores as an application may see them.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     resources: Resources,
     resiliency: Resiliency,
-    configuration: watch::Receiver<Arc<ConfigurationSpec>>,
+    scopes: Live<Scopes>,
     metrics: ComponentMetrics,
 }
 
 impl Secrets {
-    /// The stores of `resources` under the rules of its Configuration, which may change.
-    pub fn new(resources: Resources, resiliency: Resiliency) -> Self {
-        let configuration = resources.configuration();
+    /// The stores of `resources`, as far as the scopes allow, which may change.
+    pub fn new(resources: Resources, resiliency: Resiliency, scopes: Live<Scopes>) -> Self {
         Self {
             resources,
             resiliency,
-            configuration,
+            scopes,
             metrics: Metrics::off("", "").components(),
         }
     }
@@ -109,8 +107,7 @@ impl Secrets {
     }
 
     fn allows(&self, store: &str, name: &str) -> bool {
-        let configuration = Arc::clone(&self.configuration.borrow());
-        is_allowed(configuration.secrets.as_ref(), store, name)
+        self.scopes.now().allow(store, name)
     }
 
     fn store(&self, name: &str) -> Result<Arc<dyn SecretStore>, ApiError> {

@@ -1,6 +1,7 @@
 //! The secrets API, on a store of the test's own.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use trilby_components::secret::{Secret, SecretError, SecretStore};
 use trilby_grpc::{ChannelConfig, Target};
 use trilby_proto::runtime::v1::dapr_client::DaprClient;
 use trilby_proto::runtime::v1::{GetBulkSecretRequest, GetSecretRequest};
+use trilby_testkit::assert_eventually;
 
 use crate::sidecar::{Directory, Settings, Sidecar};
 
@@ -133,4 +135,35 @@ async fn secrets_that_cannot_be_read_say_why() {
         response.json()["errorCode"],
         "ERR_SECRET_STORES_NOT_CONFIGURED"
     );
+}
+
+#[tokio::test]
+async fn changed_scopes_are_in_force_and_those_that_cannot_be_are_not() {
+    let (a, folder) = sidecar().await;
+    let statuses = async || {
+        let (open, hidden) = (
+            a.get("/v1.0/secrets/vault/open").await,
+            a.get("/v1.0/secrets/vault/hidden").await,
+        );
+        (open.status.as_u16(), hidden.status.as_u16())
+    };
+    assert_eq!(statuses().await, (200, 403));
+    // Whether the second part is in force shows that the first was read.
+    let broken = CONFIGURATION.replace("deniedSecrets: [hidden]", "defaultAccess: maybe")
+        + "  api:\n    denied: [{name: metadata, version: v1}]\n";
+    change(folder.path(), &broken);
+    assert_eventually!(a.get("/v1.0/metadata").await.status == StatusCode::NOT_FOUND);
+    assert_eq!(statuses().await, (200, 403));
+    change(
+        folder.path(),
+        &CONFIGURATION.replace("deniedSecrets", "allowedSecrets"),
+    );
+    assert_eventually!(statuses().await == (403, 200));
+}
+
+/// Replaces the Configuration whole, so that no half of it is read.
+fn change(folder: &Path, configuration: &str) {
+    let new = folder.join("config.new");
+    std::fs::write(&new, configuration).unwrap();
+    std::fs::rename(new, folder.join("config.yaml")).unwrap();
 }

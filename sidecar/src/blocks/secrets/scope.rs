@@ -18,12 +18,32 @@ pub enum InvalidScopes {
     },
 }
 
-/// Checks scopes before they are relied on.
-///
-/// # Errors
-/// The first scope that cannot be enforced.
-pub fn validate(spec: Option<&SecretsSpec>) -> Result<(), InvalidScopes> {
-    let scopes = spec.map(|spec| spec.scopes.as_slice()).unwrap_or_default();
+/// Scopes that can be enforced. Without any, every secret may be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes(Vec<SecretsScope>);
+
+impl Scopes {
+    /// Takes what is written.
+    ///
+    /// # Errors
+    /// The first scope that cannot be enforced.
+    pub fn new(spec: Option<&SecretsSpec>) -> Result<Self, InvalidScopes> {
+        let scopes = spec.map(|spec| spec.scopes.clone()).unwrap_or_default();
+        check(&scopes)?;
+        Ok(Self(scopes))
+    }
+
+    /// Whether a secret of a store may be read: a list of allowed secrets decides alone; else one of denied
+    /// secrets; else the default, which allows unless it says otherwise.
+    pub fn allow(&self, store: &str, name: &str) -> bool {
+        let mut scopes = self.0.iter();
+        scopes
+            .find(|scope| scope.store_name == store)
+            .is_none_or(|scope| permits(scope, name))
+    }
+}
+
+fn check(scopes: &[SecretsScope]) -> Result<(), InvalidScopes> {
     for (index, scope) in scopes.iter().enumerate() {
         if scopes[..index]
             .iter()
@@ -38,16 +58,6 @@ pub fn validate(spec: Option<&SecretsSpec>) -> Result<(), InvalidScopes> {
         }
     }
     Ok(())
-}
-
-/// Whether a secret of a store may be read: a list of allowed secrets decides alone; else one of denied
-/// secrets; else the default, which allows unless it says otherwise.
-pub fn is_allowed(spec: Option<&SecretsSpec>, store: &str, name: &str) -> bool {
-    let scopes = spec.map(|spec| spec.scopes.as_slice()).unwrap_or_default();
-    scopes
-        .iter()
-        .find(|scope| scope.store_name == store)
-        .is_none_or(|scope| permits(scope, name))
 }
 
 fn permits(scope: &SecretsScope, name: &str) -> bool {
@@ -70,7 +80,7 @@ fn is(text: &str, word: &str) -> bool {
 mod tests {
     use trilby_crds::{SecretsScope, SecretsSpec};
 
-    use super::{InvalidScopes, is_allowed, validate};
+    use super::{InvalidScopes, Scopes};
 
     fn spec(default: &str, allowed: &[&str], denied: &[&str]) -> SecretsSpec {
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -86,8 +96,9 @@ mod tests {
 
     #[test]
     fn nothing_written_allows() {
-        assert!(is_allowed(None, "vault", "s"));
-        assert!(is_allowed(Some(&spec("deny", &[], &[])), "other", "s"));
+        assert!(Scopes::default().allow("vault", "s"));
+        let scopes = Scopes::new(Some(&spec("deny", &[], &[]))).unwrap();
+        assert!(scopes.allow("other", "s"));
     }
 
     #[test]
@@ -100,8 +111,8 @@ mod tests {
             ("allow", &[][..], &["s"][..], false),
             ("deny", &[][..], &["other"][..], false),
         ] {
-            let spec = spec(default, allowed, denied);
-            assert_eq!(is_allowed(Some(&spec), "vault", "s"), expected, "{spec:?}");
+            let scopes = Scopes::new(Some(&spec(default, allowed, denied))).unwrap();
+            assert_eq!(scopes.allow("vault", "s"), expected, "{scopes:?}");
         }
     }
 
@@ -110,13 +121,13 @@ mod tests {
         let mut twice = spec("allow", &[], &[]);
         twice.scopes.push(twice.scopes[0].clone());
         assert_eq!(
-            validate(Some(&twice)),
+            Scopes::new(Some(&twice)),
             Err(InvalidScopes::Duplicate("vault".into()))
         );
         assert!(matches!(
-            validate(Some(&spec("maybe", &[], &[]))),
+            Scopes::new(Some(&spec("maybe", &[], &[]))),
             Err(InvalidScopes::DefaultAccess { .. })
         ));
-        assert!(validate(Some(&spec("Deny", &[], &[]))).is_ok());
+        assert!(Scopes::new(Some(&spec("Deny", &[], &[]))).is_ok());
     }
 }
