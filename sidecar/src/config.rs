@@ -195,6 +195,7 @@ impl Config {
 }
 
 fn app(args: &SidecarArgs) -> anyhow::Result<Option<AppConfig>> {
+    let disabled = args.resources.disabled_endpoints()?;
     if args.app.app_port == 0 {
         return Ok(None);
     }
@@ -211,10 +212,7 @@ fn app(args: &SidecarArgs) -> anyhow::Result<Option<AppConfig>> {
         protocol: args.app.protocol()?,
         max_concurrency: args.app.max_concurrency(),
         health,
-        asks_config: !args
-            .resources
-            .disabled_endpoints()?
-            .contains(&InitEndpoint::Config),
+        asks_config: !disabled.contains(&InitEndpoint::Config),
     }))
 }
 
@@ -245,6 +243,11 @@ fn control_plane(
     environment: &Environment,
 ) -> anyhow::Result<ControlPlaneConfig> {
     let flags = &args.control_plane;
+    let disseminate_timeout = flags.disseminate_timeout()?;
+    anyhow::ensure!(
+        !disseminate_timeout.is_zero(),
+        "invalid value for 'actors-disseminate-timeout' option: must be positive, got 0s"
+    );
     Ok(ControlPlaneConfig {
         sentry_address: flags.sentry_address.clone(),
         operator_address: flags.control_plane_address.clone(),
@@ -253,7 +256,7 @@ fn control_plane(
             .iter()
             .map(str::to_owned)
             .collect(),
-        disseminate_timeout: flags.disseminate_timeout()?,
+        disseminate_timeout,
         trust_domain: fallback(
             &flags.control_plane_trust_domain,
             "localhost",

@@ -87,15 +87,12 @@ fn texts_of_problems_are_upstreams() {
             "value for 'health-probe-timeout' must be smaller than 'health-probe-interval'",
         ),
         (
-            vec![
-                "--app-id",
-                "a",
-                "--app-port",
-                "80",
-                "--disable-init-endpoints",
-                "config,x",
-            ],
+            vec!["--app-id", "a", "--disable-init-endpoints", "config,x"],
             "invalid value for 'disable-init-endpoints': x",
+        ),
+        (
+            vec!["--app-id", "a", "--actors-disseminate-timeout", "0s"],
+            "invalid value for 'actors-disseminate-timeout' option: must be positive, got 0s",
         ),
     ] {
         let error = config(&flags, Environment::default()).unwrap_err();
