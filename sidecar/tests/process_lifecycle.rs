@@ -275,6 +275,22 @@ async fn tokens_in_a_file_come_and_go_while_the_sidecar_runs() {
     assert!(!daprd.log().text().contains("hunter2"));
 }
 
+/// A request that asks for HTTP/2, and what a client says in it: a preface, no settings, that it goes.
+const UPGRADE: &str = "GET /v1.0/healthz HTTP/1.1\r\nhost: x\r\nconnection: close, Upgrade, HTTP2-Settings\r\n\
+                       upgrade: h2c\r\nhttp2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n\
+                       PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+                       \0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+#[tokio::test]
+async fn a_client_of_the_http_api_may_go_on_in_http2() {
+    let mut daprd = Daprd::new("a");
+    daprd.start().await;
+    let stream = TcpStream::connect(daprd.http_address()).await.unwrap();
+    let answer = over(stream, UPGRADE).await;
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: h2c\r\n";
+    assert!(answer.starts_with(head), "{answer}");
+}
+
 #[tokio::test]
 async fn http2_without_tls_can_be_turned_off_on_the_http_api() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -282,8 +298,22 @@ async fn http2_without_tls_can_be_turned_off_on_the_http_api() {
     daprd.start().await;
     let stream = TcpStream::connect(daprd.http_address()).await.unwrap();
     assert_eq!(over(stream, preface).await, "");
-    let stream = TcpStream::connect(daprd.http_address()).await.unwrap();
-    assert!(over(stream, HEALTH).await.starts_with("HTTP/1.1 204"));
+    for request in [HEALTH, UPGRADE] {
+        let stream = TcpStream::connect(daprd.http_address()).await.unwrap();
+        assert!(over(stream, request).await.starts_with("HTTP/1.1 204"));
+    }
+}
+
+#[tokio::test]
+async fn the_process_may_open_as_many_files_as_its_hard_limit_allows() {
+    let mut daprd = Daprd::new("a").arg("--log-level", "debug");
+    daprd.start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daprd.pid().unwrap())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let fields: Vec<&str> = files.unwrap().split_whitespace().collect();
+    assert_eq!(fields[3], fields[4], "{limits}");
 }
 
 #[tokio::test]
