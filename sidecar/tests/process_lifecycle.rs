@@ -276,7 +276,7 @@ async fn tokens_in_a_file_come_and_go_while_the_sidecar_runs() {
 }
 
 /// A request that asks for HTTP/2, and what a client says in it: a preface, no settings, that it goes.
-const UPGRADE: &str = "GET /v1.0/healthz HTTP/1.1\r\nhost: x\r\nconnection: close, Upgrade, HTTP2-Settings\r\n\
+const UPGRADE: &str = "GET /v1.0/healthz HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\n\
                        upgrade: h2c\r\nhttp2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n\
                        PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
                        \0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
