@@ -10,7 +10,7 @@ use trilby_components::state::{
 };
 use trilby_resiliency::{ComponentKind, Direction, Policy, Resiliency};
 
-use crate::blocks::guarded::{ComponentFailure as _, Request, guarded};
+use crate::blocks::guarded::{Request, guarded};
 
 /// One operation's view of a store.
 pub(super) struct Guarded<'a> {
