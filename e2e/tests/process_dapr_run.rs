@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -165,21 +166,25 @@ async fn on_unix_sockets_invoke_finds_it_by_the_apps_name() {
         .raw_arg(&sockets.display().to_string());
     daprd.launch();
     let invoked = eventually("the sidecar answers on its socket", async || {
-        let stream = UnixStream::connect(&socket).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = http::Request::post("/v1.0/invoke/run/method/hello")
-            .header("host", "localhost")
-            .body(Full::new(Bytes::from("1")))?;
-        let answer = sender.send_request(request).await?;
-        let body = answer.into_body().collect().await?.to_bytes();
-        Ok(String::from_utf8_lossy(&body).into_owned())
+        invoke_over(&socket).await
     })
     .await;
     assert_eq!(invoked, r#"POST /hello b"1""#);
     assert!(daprd.stop().await.success());
     assert!(!socket.exists());
+}
+
+async fn invoke_over(socket: &Path) -> anyhow::Result<String> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = http::Request::post("/v1.0/invoke/run/method/hello")
+        .header("host", "localhost")
+        .body(Full::new(Bytes::from("1")))?;
+    let answer = sender.send_request(request).await?;
+    let body = answer.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// Where mTLS is on in the Configuration, the tool adds `--enable-mtls` and the address of a local sentry; the anchors
