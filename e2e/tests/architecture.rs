@@ -105,6 +105,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-crds",
             "trilby-go-syntax",
             "trilby-grpc",
+            "trilby-https",
             "trilby-identity",
             "trilby-profiling",
             "trilby-proto",

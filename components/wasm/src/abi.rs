@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use tracing::{Level, debug, error, info, warn};
 use wasmi::{Caller, Error, Linker, errors::HostError, errors::LinkerError};
 
@@ -198,10 +198,23 @@ fn get_header_values(
         (_, true) => Ok(0),
         (message, false) => {
             let values = state.exchange.headers_of(message).get_all(name);
-            let values: Vec<_> = values.iter().map(http::HeaderValue::as_bytes).collect();
+            let values: Vec<_> = values.iter().map(HeaderValue::as_bytes).collect();
             write_all(memory, (start, limit), &values)
         }
     }
+}
+
+/// A header as the guest has it, and the headers that it is for.
+fn change_of_header<'a>(
+    guest: &'a mut Guest<'_>,
+    whose: u32,
+    (name, name_length): (u32, u32),
+    (value, value_length): (u32, u32),
+) -> Result<(&'a mut HeaderMap, HeaderName, HeaderValue), Error> {
+    let (memory, state) = parts(guest)?;
+    let name = text(memory, name, name_length)?;
+    let (name, value) = header(name, slice(memory, value, value_length)?).map_err(Error::new)?;
+    Ok((changeable(state, whose)?, name, value))
 }
 
 fn set_header_value(
@@ -212,10 +225,9 @@ fn set_header_value(
     value: u32,
     value_length: u32,
 ) -> Result<(), Error> {
-    let (memory, state) = parts(&mut guest)?;
-    let name = text(memory, name, name_length)?;
-    let (name, value) = header(name, slice(memory, value, value_length)?).map_err(Error::new)?;
-    changeable(state, whose)?.insert(name, value);
+    let (name, value) = ((name, name_length), (value, value_length));
+    let (headers, name, value) = change_of_header(&mut guest, whose, name, value)?;
+    headers.insert(name, value);
     Ok(())
 }
 
@@ -227,10 +239,9 @@ fn add_header_value(
     value: u32,
     value_length: u32,
 ) -> Result<(), Error> {
-    let (memory, state) = parts(&mut guest)?;
-    let name = text(memory, name, name_length)?;
-    let (name, value) = header(name, slice(memory, value, value_length)?).map_err(Error::new)?;
-    changeable(state, whose)?.append(name, value);
+    let (name, value) = ((name, name_length), (value, value_length));
+    let (headers, name, value) = change_of_header(&mut guest, whose, name, value)?;
+    headers.append(name, value);
     Ok(())
 }
 

@@ -65,7 +65,11 @@ impl fmt::Debug for Identity {
 // === impl Tls ===
 
 impl Tls {
-    pub(crate) fn config(&self) -> Result<ClientConfig, TlsError> {
+    /// What rustls is to do.
+    ///
+    /// # Errors
+    /// Certificates or the key cannot be used, or do not belong together.
+    pub fn config(&self) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

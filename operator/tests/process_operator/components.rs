@@ -3,7 +3,7 @@ use tonic::Code;
 use trilby_proto::operator::v1::{ResourceEventType as Event, operator_client::OperatorClient};
 use trilby_testkit::{ApiServer, assert_eventually};
 
-use crate::fixture::{Fixture, connect, end, name, next, value};
+use crate::fixture::{Fixture, connect, definition_without_schema, end, name, next, value};
 
 /// Settings with one password, in the Secret of that name.
 fn password_in(secret: &str) -> Value {
@@ -179,7 +179,7 @@ async fn an_undecodable_object_is_named_and_skipped() {
     // Alone, because its definition of a component lets anything pass.
     let api = ApiServer::start().await;
     let mut fixture = Fixture::prepare(&api).await;
-    fixture.apply(&anything_goes()).await;
+    fixture.apply(&definition_without_schema()).await;
     fixture.start_sentry().await;
     fixture.configure().await;
     let mut broken = fixture.component("broken", &json!([]));
@@ -203,21 +203,4 @@ async fn an_undecodable_object_is_named_and_skipped() {
     let metrics = fixture.operator.metrics().await;
     let counted = "dapr_operator_undecodable_objects_total{kind=\"Component\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
-}
-
-/// The definition of components without their schema.
-fn anything_goes() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "components.dapr.io"},
-        "spec": {
-            "group": "dapr.io",
-            "scope": "Namespaced",
-            "names": {"kind": "Component", "listKind": "ComponentList", "plural": "components", "singular": "component"},
-            "versions": [{
-                "name": "v1alpha1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
-        },
-    })
 }

@@ -267,3 +267,20 @@ pub(crate) fn name(resource: &Value) -> String {
 pub(crate) fn value(component: &Value) -> &Value {
     &component["spec"]["metadata"][0]["value"]
 }
+
+/// The definition of components without their schema.
+pub(crate) fn definition_without_schema() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "components.dapr.io"},
+        "spec": {
+            "group": "dapr.io",
+            "scope": "Namespaced",
+            "names": {"kind": "Component", "listKind": "ComponentList", "plural": "components", "singular": "component"},
+            "versions": [{
+                "name": "v1alpha1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
+    })
+}

@@ -7,7 +7,7 @@ use trilby_proto::trilby::operator::v1::{
 };
 use trilby_testkit::{ApiServer, assert_eventually};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, definition_without_schema};
 
 /// A sidecar's stream of reports; it ends when this is dropped.
 struct Reporter(mpsc::Sender<ReportRequest>);
@@ -180,17 +180,7 @@ async fn definitions_without_status_are_named_once_and_everything_else_works() {
 
 /// The definition of components, without schema and status.
 fn without_status() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "components.dapr.io"},
-        "spec": {
-            "group": "dapr.io",
-            "scope": "Namespaced",
-            "names": {"kind": "Component", "listKind": "ComponentList", "plural": "components", "singular": "component"},
-            "versions": [{
-                "name": "v1alpha1", "served": true, "storage": true, "subresources": null,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
-        },
-    })
+    let mut definition = definition_without_schema();
+    definition["spec"]["versions"][0]["subresources"] = Value::Null;
+    definition
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
 
+mod consul;
+
 use http::StatusCode;
 use tempfile::TempDir;
 use trilby_testkit::eventually::eventually;

@@ -1,21 +1,12 @@
 //! Real sidecars that find each other with a real Consul, or say why they do not.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
-
 use http::StatusCode;
 use trilby_testkit::eventually::eventually;
-use trilby_testkit::http::{Client, Response};
+use trilby_testkit::http::Client;
 use trilby_testkit::servers::consul::Consul;
 use trilby_testkit::services::Daprd;
 
-/// An application that answers the path it was asked for.
-async fn echo() -> u16 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let router = axum::Router::new().fallback(|uri: http::Uri| async move { uri.to_string() });
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    port
-}
+use super::{echo, finds, invoke};
 
 /// A sidecar that registers itself with `consul`, which looks at its health every second.
 async fn sidecar(app_id: &str, consul: &Consul, more: &[&str]) -> Daprd {
@@ -33,22 +24,6 @@ async fn sidecar(app_id: &str, consul: &Consul, more: &[&str]) -> Daprd {
     let mut daprd = daprd.arg("--config", file.display());
     daprd.start().await;
     daprd
-}
-
-async fn invoke(daprd: &Daprd, app_id: &str) -> Response {
-    let url = daprd.url(&format!("/v1.0/invoke/{app_id}/method/here"));
-    Client::host().get(&url).await.unwrap()
-}
-
-async fn finds(daprd: &Daprd, app_id: &str) {
-    eventually(&format!("{app_id} is found"), async || {
-        let response = invoke(daprd, app_id).await;
-        if response.status == StatusCode::OK && response.text() == "/here" {
-            return Ok(());
-        }
-        Err(response.text())
-    })
-    .await;
 }
 
 async fn misses(daprd: &Daprd, app_id: &str) {
