@@ -30,6 +30,8 @@ pub fn service_config(args: &SidecarArgs) -> ServiceConfig {
         }),
         drain: NO_LIMIT,
         workers: WORKERS,
+        // Upstream's words.
+        failure: "Fatal error from runtime".to_owned(),
         ..ServiceConfig::new("daprd", args)
     }
 }

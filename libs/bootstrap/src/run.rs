@@ -35,6 +35,8 @@ pub struct ServiceConfig {
     pub drain: Duration,
     /// Threads that run the service's tasks.
     pub workers: usize,
+    /// How the log line begins that tells why the service failed.
+    pub failure: String,
 }
 
 impl ServiceConfig {
@@ -50,6 +52,7 @@ impl ServiceConfig {
             metrics: None,
             drain: Duration::from_secs(5),
             workers: 2,
+            failure: format!("Fatal error running {name}"),
         }
     }
 }
@@ -65,6 +68,7 @@ where
     Fut: Future<Output = anyhow::Result<()>>,
 {
     let name = config.name;
+    let failure = config.failure.clone();
     let log = match log::init(&config.log, config.app_id.as_deref()) {
         Ok(log) => log,
         Err(error) => return die_without_log(name, &error),
@@ -83,7 +87,7 @@ where
             ExitCode::SUCCESS
         }
         Err(error) => {
-            error!(service = name, error = format!("{error:#}"), "failed");
+            error!(service = name, "{failure}: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -105,7 +105,11 @@ impl Resiliency {
             Ok(decoded) => decoded,
             Err(error) => {
                 let in_force = kept.is_some();
-                tracing::error!(%error, former_version_stays = in_force, "resiliency policies are not loaded");
+                tracing::error!(
+                    former_version_stays = in_force,
+                    "Could not read resiliency policy {}: {error}",
+                    manifest.name
+                );
                 return (kept, Some(error));
             }
         };

@@ -27,8 +27,8 @@ pub enum LoadError {
     /// The Configuration cannot be had.
     #[error("error loading configuration: {0}")]
     Configuration(String),
-    /// A file or directory cannot be used.
-    #[error("error loading resources: {0}")]
+    /// A file or directory cannot be used. The text is upstream's.
+    #[error("failed to load components: {0}")]
     Disk(String),
     /// The operator did not answer in time.
     #[error(

@@ -123,7 +123,7 @@ async fn duplicates_end_the_start_and_change_nothing_later() {
     };
     assert_eq!(
         error.to_string(),
-        "error loading resources: duplicate definition of Component name one (state.in-memory/v1) with \
+        "failed to load components: duplicate definition of Component name one (state.in-memory/v1) with \
          existing one (state.in-memory/v1)"
     );
     assert!(sidecar.serves("one"));

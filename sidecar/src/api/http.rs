@@ -19,6 +19,7 @@ mod service;
 mod spans;
 mod state;
 mod target;
+mod unread;
 
 use std::sync::Arc;
 

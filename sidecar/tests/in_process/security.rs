@@ -2,6 +2,8 @@
 
 use http::{Request, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic::Code;
 use trilby_grpc::{ChannelConfig, Target};
 use trilby_identity::Expect;
@@ -45,6 +47,28 @@ async fn token_is_asked_of_everyone_but_health_probes() {
     let request = Request::get(a.url("/v1.0/invoke/a/method/x")).header("dapr-api-token", "secret");
     let seen = a.request(request, "").await.json();
     assert_eq!(seen["headers"]["dapr-api-token"], json!(["for-app"]));
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_while_it_sends_reads_the_answer_and_may_go_on() {
+    let settings =
+        Settings::new("a").environment(|environment| environment.api_token = "secret".to_owned());
+    let a = Sidecar::start(settings, &Directory::default()).await;
+    let mut client = TcpStream::connect(a.http).await.unwrap();
+    let head = "POST /v1.0/metadata/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; "HTTP/1.1 401".len()];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, *b"HTTP/1.1 401");
+    let part = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    for part in [part.as_str(), &part, "0\r\n\r\n"] {
+        client.write_all(part.as_bytes()).await.unwrap();
+    }
+    let last = "GET /v1.0/healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    client.write_all(last.as_bytes()).await.unwrap();
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("HTTP/1.1 204"), "{rest}");
 }
 
 #[tokio::test]

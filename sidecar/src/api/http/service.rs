@@ -18,6 +18,7 @@ use super::measure::Measured;
 use super::respond::{HttpResponse, empty, failed, text};
 use super::route::Route;
 use super::spans::describe_route;
+use super::unread::read_on;
 use super::{HttpApi, actors, health, invoke, metadata, secrets, state};
 use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
@@ -39,7 +40,7 @@ impl HttpService {
 
 impl<B> Service<Request<B>> for HttpService
 where
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
     B::Error: Into<axum::BoxError>,
 {
     type Response = HttpResponse;
@@ -52,7 +53,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Answering {
         let api = Arc::clone(&self.0);
-        Box::pin(async move { Ok(api.serve(request.map(Body::new)).await) })
+        Box::pin(async move { Ok(api.serve(read_on(request)).await) })
     }
 }
 
@@ -245,7 +246,7 @@ impl PublicService {
 
 impl<B> Service<Request<B>> for PublicService
 where
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
     B::Error: Into<axum::BoxError>,
 {
     type Response = Response<Body>;
@@ -258,6 +259,6 @@ where
 
     fn call(&mut self, request: Request<B>) -> Answering {
         let service = self.clone();
-        Box::pin(async move { Ok(service.serve(request.map(Body::new)).await) })
+        Box::pin(async move { Ok(service.serve(read_on(request)).await) })
     }
 }

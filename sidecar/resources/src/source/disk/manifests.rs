@@ -255,17 +255,23 @@ fn is_yaml(path: &Path) -> bool {
     })
 }
 
+/// A line for each definition whose name another one of its kind has already.
 fn refuse_duplicates(all: &[&Said]) -> Result<(), String> {
     let mut seen: HashMap<(Kind, &str), &Said> = HashMap::new();
+    let mut duplicates = Vec::new();
     for said in all {
-        if let Some(existing) = seen.insert((said.kind, &said.name), said) {
-            return Err(format!(
+        let existing = *seen.entry((said.kind, &said.name)).or_insert(said);
+        if !std::ptr::eq(existing, *said) {
+            duplicates.push(format!(
                 "duplicate definition of {} name {} with existing {}",
                 said.kind, said.log_name, existing.log_name
             ));
         }
     }
-    Ok(())
+    if duplicates.is_empty() {
+        return Ok(());
+    }
+    Err(duplicates.join("\n"))
 }
 
 /// As upstream's messages name a resource.
