@@ -109,12 +109,13 @@ where
     {
         let recognised = self.in_time(recognise(stream)).await?;
         match (self.config.protocols, recognised.0) {
-            (Protocols::Http1, Spoken::Http2) | (Protocols::Http2, Spoken::Http1) => {
-                Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the client speaks another version of HTTP",
-                ))
-            }
+            (Protocols::Http1, Spoken::Http2) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the client speaks another version of HTTP",
+            )),
+            // Whatever the client speaks, it is answered in HTTP/2, as Go's gRPC servers do: who tries TLS learns at
+            // once that this is none.
+            (Protocols::Http2, _) => Ok((Spoken::Http2, recognised.1)),
             _ => Ok(recognised),
         }
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::{Status, body::Body};
 use trilby_identity::{ClientAuth, Expect};
 
@@ -89,6 +89,25 @@ async fn plain_text_and_tls_do_not_mix() {
     beside(serve(listener, Some(tls), routes(), options), async {
         let status = call(&mut plain(&target), "/echo", "").await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_tries_tls_where_there_is_none_is_answered_in_http2() {
+    let (listener, target) = listen().await;
+    let options = (ServeConfig::new("test"), CancellationToken::new());
+    beside(serve(listener, None, routes(), options), async {
+        let mut client = TcpStream::connect((target.host.as_str(), target.port))
+            .await
+            .unwrap();
+        // The beginning of a ClientHello, and as much of it as clients send.
+        let mut hello = vec![0; 512];
+        hello[..6].copy_from_slice(&[22, 3, 1, 1, 0xfb, 1]);
+        client.write_all(&hello).await.unwrap();
+        let mut head = [0; 9];
+        client.read_exact(&mut head).await.unwrap();
+        assert_eq!(head[3..5], [4, 0], "{head:?} is the head of no SETTINGS");
     })
     .await;
 }

@@ -9,9 +9,13 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
+use trilby_crds::API_VERSION_V1ALPHA1;
 
 use super::{Found, document::documents};
 use crate::{kind::Kind, lenient};
+
+/// Upstream's sidecar starts anew when one of this kind comes, and does not read it either.
+const CONFIGURATION: &str = "Configuration";
 
 /// How a file is told from its next version: its inode, length and times, which a rewrite in place changes as well
 /// as another file in its stead.
@@ -208,7 +212,7 @@ impl Manifests {
     }
 
     /// The resource in a document; `None` when it is of another kind or namespace.
-    fn resource(&self, document: &Value) -> Result<Option<Said>, String> {
+    fn resource(&mut self, document: &Value) -> Result<Option<Said>, String> {
         if !document.is_object() {
             return Err("it is not an object".to_owned());
         }
@@ -216,11 +220,16 @@ impl Manifests {
             lenient::text(lenient::field(object, name)).unwrap_or_default()
         };
         let (version, kind) = (text(document, "apiVersion"), text(document, "kind"));
-        let Some(kind) = Kind::of(&version, &kind) else {
-            return Ok(None);
-        };
         let metadata = lenient::field(document, "metadata");
         let name = text(metadata, "name");
+        let Some(kind) = Kind::of(&version, &kind) else {
+            if (version.as_str(), kind.as_str()) == (API_VERSION_V1ALPHA1, CONFIGURATION) {
+                self.warn_once(&format!(
+                    "Configuration {name} among the resources is not used: Configurations are given by --config"
+                ));
+            }
+            return Ok(None);
+        };
         if name.is_empty() {
             return Err(format!("a {kind} without a name (metadata.name)"));
         }

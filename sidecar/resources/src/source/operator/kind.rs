@@ -1,6 +1,14 @@
 //! One kind of the operator: its lists, and its stream of changes.
 
-use std::{collections::HashSet, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,6 +38,7 @@ pub(super) async fn follow<W: Wire>(operator: Operator, audience: Arc<Audience>)
             listing: None,
         }),
         list_wanted: Notify::new(),
+        opened: AtomicBool::new(false),
     });
     let mut control = audience.control.clone();
     let streaming = async {
@@ -59,12 +68,36 @@ struct Shared {
     outbox: Mutex<Outbox>,
     /// The stream opened, so changes before that may have been missed.
     list_wanted: Notify,
+    /// That list was not asked for yet. Upstream's operator opens a stream with its first change, which is then newer
+    /// than any list.
+    opened: AtomicBool,
+}
+
+impl Shared {
+    fn opened(&self) {
+        self.opened.store(true, Ordering::Release);
+        self.list_wanted.notify_one();
+    }
+
+    async fn change(&self, told: Told, name: String) {
+        let mut outbox = self.outbox.lock().await;
+        if self.opened.load(Ordering::Acquire) {
+            outbox.listing.get_or_insert_default();
+        }
+        outbox.change(told, name).await;
+    }
+
+    async fn begin_list(&self) {
+        let mut outbox = self.outbox.lock().await;
+        outbox.listing.get_or_insert_default();
+        self.opened.store(false, Ordering::Release);
+    }
 }
 
 struct Outbox {
     audience: Arc<Audience>,
     kind: Kind,
-    /// Names that changed since the list under way was asked for; `None` without one.
+    /// Names that changed since the list under way was asked for, or wanted; `None` without one.
     listing: Option<HashSet<String>>,
 }
 
@@ -136,7 +169,7 @@ async fn nothing<W: Wire>(shared: &Shared, listed: &mut Listed, status: &Status)
 }
 
 async fn list<W: Wire>(operator: &Operator, shared: &Shared) -> Result<(), Status> {
-    shared.outbox.lock().await.listing = Some(HashSet::new());
+    shared.begin_list().await;
     let answer = W::list(operator).await;
     let mut outbox = shared.outbox.lock().await;
     let newer = outbox.listing.take().unwrap_or_default();
@@ -168,7 +201,7 @@ impl<W: Wire> Follower for Changes<W> {
         Ok(streaming(
             async move { W::open(&mut client, namespace).await },
             move || {
-                shared.list_wanted.notify_one();
+                shared.opened();
                 if W::KIND == Kind::Component {
                     openings.send_modify(|count| *count += 1);
                 }
@@ -179,7 +212,7 @@ impl<W: Wire> Follower for Changes<W> {
     async fn item(&mut self, change: W::Change) -> Result<(), Status> {
         let (json, happened) = W::told(change);
         match told(json, happened) {
-            Some((name, told)) => self.shared.outbox.lock().await.change(told, name).await,
+            Some((name, told)) => self.shared.change(told, name).await,
             None => tracing::warn!(
                 kind = %W::KIND,
                 "the operator sent an event that makes no sense, it is ignored"
