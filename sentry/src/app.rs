@@ -125,6 +125,7 @@ pub async fn build(
         store: backing.store,
         sentry,
         trust_domain: trust_domain.clone(),
+        sources: backing.sources,
         validity,
         tokens: tokens.clone(),
         clock: Arc::new(SystemClock),

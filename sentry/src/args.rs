@@ -1,5 +1,6 @@
 //! Flags, as upstream spells them.
 
+mod authority;
 mod tokens;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use trilby_bootstrap::{
     args::{HealthArgs, LogArgs, MetricsArgs, go_bool},
 };
 
+pub use authority::AuthorityArgs;
 pub use tokens::{JwtArgs, OidcArgs};
 
 /// Issues the identities of the mesh
@@ -53,6 +55,9 @@ pub struct Args {
     /// Certificates that one identity may ask for from one address in a minute, on average; 0 does not bound it
     #[arg(long, default_value_t = 600)]
     pub max_requests_per_identity: u32,
+    /// What a certificate authority that is made here is like
+    #[command(flatten)]
+    pub authority: AuthorityArgs,
     /// Tokens
     #[command(flatten)]
     pub jwt: JwtArgs,

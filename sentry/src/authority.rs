@@ -14,15 +14,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use tokio::{sync::watch, time::Instant};
 use trilby_bootstrap::Latch;
 use trilby_grpc::Backoff;
 use trilby_identity::{Clock, Publisher, SpiffeId, TrustDomain};
 
 use crate::{
-    bundle::{Documents, RenewalError, unix_seconds},
+    bundle::{Documents, unix_seconds},
     issuer::{Issuer, IssuerError, Validity},
     metrics::Metrics,
+    source::{Order, SourceError, Sources},
     store::{Absent, GenerateError, Replaced, Store, StoreError},
     tokens::{TokenDocuments, TokenSettings},
 };
@@ -46,7 +48,7 @@ pub(crate) enum AuthorityError {
     #[error("the stored certificate authority is unusable: {0}")]
     Unusable(#[from] IssuerError),
     #[error("the issuer is to be renewed, but cannot be: {0}")]
-    Renewal(#[from] RenewalError),
+    Renewal(#[from] SourceError),
 }
 
 /// See the module.
@@ -54,6 +56,8 @@ pub(crate) struct Authority {
     pub(crate) store: Store,
     pub(crate) sentry: SpiffeId,
     pub(crate) trust_domain: TrustDomain,
+    /// Who makes authorities and issuers.
+    pub(crate) sources: Sources,
     pub(crate) validity: watch::Receiver<Validity>,
     /// How tokens are issued, if they are.
     pub(crate) tokens: Option<TokenSettings>,
@@ -96,9 +100,10 @@ impl Authority {
         match self.prove(documents.clone()) {
             Ok(issuer) => Ok(Some(self.adopt(issuer))),
             // All were away for too long. A root that is still trusted helps.
-            Err(error) if error.is_expiry() && documents.root_key.is_some() => {
-                self.renew(&documents, self.now()).await
-            }
+            Err(error) if error.is_expiry() => match self.renew(&documents, self.now()).await {
+                Err(AuthorityError::Renewal(SourceError::NoRootKey)) => Err(error.into()),
+                outcome => outcome,
+            },
             Err(error) => Err(error.into()),
         }
     }
@@ -120,9 +125,12 @@ impl Authority {
         documents: &Documents,
         end: SystemTime,
     ) -> Result<Option<Arc<Issuer>>, AuthorityError> {
-        let (now, validity) = self.moment();
-        let renewed = documents.renewed(&self.sentry, end, (now, validity.clock_skew))?;
-        let issuer = self.prove(renewed)?;
+        let renewer = self.sources.renewer(documents);
+        let renewed = renewer.renew(documents, end, self.order()).await?;
+        let issuer = self.prove(Documents {
+            tokens: documents.tokens.clone(),
+            ..renewed.into_documents()
+        })?;
         match self.store.replace(documents, issuer.documents()).await? {
             Replaced::Overtaken => Ok(None),
             Replaced::Done => {
@@ -130,6 +138,16 @@ impl Authority {
                 tracing::info!(expiry = unix_seconds(issuer.not_after()), "issuer renewed");
                 Ok(Some(self.adopt(issuer)))
             }
+        }
+    }
+
+    fn order(&self) -> Order<'_> {
+        let (now, validity) = self.moment();
+        Order {
+            sentry: &self.sentry,
+            trust_domain: &self.trust_domain,
+            now,
+            clock_skew: validity.clock_skew,
         }
     }
 
@@ -211,20 +229,19 @@ impl Authority {
     }
 }
 
+#[async_trait]
 impl Absent for Authority {
-    fn authority(&self) -> Result<Documents, GenerateError> {
+    async fn authority(&self) -> Result<Documents, GenerateError> {
         if let Some(issuer) = self.issuer() {
             tracing::warn!("the stored certificate authority is gone, writing it again");
             return Ok(issuer.documents().clone());
         }
-        tracing::info!("no certificate authority stored, generating a self-signed one");
-        let (now, validity) = self.moment();
-        let moment = (now, validity.clock_skew);
-        Ok(Documents::generate(
-            &self.sentry,
-            &self.trust_domain,
-            moment,
-        )?)
+        let source = &self.sources.configured;
+        tracing::info!(
+            source = source.name(),
+            "no certificate authority stored, making one"
+        );
+        Ok(source.make(self.order()).await?.into_documents())
     }
 
     fn tokens(&self) -> Result<Option<TokenDocuments>, GenerateError> {

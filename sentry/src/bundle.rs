@@ -1,6 +1,4 @@
-//! The authority's own documents: trust anchors, issuer chain, issuer key. Made here, read here.
-
-mod generation;
+//! The authority's own documents: trust anchors, issuer chain, issuer key. Read here, made by a [source](crate::source).
 
 use std::{
     fmt,
@@ -16,7 +14,6 @@ use x509_parser::{
 };
 
 use crate::tokens::TokenDocuments;
-pub(crate) use generation::RenewalError;
 
 /// The documents as they are stored, byte for byte. `Debug` shows sizes only: some are private keys.
 #[derive(Clone, PartialEq, Eq)]
@@ -188,14 +185,16 @@ fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
     parse(certificate).is_ok_and(|parsed| parsed.verify_signature(None).is_ok())
 }
 
-fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String> {
+pub(crate) fn parse<'a>(
+    certificate: &'a CertificateDer<'_>,
+) -> Result<X509Certificate<'a>, String> {
     X509Certificate::from_der(certificate)
         .map(|(_, parsed)| parsed)
         .map_err(|error| error.to_string())
 }
 
 /// A date of a certificate. Before 1970 nothing was issued; 1970 keeps the order.
-fn time_of(time: ASN1Time) -> SystemTime {
+pub(crate) fn time_of(time: ASN1Time) -> SystemTime {
     let seconds = u64::try_from(time.timestamp()).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }

@@ -239,7 +239,7 @@ pub(crate) mod testing {
     use trilby_identity::TrustDomain;
 
     use super::*;
-    use crate::tokens::TokenDocuments;
+    use crate::{source::testing::documents, tokens::TokenDocuments};
 
     /// Upstream's.
     pub(crate) const VALIDITY: Validity = Validity {
@@ -261,7 +261,7 @@ pub(crate) mod testing {
         let validity = VALIDITY;
         let documents = Documents {
             tokens: Some(TokenDocuments::generate(&settings).unwrap()),
-            ..Documents::generate(&sentry, &td, (now, validity.clock_skew)).unwrap()
+            ..documents(&sentry, &td, (now, validity.clock_skew))
         };
         Issuer::new(documents, (&sentry, Some(&settings)), (now, validity)).unwrap()
     }

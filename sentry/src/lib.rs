@@ -28,9 +28,10 @@ mod metrics;
 mod oidc;
 mod rates;
 mod settings;
+mod source;
 mod store;
 mod tokens;
 mod validator;
 
 pub use app::{Bound, Environment, build};
-pub use args::{Args, JwtArgs, Mode, OidcArgs};
+pub use args::{Args, AuthorityArgs, JwtArgs, Mode, OidcArgs};

@@ -3,7 +3,11 @@
 mod disk;
 mod kubernetes;
 
-use crate::{bundle::Documents, jose::SigningKeyError, tokens::TokenDocuments};
+use async_trait::async_trait;
+
+use crate::{
+    bundle::Documents, jose::SigningKeyError, source::SourceError, tokens::TokenDocuments,
+};
 
 pub(crate) use disk::DiskStore;
 pub(crate) use kubernetes::{Keys, KubernetesStore};
@@ -36,15 +40,16 @@ pub(crate) enum StoreError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GenerateError {
     #[error("no authority could be generated: {0}")]
-    Authority(#[from] rcgen::Error),
+    Authority(#[from] SourceError),
     #[error("no key for tokens could be generated: {0}")]
     Tokens(#[from] SigningKeyError),
 }
 
 /// Makes what is not there yet.
+#[async_trait]
 pub(crate) trait Absent: Send + Sync {
     /// An authority; what it has for tokens is not looked at.
-    fn authority(&self) -> Result<Documents, GenerateError>;
+    async fn authority(&self) -> Result<Documents, GenerateError>;
 
     /// What tokens are signed with; `None` where none are issued.
     fn tokens(&self) -> Result<Option<TokenDocuments>, GenerateError>;
@@ -69,9 +74,12 @@ pub(crate) enum Replaced {
 
 impl Found {
     /// All documents, and whether some of them had to be made.
-    fn complete(self, absent: &dyn Absent) -> Result<(Documents, bool), GenerateError> {
+    async fn complete(self, absent: &dyn Absent) -> Result<(Documents, bool), GenerateError> {
         let complete = self.authority.is_some();
-        let authority = self.authority.map_or_else(|| absent.authority(), Ok)?;
+        let authority = match self.authority {
+            Some(authority) => authority,
+            None => absent.authority().await?,
+        };
         let (tokens, fresh) = match self.tokens {
             Some(tokens) => (Some(tokens), false),
             None => {
@@ -101,7 +109,7 @@ impl Store {
     /// somebody else was faster: then what they made is returned.
     pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
         match self {
-            Self::Disk(store) => store.load(absent),
+            Self::Disk(store) => store.load(absent).await,
             Self::Kubernetes(store) => store.load(absent).await,
         }
     }
@@ -126,8 +134,9 @@ pub(crate) mod testing {
     /// Gives copies.
     pub(crate) struct Copies(pub(crate) Documents);
 
+    #[async_trait]
     impl Absent for Copies {
-        fn authority(&self) -> Result<Documents, GenerateError> {
+        async fn authority(&self) -> Result<Documents, GenerateError> {
             Ok(self.0.clone())
         }
 

@@ -3,6 +3,7 @@ use tonic::Code;
 use trilby_identity::{Csr, KeyType, SystemClock, TrustDomain};
 
 use super::*;
+use crate::source::{SelfSigned, Sources};
 use crate::{
     issuer::testing::{VALIDITY, issuer_with_tokens},
     jose::{Algorithm, KeySet, SigningKey, sign},
@@ -32,6 +33,7 @@ fn authority(issuer: Option<Arc<Issuer>>, registry: &prometheus::Registry) -> Au
         }),
         sentry: SENTRY.parse().unwrap(),
         trust_domain: TrustDomain::parse("td").unwrap(),
+        sources: Sources::own(SelfSigned::default()),
         validity,
         tokens: None,
         clock: Arc::new(SystemClock),

@@ -14,6 +14,7 @@ use crate::{
     args::{Args, Mode},
     dns_names::cluster_domain,
     settings::{Origin, Settings},
+    source::Sources,
     store::{DiskStore, Keys, KubernetesStore, Store},
     validator::{Builtin, InsecureValidator, JwksValidator, KubernetesValidator, Validators},
 };
@@ -21,6 +22,7 @@ use crate::{
 /// See the module.
 pub(super) struct Backing {
     pub(super) store: Store,
+    pub(super) sources: Sources,
     pub(super) validators: Validators,
     pub(super) origin: Origin,
     pub(super) settings: Settings,
@@ -54,6 +56,7 @@ async fn standalone(args: &Args, sentry: &SpiffeId) -> anyhow::Result<Backing> {
             key: path(&args.issuer_key_filename),
             tokens: jwt.jwt_enabled.then_some(tokens),
         }),
+        sources: Sources::own(args.authority.source()?),
         validators: Validators { builtin, jwks },
         origin,
         settings,
@@ -109,6 +112,7 @@ async fn kubernetes(args: &Args, sentry: &SpiffeId, latch: &Latch) -> anyhow::Re
     let validator = KubernetesValidator::new(client, sentry, trust_domain);
     Ok(Backing {
         store: Store::Kubernetes(Box::new(store)),
+        sources: Sources::own(args.authority.source()?),
         validators: Validators {
             builtin: Some(Builtin::Kubernetes(Arc::new(validator))),
             jwks,

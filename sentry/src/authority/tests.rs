@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 
 use super::*;
-use crate::{bundle::Bundle, issuer::testing::VALIDITY, store::DiskStore};
+use crate::{bundle::Bundle, issuer::testing::VALIDITY, source::SelfSigned, store::DiskStore};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -41,6 +41,7 @@ fn authority(dir: &Path, clock: &HandClock) -> Authority {
         }),
         sentry: "spiffe://td/ns/default/dapr-sentry".parse().unwrap(),
         trust_domain: TrustDomain::parse("td").unwrap(),
+        sources: Sources::own(SelfSigned::default()),
         validity,
         tokens: None,
         clock: Arc::new(clock.clone()),

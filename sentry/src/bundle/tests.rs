@@ -2,6 +2,7 @@ use rcgen::{CertificateParams, KeyUsagePurpose};
 use trilby_identity::TrustDomain;
 
 use super::*;
+use crate::source::testing::documents;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -9,7 +10,7 @@ fn generate() -> (Documents, SystemTime) {
     let sentry = "spiffe://td/ns/dapr-system/dapr-sentry".parse().unwrap();
     let td = TrustDomain::parse("td").unwrap();
     let now = SystemTime::now();
-    let documents = Documents::generate(&sentry, &td, (now, Duration::from_mins(15))).unwrap();
+    let documents = documents(&sentry, &td, (now, Duration::from_mins(15)));
     (documents, now)
 }
 

@@ -5,7 +5,7 @@ use x509_parser::{
 };
 
 use super::*;
-use crate::csr;
+use crate::{csr, source::testing::documents};
 
 const SKEW: Duration = Duration::from_mins(15);
 const DAY: Validity = Validity {
@@ -17,7 +17,7 @@ fn issuer() -> (Arc<Issuer>, SystemTime) {
     let sentry: SpiffeId = "spiffe://td/ns/dapr-system/dapr-sentry".parse().unwrap();
     let td = TrustDomain::parse("td").unwrap();
     let now = SystemTime::now();
-    let documents = Documents::generate(&sentry, &td, (now, SKEW)).unwrap();
+    let documents = documents(&sentry, &td, (now, SKEW));
     (
         Issuer::new(documents, (&sentry, None), (now, DAY)).unwrap(),
         now,

@@ -32,11 +32,11 @@ pub(crate) struct DiskStore {
 }
 
 impl DiskStore {
-    pub(crate) fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
+    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
         self.finish()?;
         let found = self.read()?;
         let fresh = found.authority.is_none();
-        let (documents, changed) = found.complete(absent)?;
+        let (documents, changed) = found.complete(absent).await?;
         if fresh {
             self.write_authority(&documents)?;
         }

@@ -67,7 +67,7 @@ impl KubernetesStore {
     pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
         for _ in 0..ATTEMPTS {
             let secret = self.call("cannot read", self.secrets.get(NAME)).await?;
-            let (documents, changed) = self.found(&secret).complete(absent)?;
+            let (documents, changed) = self.found(&secret).complete(absent).await?;
             if changed {
                 // Read again, whoever's write it was that succeeded.
                 self.fill(secret, documents).await?;

@@ -25,18 +25,18 @@ fn store(dir: &Path) -> DiskStore {
     }
 }
 
-fn load(store: &DiskStore, mark: &str) -> Documents {
-    store.load(&Copies(documents(mark))).unwrap()
+async fn load(store: &DiskStore, mark: &str) -> Documents {
+    store.load(&Copies(documents(mark))).await.unwrap()
 }
 
-#[test]
-fn what_is_there_stays_and_a_missing_file_replaces_all() {
+#[tokio::test]
+async fn what_is_there_stays_and_a_missing_file_replaces_all() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    assert_eq!(load(&store, "one"), documents("one"));
-    assert_eq!(load(&store, "two"), documents("one"));
+    assert_eq!(load(&store, "one").await, documents("one"));
+    assert_eq!(load(&store, "two").await, documents("one"));
     fs::remove_file(&store.issuer).unwrap();
-    assert_eq!(load(&store, "three"), documents("three"));
+    assert_eq!(load(&store, "three").await, documents("three"));
     for path in [&store.key, &store.root_key] {
         let mode = fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -44,11 +44,11 @@ fn what_is_there_stays_and_a_missing_file_replaces_all() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
 }
 
-#[test]
-fn keys_of_tokens_are_made_beside_an_authority_that_stays() {
+#[tokio::test]
+async fn keys_of_tokens_are_made_beside_an_authority_that_stays() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store(dir.path());
-    load(&store, "one");
+    load(&store, "one").await;
     let (key, jwks) = (dir.path().join("jwt.key"), dir.path().join("jwks.json"));
     store.tokens = Some((key.clone(), jwks.clone()));
     let tokens = |mark: &str| {
@@ -62,44 +62,48 @@ fn keys_of_tokens_are_made_beside_an_authority_that_stays() {
         tokens: tokens(mark),
         ..documents(mark)
     };
-    let load = |mark: &str| store.load(&Copies(with(mark))).unwrap();
+    let load = async |mark: &str| store.load(&Copies(with(mark))).await.unwrap();
     let one = Documents {
         tokens: tokens("two"),
         ..documents("one")
     };
-    assert_eq!(load("two"), one);
-    assert_eq!(load("three"), one);
+    assert_eq!(load("two").await, one);
+    assert_eq!(load("three").await, one);
     assert_eq!(
         fs::metadata(&key).unwrap().permissions().mode() & 0o777,
         0o600
     );
     fs::remove_file(&jwks).unwrap();
-    assert_eq!(load("four").tokens, tokens("four"), "half of it is nothing");
+    assert_eq!(
+        load("four").await.tokens,
+        tokens("four"),
+        "half of it is nothing"
+    );
 }
 
-#[test]
-fn a_renewed_issuer_replaces_the_one_that_is_there_and_no_other() {
+#[tokio::test]
+async fn a_renewed_issuer_replaces_the_one_that_is_there_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let one = load(&store, "one");
+    let one = load(&store, "one").await;
     let two = Documents {
         issuer: b"two".to_vec(),
         key: b"two's key".to_vec(),
         ..one.clone()
     };
     assert_eq!(store.replace(&two, &one).unwrap(), Replaced::Overtaken);
-    assert_eq!(load(&store, "x"), one);
+    assert_eq!(load(&store, "x").await, one);
     assert_eq!(store.replace(&one, &two).unwrap(), Replaced::Done);
-    assert_eq!(load(&store, "x"), two);
+    assert_eq!(load(&store, "x").await, two);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
 }
 
-#[test]
-fn a_replacement_that_was_cut_short_anywhere_is_finished_or_never_began() {
+#[tokio::test]
+async fn a_replacement_that_was_cut_short_anywhere_is_finished_or_never_began() {
     for steps in 0..4 {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        let one = load(&store, "one");
+        let one = load(&store, "one").await;
         let two = Documents {
             issuer: b"two".to_vec(),
             key: b"two's key".to_vec(),
@@ -118,15 +122,15 @@ fn a_replacement_that_was_cut_short_anywhere_is_finished_or_never_began() {
             fs::write(&store.issuer, &two.issuer).unwrap();
         }
         let expected = if steps == 0 { &one } else { &two };
-        assert_eq!(load(&store, "x"), *expected, "after {steps} steps");
+        assert_eq!(load(&store, "x").await, *expected, "after {steps} steps");
         assert!(!store.change().exists());
     }
 }
 
-#[test]
-fn a_missing_directory_is_named() {
+#[tokio::test]
+async fn a_missing_directory_is_named() {
     let store = store(Path::new("/nonexistent"));
-    let error = store.load(&Copies(documents("x"))).unwrap_err();
+    let error = store.load(&Copies(documents("x"))).await.unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with("cannot write /nonexistent/ca.key: "),
