@@ -109,7 +109,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     let app = config
         .app
         .as_ref()
-        .map(|app| channel((&config, &metrics), app, (healthy, pipelines.app)))
+        .map(|app| channel((&config, &metrics), app, (healthy, pipelines.app.clone())))
         .transpose()?;
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
     let resiliency = resiliency::start(process, &resources, metrics.resiliency());
@@ -119,7 +119,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         process,
         tracing,
         identity,
-        externals: endpoints::externals(process, &resources).await,
+        externals: endpoints::externals(process, &resources, pipelines.app).await,
         rules: rules::follow(process, &resources, &config)?,
         resources,
         resiliency,

@@ -138,6 +138,23 @@ async fn the_application_sees_what_its_pipeline_made_of_a_call() {
 }
 
 #[tokio::test]
+async fn hosts_outside_see_what_the_applications_pipeline_made_of_a_call() {
+    let upper = ("upper", "uppercase", "[]");
+    let mut shop = Shop::prepare(&pipeline("appHttpPipeline", &[UPPER]), &[upper]).await;
+    let port = app().await;
+    let endpoint = format!(
+        "apiVersion: dapr.io/v1alpha1\nkind: HTTPEndpoint\nmetadata:\n  name: web\nspec:\n  \
+         baseUrl: http://127.0.0.1:{port}\n"
+    );
+    replace(shop.folder.path().join("components/web.yaml"), &endpoint);
+    shop.daprd.start().await;
+    let path = "/v1.0/invoke/web/method/one";
+    assert_eq!(shop.text(path, "x").await, "/one X");
+    let path = format!("/v1.0/invoke/http://127.0.0.1:{port}/method/two");
+    assert_eq!(shop.text(&path, "x").await, "/two X");
+}
+
+#[tokio::test]
 async fn an_absent_middleware_is_warned_of_and_skipped() {
     for name in ["httpPipeline", "appHttpPipeline"] {
         let shop = Shop::start(&pipeline(name, &[UPPER]), &[]).await;

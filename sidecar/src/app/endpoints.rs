@@ -6,10 +6,15 @@ use trilby_resources::{Resource, Resources};
 
 use crate::blocks::invoke::{EndpointSettings, Externals};
 use crate::channel::ClientTls;
+use crate::pipeline::Pipeline;
 
-/// The targets outside; they follow the resources.
-pub(super) async fn externals(process: &Process, resources: &Resources) -> Externals {
-    let externals = Externals::default();
+/// The targets outside; they follow the resources. Calls go through `pipeline`.
+pub(super) async fn externals(
+    process: &Process,
+    resources: &Resources,
+    pipeline: Pipeline,
+) -> Externals {
+    let externals = Externals::new(pipeline);
     let mut endpoints = resources.http_endpoints();
     let first = settings_of(&endpoints.borrow_and_update());
     externals.replace(first).await;

@@ -22,7 +22,7 @@ use crate::blocks::invoke::headers::{API_TOKEN, Origin, strip_hop_by_hop, to_htt
 use crate::blocks::invoke::{Answer, Call, CallError, Outcome, method_of};
 use crate::metrics::HttpClientMetrics;
 use crate::payload::Payload;
-use crate::pipeline::{Chain, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::tracing_context;
 
 /// Connections kept open while nothing is asked, as upstream keeps.
@@ -88,10 +88,8 @@ impl HttpChannel {
         let request = self.request(call)?;
         let place = self.slots.take().await;
         let measured = Measured::new(&request);
-        let answered = match self.pipeline.current() {
-            None => self.send(request, place).await,
-            Some(chain) => self.send_through(&chain, request, place).await,
-        };
+        let send = |request| self.send(request, place);
+        let answered = self.pipeline.around(request, send).await;
         let response = measured.finish(&self.metrics, answered)?;
         Ok(answer_of(response))
     }
@@ -109,25 +107,6 @@ impl HttpChannel {
         let (head, body) = response.into_parts();
         let body = AppBody::new(body, &head.headers, place);
         Ok(Response::from_parts(head, Body::new(body)))
-    }
-
-    /// A failure to reach the application is what the caller hears, whatever the middleware makes of it.
-    async fn send_through(
-        &self,
-        chain: &Chain,
-        request: Request<Body>,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Result<Response<Body>, CallError> {
-        let mut failure = None;
-        let unreachable = &mut failure;
-        let end = |request| async move {
-            self.send(request, place).await.unwrap_or_else(|error| {
-                *unreachable = Some(error);
-                Response::new(Body::empty())
-            })
-        };
-        let response = chain.run(request, end).await;
-        failure.map_or(Ok(response), Err)
     }
 
     /// Refuses a head that is larger than allowed.

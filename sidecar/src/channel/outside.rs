@@ -24,6 +24,8 @@ use tokio::net::TcpStream;
 use super::connector::AppIo;
 use super::unreachable;
 use crate::blocks::invoke::CallError;
+use crate::payload::collect;
+use crate::pipeline::Pipeline;
 use redirect::Step;
 
 pub use tls::{ClientTls, InvalidTls, SystemTrust, Trust};
@@ -104,6 +106,51 @@ impl OutsideClient {
 }
 
 impl OutsideCall {
+    /// Sends it through a pipeline, which sees nothing of what is configured for the first host only.
+    ///
+    /// # Errors
+    /// Those of `send`, or a body that broke off.
+    pub async fn through<F, Fut>(
+        mut self,
+        pipeline: &Pipeline,
+        send: F,
+    ) -> Result<Response<Body>, CallError>
+    where
+        F: FnOnce(Self) -> Fut + Send,
+        Fut: Future<Output = Result<Response<Body>, CallError>> + Send,
+    {
+        if pipeline.current().is_none() {
+            return send(self).await;
+        }
+        let own_headers = std::mem::take(&mut self.own_headers);
+        let again = self.body.is_ok();
+        let end =
+            |request| async move { send(Self::read(request, own_headers, again).await?).await };
+        pipeline.around(self.into_request(), end).await
+    }
+
+    /// The call that a request is; with a body that can be sent `again` if it came with one.
+    async fn read(
+        request: Request<Body>,
+        own_headers: HeaderMap,
+        again: bool,
+    ) -> Result<Self, CallError> {
+        let (head, body) = request.into_parts();
+        let body = if again {
+            let whole = collect(body, usize::MAX).await;
+            Ok(whole.map_err(|error| CallError::unknown(error.to_string()))?)
+        } else {
+            Err(body)
+        };
+        Ok(Self {
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
+            own_headers,
+            body,
+        })
+    }
+
     fn into_request(self) -> Request<Body> {
         let mut request = Request::new(match self.body {
             Ok(bytes) if bytes.is_empty() => Body::empty(),

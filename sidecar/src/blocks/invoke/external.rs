@@ -24,6 +24,7 @@ use crate::channel::{
     escape_query,
 };
 use crate::payload::Payload;
+use crate::pipeline::Pipeline;
 use crate::tracing_context;
 
 /// An HTTPEndpoint as it is configured, its secrets resolved.
@@ -67,6 +68,7 @@ struct Shared {
     endpoints: ArcSwap<HashMap<String, Arc<Endpoint>>>,
     addresses: OutsideClient,
     system: SystemTrust,
+    pipeline: Pipeline,
 }
 
 /// An endpoint that can be called.
@@ -86,18 +88,18 @@ pub(super) enum External<'a> {
     Address(&'a str),
 }
 
-impl Default for Externals {
-    fn default() -> Self {
+impl Externals {
+    /// No endpoints yet; calls go through `pipeline`, as those to the application do.
+    pub fn new(pipeline: Pipeline) -> Self {
         let system = SystemTrust::default();
         Self(Arc::new(Shared {
             endpoints: ArcSwap::default(),
             addresses: OutsideClient::new(Trust::System(system.clone())),
             system,
+            pipeline,
         }))
     }
-}
 
-impl Externals {
     /// Puts these endpoints into force. One that cannot be used is logged, and its former version stays.
     pub async fn replace(&self, all: Vec<EndpointSettings>) {
         let old = self.0.endpoints.load_full();
@@ -145,14 +147,17 @@ impl Externals {
         external: External<'_>,
         call: Call,
     ) -> Result<Answer, CallError> {
+        let pipeline = &self.0.pipeline;
         let response = match external {
             External::Endpoint(endpoint) => {
                 let call = request(&endpoint.settings.base_url, call, endpoint.headers.clone())?;
-                endpoint.client.send_following(call).await
+                let send = |call| endpoint.client.send_following(call);
+                call.through(pipeline, send).await
             }
             External::Address(base) => {
                 let call = request(base, call, HeaderMap::new())?;
-                self.0.addresses.send(call).await
+                let send = |call| self.0.addresses.send(call);
+                call.through(pipeline, send).await
             }
         };
         Ok(answer_of(response?))
