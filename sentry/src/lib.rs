@@ -28,6 +28,7 @@ mod metrics;
 mod oidc;
 mod rates;
 mod settings;
+mod signatures;
 mod source;
 mod store;
 mod tokens;
