@@ -1,20 +1,7 @@
-//! What a certificate costs its authority: one binary, or several in turn, with the validator that believes everybody.
-//!
-//! ```sh
-//! cargo bench -p trilby-sentry --bench certificates -- target/release/sentry [OTHER_SENTRY ...]
-//! ```
-//!
-//! Prints a Markdown table: certificates a second and the server's CPU for each, over connections that are kept, and
-//! over a new one for each. Clients and server share the machine.
-
-#![allow(clippy::print_stdout, reason = "the table is the output")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "what helps a benchmark fails as it does"
-)]
+//! A sentry alone with files, which believes everybody, and its clients.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -22,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 use trilby_grpc::{Channel, ChannelConfig, Target, channel};
 use trilby_identity::{Csr, Expect, KeyType, TrustBundle};
 use trilby_proto::sentry::v1::{SignCertificateRequest, ca_client::CaClient};
@@ -31,23 +18,18 @@ use trilby_testkit::services::Sentry;
 /// Clients at once.
 const CLIENTS: usize = 16;
 
-/// Certificates over kept connections, over new ones, and before anything is counted.
-const KEPT: usize = 20_000;
-const NEW: usize = 2_000;
-const WARM_UP: usize = 500;
-
 /// Upstream's finds, 2 s after it started, that somebody wrote the credentials that it wrote, and starts to serve anew.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// What is measured, in turn.
+/// How clients connect.
 #[derive(Clone, Copy)]
-enum Connections {
+pub(crate) enum Connections {
     Kept,
     New,
 }
 
 /// A running sentry and what its clients have in common.
-struct Bench {
+pub(crate) struct Bench {
     sentry: Sentry,
     anchors: String,
     csr: String,
@@ -55,40 +37,8 @@ struct Bench {
     _dir: tempfile::TempDir,
 }
 
-#[tokio::main]
-async fn main() {
-    let binaries: Vec<PathBuf> = std::env::args()
-        .skip(1)
-        .filter(|argument| !argument.starts_with('-'))
-        .map(|argument| Path::new(&argument).canonicalize().unwrap())
-        .collect();
-    assert!(!binaries.is_empty(), "name at least one sentry");
-    println!("| sentry | connections | certificates/s | CPU ms each |");
-    println!("|---|---|---|---|");
-    for binary in &binaries {
-        let bench = Arc::new(Bench::start(binary).await);
-        bench.run(Connections::Kept, WARM_UP).await;
-        for (connections, name, count) in [
-            (Connections::Kept, "kept", KEPT),
-            (Connections::New, "new", NEW),
-        ] {
-            let (cpu, began) = (bench.cpu(), Instant::now());
-            bench.run(connections, count).await;
-            let (seconds, cpu) = (began.elapsed().as_secs_f64(), bench.cpu() - cpu);
-            #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-            let count = count as f64;
-            let each = cpu.as_secs_f64() * 1000.0 / count;
-            println!(
-                "| {} | {name} | {:.0} | {each:.3} |",
-                binary.display(),
-                count / seconds
-            );
-        }
-    }
-}
-
 impl Bench {
-    async fn start(binary: &Path) -> Self {
+    pub(crate) async fn start(binary: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let sentry = Sentry::new()
             .binary(binary.to_owned())
@@ -107,7 +57,8 @@ impl Bench {
         }
     }
 
-    async fn run(self: &Arc<Self>, connections: Connections, count: usize) {
+    /// Asks for so many certificates, each for somebody else.
+    pub(crate) async fn run(self: &Arc<Self>, connections: Connections, count: usize) {
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
             clients.spawn(Arc::clone(self).client(connections, count / CLIENTS));
@@ -149,7 +100,7 @@ impl Bench {
     }
 
     /// The server's CPU time so far, from the kernel's counters of hundredths of a second.
-    fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", self.sentry.pid().unwrap())).unwrap();
         let fields: Vec<_> = stat
@@ -160,5 +111,14 @@ impl Bench {
             .collect();
         let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
         Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
+    /// The server's resident memory, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let pid = self.sentry.pid().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let figure = line.unwrap().split_whitespace().next().unwrap();
+        figure.parse().unwrap()
     }
 }
