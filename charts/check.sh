@@ -90,6 +90,10 @@ injector=dapr_sidecar_injector
 refuse "sidecarRunAsUser must be 0" --set "$injector.sidecarRunAsNonRoot=false,$injector.sidecarRunAsUser=1000"
 refuse "sidecarRunAsUser must be positive" --set "$injector.sidecarRunAsUser=0"
 refuse "podAntiAffinityPolicy must be either" --set global.ha.enabled=true,global.ha.podAntiAffinityPolicy=never
+refuse "externalCA.source must be" --set global.externalCA.source=vault
+refuse "certManager.issuer is required" --set global.externalCA.source=cert-manager
+refuse "signerName is required" --set global.externalCA.source=certificate-signing-request
+refuse "roots.configMap is required" --set global.externalCA.source=certificate-signing-request,global.externalCA.signerName=example.com/ca
 refuse "address.elsewhere" --set global.actors.serviceName=elsewhere
 
 ((failures == 0)) || die "$failures of the checks failed"

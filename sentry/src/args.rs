@@ -1,6 +1,7 @@
 //! Flags, as upstream spells them.
 
 mod authority;
+mod external;
 mod tokens;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use trilby_bootstrap::{
 };
 
 pub use authority::AuthorityArgs;
+pub use external::{CaSource, ExternalArgs};
 pub use tokens::{JwtArgs, OidcArgs};
 
 /// Issues the identities of the mesh
@@ -58,6 +60,9 @@ pub struct Args {
     /// What a certificate authority that is made here is like
     #[command(flatten)]
     pub authority: AuthorityArgs,
+    /// An authority outside that signs the issuer
+    #[command(flatten)]
+    pub external: ExternalArgs,
     /// Tokens
     #[command(flatten)]
     pub jwt: JwtArgs,

@@ -22,6 +22,7 @@ mod bundle;
 mod csr;
 pub mod decoders;
 mod dns_names;
+mod external;
 mod issuer;
 pub mod jose;
 mod metrics;
@@ -35,4 +36,4 @@ mod tokens;
 mod validator;
 
 pub use app::{Bound, Environment, build};
-pub use args::{Args, AuthorityArgs, JwtArgs, Mode, OidcArgs};
+pub use args::{Args, AuthorityArgs, CaSource, ExternalArgs, JwtArgs, Mode, OidcArgs};

@@ -13,6 +13,7 @@ use trilby_identity::{SpiffeId, SystemClock, TrustDomain};
 use crate::{
     args::{Args, Mode},
     dns_names::cluster_domain,
+    external::External,
     settings::{Origin, Settings},
     source::Sources,
     store::{DiskStore, Keys, KubernetesStore, Store},
@@ -56,7 +57,7 @@ async fn standalone(args: &Args, sentry: &SpiffeId) -> anyhow::Result<Backing> {
             key: path(&args.issuer_key_filename),
             tokens: jwt.jwt_enabled.then_some(tokens),
         }),
-        sources: Sources::own(args.authority.source()?),
+        sources: sources(args, None)?,
         validators: Validators { builtin, jwks },
         origin,
         settings,
@@ -109,10 +110,11 @@ async fn kubernetes(args: &Args, sentry: &SpiffeId, latch: &Latch) -> anyhow::Re
     };
     let store = KubernetesStore::new(&client, namespace, keys);
     let trust_domain = TrustDomain::parse(sentry.trust_domain())?;
+    let sources = sources(args, Some((&client, sentry)))?;
     let validator = KubernetesValidator::new(client, sentry, trust_domain);
     Ok(Backing {
         store: Store::Kubernetes(Box::new(store)),
-        sources: Sources::own(args.authority.source()?),
+        sources,
         validators: Validators {
             builtin: Some(Builtin::Kubernetes(Arc::new(validator))),
             jwks,
@@ -121,6 +123,17 @@ async fn kubernetes(args: &Args, sentry: &SpiffeId, latch: &Latch) -> anyhow::Re
         settings,
         cluster_domain: cluster_domain(Path::new("/etc/resolv.conf")),
     })
+}
+
+/// Who makes authorities; somebody outside only where there is an API server to ask.
+fn sources(args: &Args, cluster: Option<(&Client, &SpiffeId)>) -> anyhow::Result<Sources> {
+    let own = args.authority.source()?;
+    let settings = args.external.settings(args.mode, &own)?;
+    let mut sources = Sources::own(own);
+    if let (Some(settings), Some((client, sentry))) = (settings, cluster) {
+        sources.configured = Arc::new(External::new(client, sentry, settings));
+    }
+    Ok(sources)
 }
 
 /// The root's key lies beside the root: `ca.key` beside `ca.crt`.

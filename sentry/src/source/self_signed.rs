@@ -54,7 +54,8 @@ struct Root {
 // === impl KeyAlgorithm ===
 
 impl KeyAlgorithm {
-    fn generate(self) -> Result<KeyPair, rcgen::Error> {
+    /// A new key of this kind.
+    pub(crate) fn generate(self) -> Result<KeyPair, rcgen::Error> {
         let rsa = |size| KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size);
         match self {
             Self::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519),
@@ -66,7 +67,7 @@ impl KeyAlgorithm {
     }
 
     /// Whether `key` is of this kind; the size of RSA keys is not looked at.
-    fn is_that_of(self, key: &KeyPair) -> bool {
+    pub(crate) fn is_that_of(self, key: &KeyPair) -> bool {
         let signs_with = |algorithm: &'static SignatureAlgorithm| key.is_compatible(algorithm);
         match self {
             Self::Ed25519 => signs_with(&rcgen::PKCS_ED25519),

@@ -8,6 +8,7 @@
 mod bundle;
 mod caller;
 mod client;
+mod external;
 mod jwks;
 mod kubernetes;
 mod malicious;

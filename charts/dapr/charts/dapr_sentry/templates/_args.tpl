@@ -10,6 +10,7 @@ Arguments of the optional parts of sentry: other file names, JWTs, the OIDC serv
 - "--issuer-key-filename"
 - {{ .key | quote }}
 {{- end }}
+{{- include "dapr_sentry.externalCAArgs" . }}
 {{- if .Values.jwt.enabled }}
 - "--jwt-enabled=true"
 {{- with .Values.jwt.keyFilename }}
@@ -50,5 +51,32 @@ Arguments of the optional parts of sentry: other file names, JWTs, the OIDC serv
 - "--oidc-server-tls-key-file={{ . }}"
 {{- end }}
 - "--oidc-server-tls-enabled={{ .Values.oidc.tls.enabled }}"
+{{- end }}
+{{- end -}}
+
+{{/*
+Arguments about the authority that signs the issuer certificate, if that is somebody else.
+*/}}
+{{- define "dapr_sentry.externalCAArgs" -}}
+{{- with .Values.global.externalCA }}
+{{- if .source }}
+- "--ca-source={{ .source }}"
+- "--ca-request-timeout={{ .requestTimeout }}"
+{{- if eq .source "cert-manager" }}
+- "--ca-cert-manager-issuer={{ required "global.externalCA.certManager.issuer is required with source cert-manager" .certManager.issuer }}"
+- "--ca-cert-manager-issuer-kind={{ .certManager.kind }}"
+- "--ca-cert-manager-issuer-group={{ .certManager.group }}"
+{{- else if eq .source "certificate-signing-request" }}
+- "--ca-signer-name={{ required "global.externalCA.signerName is required with source certificate-signing-request" .signerName }}"
+{{- if not .roots.configMap }}
+{{- fail "global.externalCA.roots.configMap is required with source certificate-signing-request: its answers have no root" }}
+{{- end }}
+{{- else }}
+{{- fail (printf "global.externalCA.source must be cert-manager, certificate-signing-request or empty, not %s" .source) }}
+{{- end }}
+{{- if .roots.configMap }}
+- "--ca-roots-file=/var/run/dapr/ca-roots/{{ .roots.key }}"
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
