@@ -31,6 +31,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-proto",
         ],
     ),
+    (
+        "trilby-webhook",
+        &["trilby-bootstrap", "trilby-grpc", "trilby-identity"],
+    ),
     // One vendor each.
     (
         "trilby-components-redis",
@@ -140,6 +144,7 @@ const CONTROL_PLANE: &[&str] = &[
     "trilby-proto",
     "trilby-sentry-client",
     "trilby-sidecar-args",
+    "trilby-webhook",
 ];
 
 /// Whose decoders are fuzzed.
@@ -162,6 +167,7 @@ const KUBERNETES_USERS: &[&str] = &[
     "trilby-injector",
     "trilby-sentry",
     "trilby-components-kubernetes",
+    "trilby-webhook",
     "trilby-testkit",
     "trilby-e2e",
 ];

@@ -23,6 +23,22 @@ async fn every_line_of_the_demo_holds() {
             ),
         }
     }
+    subscriptions_are_converted(&scene).await;
+}
+
+/// The API server reaches the operator's webhook as the chart set it up.
+async fn subscriptions_are_converted(scene: &Scene) {
+    let manifest = "apiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {name: converted}\n\
+                    spec: {pubsubname: bus, topic: orders, route: /orders}\n";
+    let (kube, namespace) = (scene.kube(), scene.namespace());
+    let arguments = ["apply", "-n", namespace, "-f", "-"];
+    kube.eventually("a Subscription of v1alpha1 is accepted", async |kube| {
+        kube.try_kubectl_with_input(&arguments, manifest).await
+    })
+    .await;
+    let what = "subscriptions.v2alpha1.dapr.io/converted";
+    let newer = kube.get_json(namespace, what).await;
+    assert_eq!(newer["spec"]["routes"]["default"], "/orders", "{newer}");
 }
 
 /// What the sidecars and the control plane wrote last.

@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -13,11 +12,8 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tracing::info;
-use trilby_bootstrap::{Latch, Process, net};
-use trilby_grpc::{Protocols, ServeConfig, serve};
-use trilby_identity::{ClientAuth, Identity};
+use trilby_bootstrap::{Process, net};
+use trilby_webhook::{Keeper, Server, serve};
 
 use crate::{
     admission::Admission,
@@ -25,14 +21,11 @@ use crate::{
     identity,
     injection::Cluster,
     metrics::Metrics,
+    registration::Registration,
     server::{self, Webhook},
     settings::Settings,
     system_configuration::SystemConfiguration,
-    webhook::Keeper,
 };
-
-/// Reviews in flight end within this, as upstream's.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Everything the injector is told.
 #[derive(Debug, Clone)]
@@ -55,7 +48,7 @@ pub struct Bound {
     address: SocketAddr,
     identity: identity::Started,
     system: SystemConfiguration,
-    keeper: Keeper,
+    keeper: Keeper<Registration>,
     routes: Router,
 }
 
@@ -86,9 +79,9 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     let system = SystemConfiguration::new(client.clone(), &config.settings.namespace);
     let bundle = identity.identity.bundle();
     let keeper = Keeper::new(
-        client,
+        (Registration, client),
         bundle.clone(),
-        process.readiness().latch("webhook-configuration"),
+        Some(process.readiness().latch("webhook-configuration")),
     );
     let metrics = Metrics::register(process.metrics())?;
     let mtls = system.mtls();
@@ -125,42 +118,13 @@ impl Bound {
         let system = self.system.follow(move || known.ready(), cancel());
         process.spawn("system-configuration", system);
         process.spawn("webhook-configuration", self.keeper.keep(cancel()));
-        let webhook = ServedWebhook {
+        let webhook = Server {
             listener: self.listener,
             routes: self.routes,
             identity,
             latch: latch("injector-service"),
         };
-        process.spawn("webhook", webhook.serve(cancel()));
-    }
-}
-
-struct ServedWebhook {
-    listener: TcpListener,
-    routes: Router,
-    identity: Identity,
-    latch: Latch,
-}
-
-impl ServedWebhook {
-    async fn serve(self, cancel: CancellationToken) -> anyhow::Result<()> {
-        // Whoever calls before waits in the kernel's queue instead of being refused for want of a certificate.
-        let mut svid = self.identity.svid();
-        tokio::select! {
-            () = cancel.cancelled() => return Ok(()),
-            first = svid.wait_for(Option::is_some) => drop(first.context("no identity will come")?),
-        }
-        let config = ServeConfig {
-            protocols: Protocols::Http1AndHttp2,
-            drain: DRAIN,
-            ..ServeConfig::new("webhook")
-        };
-        let address = self.listener.local_addr()?;
-        info!(%address, "serving the webhook");
-        self.latch.ready();
-        let tls = self.identity.server_tls(ClientAuth::None);
-        serve(self.listener, Some(tls), self.routes, (config, cancel)).await;
-        Ok(())
+        process.spawn("webhook", serve(webhook, cancel()));
     }
 }
 

@@ -15,17 +15,16 @@
 mod admission;
 mod app;
 mod args;
-mod complaint;
 mod glob;
 mod identity;
 pub mod injection;
 mod metrics;
+mod registration;
 mod requester;
 mod review;
 mod server;
 mod settings;
 mod system_configuration;
-mod webhook;
 
 pub use app::{Bound, Config, build};
 pub use args::Args;

@@ -1,19 +1,18 @@
 //! The webhook over HTTP.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    body::{self, Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::any,
 };
-use http_body_util::LengthLimitError;
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 use tracing::{error, warn};
 use trilby_identity::TrustBundle;
+use trilby_webhook::{Refusal, read};
 
 use crate::{
     admission::{Admission, Now},
@@ -21,12 +20,6 @@ use crate::{
 };
 
 const JSON: &str = "application/json";
-
-/// The API server takes objects of up to 3 MiB; a review wraps one, in another encoding.
-const BODY_LIMIT: usize = 8 << 20;
-
-/// The API server gives up after as long.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What reviews are answered from.
 pub(crate) struct Webhook {
@@ -58,29 +51,7 @@ async fn mutate(State(webhook): State<Arc<Webhook>>, request: Request) -> Respon
     }
 }
 
-type Refused = (StatusCode, &'static str);
-
-async fn read(body: Body) -> Result<Bytes, Refused> {
-    const EMPTY: Refused = (StatusCode::BAD_REQUEST, "empty body");
-    const LATE: Refused = (StatusCode::REQUEST_TIMEOUT, "body took too long");
-    const LARGE: Refused = (StatusCode::PAYLOAD_TOO_LARGE, "body is larger than 8 MiB");
-    let body = timeout(BODY_TIMEOUT, body::to_bytes(body, BODY_LIMIT));
-    match body.await {
-        Ok(Ok(body)) if body.is_empty() => Err(EMPTY),
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error))
-            if error
-                .source()
-                .is_some_and(<dyn Error>::is::<LengthLimitError>) =>
-        {
-            Err(LARGE)
-        }
-        Ok(Err(_)) => Err(EMPTY),
-        Err(_elapsed) => Err(LATE),
-    }
-}
-
-fn answer(webhook: &Webhook, headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Refused> {
+fn answer(webhook: &Webhook, headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     if headers.get(CONTENT_TYPE).is_none_or(|given| given != JSON) {
         return Err((
             StatusCode::UNSUPPORTED_MEDIA_TYPE,

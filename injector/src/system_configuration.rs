@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use trilby_crds::{GROUP, SYSTEM_CONFIGURATION, V1ALPHA1};
 
-use crate::complaint::Complaint;
+use trilby_webhook::Complaint;
 
 /// What is true where nothing says otherwise.
 const DEFAULT: bool = true;

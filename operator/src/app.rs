@@ -15,10 +15,12 @@ use trilby_proto::{
     trilby::operator::v1::resource_reports_server::ResourceReportsServer,
 };
 use trilby_sentry_client::{ControlPlane, Health, Hooks, Mode, TokenSource};
+use trilby_webhook::{Keeper, Server};
 
 use crate::{
     api::{Api, ReportsApi},
     cluster::{self, Scope},
+    conversion::{self, Registration},
     leader::{Election, Elector},
     metrics::Metrics,
     pods::Assignments,
@@ -52,8 +54,19 @@ pub struct Config {
     pub listen_address: String,
     /// Kubeconfig file; `None`: found by the usual rules.
     pub kubeconfig: Option<PathBuf>,
+    /// Where Subscriptions are converted for the API server; `None`: not at all.
+    pub conversion: Option<Listen>,
     /// The app id to be identified by.
     pub app_id: String,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Empty: all.
+    pub address: String,
+    /// 0: any.
+    pub port: u16,
 }
 
 /// An operator with an identity and an open socket, and nothing running but the renewal of the identity.
@@ -69,6 +82,13 @@ pub struct Bound {
     cache: Latch,
     pods: Latch,
     api: Latch,
+    conversion: Option<Conversion>,
+}
+
+/// The conversion webhook, with an open socket.
+struct Conversion {
+    server: Server,
+    registration: Keeper<Registration>,
 }
 
 /// Waits for the control plane's settings and for an identity, for as long as it takes; then opens the socket.
@@ -81,6 +101,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
         readiness.latch("operator-configuration"),
         readiness.latch("security-provider"),
     );
+    let webhook = readiness.latch("operator-webhook");
     let (cache, pods, api) = (
         readiness.latch("operator-cache"),
         readiness.latch("operator-pods"),
@@ -100,9 +121,11 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     wait_for_identity(&identity).await;
     let listener = net::listen_async(&config.listen_address, config.port).context("gRPC API")?;
     let address = listener.local_addr()?;
+    let conversion = conversion(&config, (&client, &identity), webhook)?;
     Ok(Bound {
         process: process.clone(),
         config,
+        conversion,
         client,
         settings,
         identity,
@@ -149,6 +172,31 @@ fn identify(
     Ok(identity)
 }
 
+/// Opens the conversion webhook's socket. That it is registered makes nobody wait: sidecars can do without.
+fn conversion(
+    config: &Config,
+    (client, identity): (&Client, &Identity),
+    latch: Latch,
+) -> anyhow::Result<Option<Conversion>> {
+    let Some(listen) = &config.conversion else {
+        latch.ready();
+        return Ok(None);
+    };
+    let listener = net::listen_async(&listen.address, listen.port).context("conversion webhook")?;
+    let registration = Registration {
+        namespace: config.namespace.clone(),
+    };
+    Ok(Some(Conversion {
+        server: Server {
+            listener,
+            routes: conversion::routes(),
+            identity: identity.clone(),
+            latch,
+        },
+        registration: Keeper::new((registration, client.clone()), identity.bundle(), None),
+    }))
+}
+
 async fn wait_for_identity(identity: &Identity) {
     // The sender lives in the renewal task, which lives as long as the process.
     drop(identity.svid().wait_for(Option::is_some).await);
@@ -162,7 +210,7 @@ impl Bound {
     }
 
     /// Starts everything as tasks of the process.
-    pub fn start(self) {
+    pub fn start(mut self) {
         let scope = match self.config.watch_namespace.clone() {
             Some(namespace) => Scope::Namespace(namespace),
             None => Scope::All,
@@ -171,6 +219,17 @@ impl Bound {
         let (assignments, synced) = (Assignments::default(), CancellationToken::new());
         let reports = Reports::new(self.metrics.clone());
         self.start_leading(scope.clone(), reports.clone());
+        if let Some(Conversion {
+            server,
+            registration,
+        }) = self.conversion.take()
+        {
+            let shutdown = || self.process.shutdown();
+            self.process
+                .spawn("conversion", trilby_webhook::serve(server, shutdown()));
+            self.process
+                .spawn("conversion-registration", registration.keep(shutdown()));
+        }
         self.process.spawn("pods", {
             let (client, latch) = (self.client.clone(), self.pods.clone());
             let shutdown = self.process.shutdown();

@@ -12,7 +12,11 @@ use trilby_bootstrap::{
 };
 use trilby_go_syntax::GoDuration;
 
-use crate::{app::Config, leader::Election, services::Reconcile};
+use crate::{
+    app::{Config, Listen},
+    leader::Election,
+    services::Reconcile,
+};
 
 /// Command-line flags, with upstream's names and defaults.
 #[derive(Parser, Clone, Debug)]
@@ -118,6 +122,10 @@ impl Args {
             port: self.port,
             listen_address: self.listen_address.clone(),
             kubeconfig: (!self.kubeconfig.is_empty()).then(|| PathBuf::from(&self.kubeconfig)),
+            conversion: webhooks_enabled(env("ENABLE_WEBHOOKS").as_deref()).then(|| Listen {
+                address: self.webhook_server_listen_address.clone(),
+                port: self.webhook_server_port,
+            }),
             app_id: env("SENTRY_LOCAL_IDENTITY").unwrap_or_else(|| "dapr-operator".to_owned()),
         })
     }
@@ -141,11 +149,6 @@ impl Args {
                 "flag without effect: Services of Argo Rollouts are not managed yet",
             ),
             (
-                self.webhook_server_port != 19443 || !self.webhook_server_listen_address.is_empty(),
-                "--webhook-server-port",
-                "flag without effect: the conversion of Subscriptions is not built yet, nothing listens there",
-            ),
-            (
                 !self.cache_sync_period.0.is_zero(),
                 "--cache-sync-period",
                 "flag without effect: caches follow the API server and need no periodic comparison",
@@ -159,6 +162,11 @@ impl Args {
 
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Only the word itself, in any case, switches them off, as upstream has it.
+fn webhooks_enabled(variable: Option<&str>) -> bool {
+    variable.is_none_or(|text| !text.eq_ignore_ascii_case("false"))
 }
 
 fn is_off(interval: &str) -> bool {
@@ -180,7 +188,7 @@ fn watch_interval(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Args;
+    use super::{Args, webhooks_enabled};
     use trilby_bootstrap::args::parse_from;
 
     fn args(flags: &[&str]) -> Result<Args, clap::Error> {
@@ -231,6 +239,18 @@ mod tests {
                 "--cache-sync-period",
             ]
         );
+    }
+
+    #[test]
+    fn only_false_switches_webhooks_off() {
+        for (text, enabled) in [
+            (None, true),
+            (Some("true"), true),
+            (Some("0"), true),
+            (Some("False"), false),
+        ] {
+            assert_eq!(webhooks_enabled(text), enabled, "{text:?}");
+        }
     }
 
     #[test]

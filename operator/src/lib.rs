@@ -5,6 +5,7 @@
 //!                  secrets, on demand ──┘
 //!            ──watch──▶ services (leader only): plan (pure) ──▶ execute
 //! store, sidecars ─────▶ reports (pure) ──▶ status (leader only)
+//!            ──POST───▶ conversion (pure), registered in the definition of Subscriptions
 //! ```
 //!
 //! - A resource is rendered once, by one serialiser, and its bytes are shared by every reply and every stream.
@@ -19,6 +20,7 @@ mod api;
 mod app;
 mod args;
 mod cluster;
+mod conversion;
 mod leader;
 mod metrics;
 mod pods;
@@ -31,7 +33,7 @@ mod store;
 mod view;
 mod watch;
 
-pub use app::{Bound, Config, build};
+pub use app::{Bound, Config, Listen, build};
 pub use args::Args;
 pub use leader::Election;
 pub use services::Reconcile;

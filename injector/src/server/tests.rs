@@ -11,10 +11,13 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 use trilby_identity::TrustBundle;
 
-use super::{BODY_LIMIT, Webhook, routes};
+use super::{Webhook, routes};
 use crate::{
     admission::Admission, injection::testing::cluster, metrics::Metrics, requester::Requesters,
 };
+
+/// As `trilby_webhook::read` has it.
+const BODY_LIMIT: usize = 8 << 20;
 
 async fn send(request: Request<Body>) -> Response {
     let metrics = Metrics::register(&Registry::new()).unwrap();

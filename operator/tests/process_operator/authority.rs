@@ -1,7 +1,7 @@
 //! A certificate authority that certifies whatever it is asked for.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -103,6 +103,9 @@ fn leaf(id: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.not_before = (SystemTime::now() - Duration::from_secs(60)).into();
     params.not_after = (SystemTime::now() + LIFE).into();
-    params.subject_alt_names = vec![SanType::URI(id.try_into().expect("a URI"))];
+    params.subject_alt_names = vec![
+        SanType::URI(id.try_into().expect("a URI")),
+        SanType::IpAddress(Ipv4Addr::LOCALHOST.into()),
+    ];
     params
 }

@@ -16,7 +16,7 @@ use trilby_testkit::{ApiServer, Kube, ports::Port, services::Operator};
 
 use crate::authority::{Authority, Served, TRUST_DOMAIN};
 
-const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr/crds");
+pub(crate) const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr/crds");
 /// How long an event may take: longer than the operator takes to read a secret again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -84,6 +84,8 @@ impl Fixture {
             .kubernetes(self.kube.kubeconfig(), &self.system)
             .identity(&anchors, &token)
             .arg("--watch-namespace", &self.shop)
+            // Definitions are the cluster's: operators of several control planes would fight for this one.
+            .env("ENABLE_WEBHOOKS", "false")
     }
 
     pub(crate) async fn start_sentry(&mut self) {

@@ -4,6 +4,7 @@
 mod authority;
 mod components;
 mod configurations;
+mod conversion;
 mod fixture;
 mod kinds;
 mod services;

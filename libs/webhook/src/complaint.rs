@@ -6,11 +6,11 @@ use tracing::{debug, info, warn};
 
 /// The last thing that was complained about.
 #[derive(Debug, Default)]
-pub(crate) struct Complaint(Option<String>);
+pub struct Complaint(Option<String>);
 
 impl Complaint {
     /// Warns, unless the last complaint was the same.
-    pub(crate) fn raise(&mut self, what: &'static str, reason: &dyn Display) {
+    pub fn raise(&mut self, what: &'static str, reason: &dyn Display) {
         let reason = reason.to_string();
         if self.0.as_ref() == Some(&reason) {
             debug!(reason, "{what}");
@@ -21,7 +21,7 @@ impl Complaint {
     }
 
     /// Says that it is well again.
-    pub(crate) fn settle(&mut self, what: &'static str) {
+    pub fn settle(&mut self, what: &'static str) {
         if self.0.take().is_some() {
             info!("{what}");
         }

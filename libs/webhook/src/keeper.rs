@@ -1,23 +1,21 @@
-//! Keeps the `caBundle` of the injector's own webhook configuration true: at start, when the trust anchors change, and
-//! when something else resets it.
+//! Keeps the `caBundle` of one object true: at start, when the trust anchors change, and when something else resets it.
 //!
 //! A failure is told through readiness and tried again; it never ends the process, for that would not help.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
-use k8s_openapi::{ByteString, api::admissionregistration::v1::MutatingWebhookConfiguration};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{Patch, PatchParams},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
     },
 };
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout},
@@ -30,13 +28,6 @@ use trilby_identity::TrustBundle;
 
 use crate::complaint::Complaint;
 
-/// Name of the configuration, as charts make it.
-const CONFIGURATION: &str = "dapr-sidecar-injector";
-/// Name of our webhook in it.
-const WEBHOOK: &str = "sidecar-injector.dapr.io";
-/// Who owns `caBundle` in the eyes of the API server.
-const FIELD_MANAGER: &str = "dapr-sidecar-injector";
-
 /// Bound of one write.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the bundle is written again although nothing seems to have changed it: for want of rights to watch.
@@ -44,11 +35,41 @@ const SAFETY_NET: Duration = Duration::from_secs(300);
 /// Pause after a write, so that two that disagree do not fight at full speed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps one configuration.
-pub(crate) struct Keeper {
-    api: Api<MutatingWebhookConfiguration>,
+/// An object of the cluster in which a webhook is registered.
+pub trait Target: Send + Sync + 'static {
+    /// Its type.
+    type Object: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static;
+
+    /// Its name.
+    const NAME: &'static str;
+
+    /// What is missing where [`Sight::Foreign`] is seen: `has no webhook x`.
+    const MISSING: &'static str;
+
+    /// What is to be thought of it while the trust anchors are `pem`.
+    fn judge(&self, object: &Self::Object, pem: &[u8]) -> Sight;
+
+    /// Makes it right.
+    fn patch(&self, pem: &str) -> (PatchParams, Patch<Value>);
+}
+
+/// What is seen of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Our webhook is not registered in it.
+    Foreign,
+    /// Our webhook has another bundle, or another address.
+    Wrong,
+    /// All is well.
+    Right,
+}
+
+/// Keeps one object.
+pub struct Keeper<T: Target> {
+    target: T,
+    api: Api<T::Object>,
     bundle: watch::Receiver<Arc<TrustBundle>>,
-    latch: Latch,
+    latch: Option<Latch>,
     complaint: Complaint,
     backoff: Backoff,
     /// When to write next.
@@ -63,39 +84,39 @@ pub(crate) struct Keeper {
 enum Seen {
     /// Nothing.
     Nothing,
-    /// That there is no such configuration.
+    /// That there is no such object.
     Absent,
-    /// That there is one without our webhook.
-    Foreign,
-    /// That our webhook has another bundle.
-    Wrong,
-    /// That all is well.
-    Right,
+    /// That it is there.
+    There(Sight),
 }
+
+const RIGHT: Seen = Seen::There(Sight::Right);
 
 /// Why the bundle could not be written.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
     #[error("there are no trust anchors yet")]
     NoAnchors,
-    #[error("MutatingWebhookConfiguration {CONFIGURATION} does not exist")]
-    Absent,
-    #[error("MutatingWebhookConfiguration {CONFIGURATION} has no webhook {WEBHOOK}")]
-    Foreign,
+    #[error("{0} does not exist")]
+    Absent(String),
+    #[error("{0} {1}")]
+    Foreign(String, &'static str),
     #[error("the API server did not answer within {}s", TIMEOUT.as_secs())]
     Timeout,
     #[error("the API server refused: {0}")]
     Refused(kube::Error),
 }
 
-impl Keeper {
-    /// Writes what `bundle` has.
-    pub(crate) fn new(
-        client: Client,
+impl<T: Target> Keeper<T> {
+    /// Writes what `bundle` has into an object that belongs to the whole cluster. `latch` is for a service that is of
+    /// no use before.
+    pub fn new(
+        (target, client): (T, Client),
         bundle: watch::Receiver<Arc<TrustBundle>>,
-        latch: Latch,
+        latch: Option<Latch>,
     ) -> Self {
         Self {
+            target,
             api: Api::all(client),
             bundle,
             latch,
@@ -108,8 +129,11 @@ impl Keeper {
     }
 
     /// Keeps it until `cancel`.
-    pub(crate) async fn keep(mut self, cancel: CancellationToken) -> anyhow::Result<()> {
-        let config = watcher::Config::default().fields(&format!("metadata.name={CONFIGURATION}"));
+    ///
+    /// # Errors
+    /// Nobody tells the trust anchors any more.
+    pub async fn keep(mut self, cancel: CancellationToken) -> anyhow::Result<()> {
+        let config = watcher::Config::default().fields(&format!("metadata.name={}", T::NAME));
         let mut events = pin!(watcher(self.api.clone(), config).default_backoff());
         let mut watching = Complaint::default();
         loop {
@@ -117,24 +141,24 @@ impl Keeper {
                 () = cancel.cancelled() => return Ok(()),
                 changed = self.bundle.changed() => {
                     changed.context("nobody tells the trust anchors any more")?;
-                    if self.seen == Seen::Right {
-                        self.seen = Seen::Wrong;
+                    if self.seen == RIGHT {
+                        self.seen = Seen::There(Sight::Wrong);
                     }
                     self.due = Instant::now();
                 }
                 event = events.next() => match event.context("the watch ended")? {
                     Ok(event) => {
-                        watching.settle("watching the webhook configuration");
+                        watching.settle("watching where the webhook is registered");
                         self.observe(event);
                     }
-                    Err(error) => watching.raise("cannot watch the webhook configuration", &error),
+                    Err(error) => watching.raise("cannot watch where the webhook is registered", &error),
                 },
                 () = sleep_until(self.due) => self.write().await,
             }
         }
     }
 
-    fn observe(&mut self, event: Event<MutatingWebhookConfiguration>) {
+    fn observe(&mut self, event: Event<T::Object>) {
         let before = self.seen;
         match event {
             Event::Init => self.listed = false,
@@ -146,35 +170,42 @@ impl Keeper {
             Event::Apply(object) => self.seen = self.judge(&object),
             Event::InitDone | Event::Delete(_) => self.seen = Seen::Absent,
         }
-        if self.seen != before && self.seen != Seen::Right {
+        if self.seen != before && self.seen != RIGHT {
             self.due = self.due.min(Instant::now() + PAUSE);
         }
     }
 
-    fn judge(&self, object: &MutatingWebhookConfiguration) -> Seen {
-        judge(object, self.bundle.borrow().pem().as_bytes())
+    fn judge(&self, object: &T::Object) -> Seen {
+        let bundle = self.bundle.borrow();
+        Seen::There(self.target.judge(object, bundle.pem().as_bytes()))
+    }
+
+    fn object(&self) -> String {
+        format!("{} {}", T::Object::kind(&()), T::NAME)
     }
 
     async fn write(&mut self) {
         let pem = self.bundle.borrow_and_update().pem().to_owned();
         match self.try_write(&pem).await {
             Ok(()) => {
-                if self.seen != Seen::Right {
-                    info!("wrote our trust anchors into the webhook configuration");
+                if self.seen != RIGHT {
+                    info!(object = self.object(), "wrote our trust anchors");
                 }
                 self.complaint
-                    .settle("the webhook configuration has our trust anchors");
-                self.latch.ready();
-                self.seen = Seen::Right;
+                    .settle("the webhook is registered with our trust anchors");
+                self.latch.iter().for_each(Latch::ready);
+                self.seen = RIGHT;
                 self.backoff.reset();
                 self.due = Instant::now() + SAFETY_NET;
             }
             Err(reason) => {
-                if self.seen != Seen::Right {
-                    self.latch.unready(reason.to_string());
+                if self.seen != RIGHT {
+                    self.latch
+                        .iter()
+                        .for_each(|latch| latch.unready(reason.to_string()));
                 }
                 self.complaint.raise(
-                    "cannot write our trust anchors into the webhook configuration",
+                    "cannot write our trust anchors where the webhook is registered",
                     &reason,
                 );
                 self.due = Instant::now() + self.backoff.pause();
@@ -187,41 +218,17 @@ impl Keeper {
             return Err(KeepError::NoAnchors);
         }
         match self.seen {
-            Seen::Absent => return Err(KeepError::Absent),
-            Seen::Foreign => return Err(KeepError::Foreign),
-            Seen::Nothing | Seen::Wrong | Seen::Right => {}
+            Seen::Absent => return Err(KeepError::Absent(self.object())),
+            Seen::There(Sight::Foreign) => {
+                return Err(KeepError::Foreign(self.object(), T::MISSING));
+            }
+            Seen::Nothing | Seen::There(Sight::Wrong | Sight::Right) => {}
         }
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(patch(pem));
-        let written = timeout(TIMEOUT, self.api.patch(CONFIGURATION, &params, &patch)).await;
+        let (params, patch) = self.target.patch(pem);
+        let written = timeout(TIMEOUT, self.api.patch(T::NAME, &params, &patch)).await;
         written
             .map_err(|_elapsed| KeepError::Timeout)?
             .map_err(KeepError::Refused)?;
         Ok(())
     }
 }
-
-/// Sets one field of one webhook, found by name. Written by hand, because the typed object would also set what it
-/// requires of a complete webhook.
-fn patch(pem: &str) -> Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": CONFIGURATION},
-        "webhooks": [{"name": WEBHOOK, "clientConfig": {"caBundle": STANDARD.encode(pem)}}],
-    })
-}
-
-fn judge(object: &MutatingWebhookConfiguration, pem: &[u8]) -> Seen {
-    let webhooks = object.webhooks.as_deref().unwrap_or_default();
-    match webhooks.iter().find(|webhook| webhook.name == WEBHOOK) {
-        None => Seen::Foreign,
-        Some(webhook) => match &webhook.client_config.ca_bundle {
-            Some(ByteString(bundle)) if bundle == pem => Seen::Right,
-            _ => Seen::Wrong,
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests;
