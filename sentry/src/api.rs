@@ -16,6 +16,7 @@ use crate::{
     issuer::{Issuer, Leaf, Signed, Validity},
     metrics::{Metrics, Reason},
     rates::Rates,
+    rotation::evidence::Asker,
     tokens::TokenIssuer,
     validator::{Denied, Validators, Verdict},
 };
@@ -84,6 +85,8 @@ struct Grant {
     tokens: Option<Tokens>,
     issuer: Arc<Issuer>,
     validator: &'static str,
+    /// The UID of the caller's pod, where that is known.
+    pod: Option<String>,
 }
 
 /// Tokens beside a certificate.
@@ -170,6 +173,7 @@ impl CertificateApi {
             tokens: tokens.transpose()?,
             issuer,
             validator,
+            pod: verdict.pod,
         })
     }
 
@@ -236,10 +240,13 @@ impl Ca for CertificateApi {
     ) -> Result<Response<SignCertificateResponse>, Status> {
         self.metrics.received.inc();
         let from = peer(request.extensions()).and_then(|peer| peer.addr);
-        let request = request.into_inner();
+        let (metadata, _extensions, request) = request.into_parts();
         match self.grant(&request, from).await {
             Ok(grant) => {
                 self.audit_grant(&grant, from);
+                let name = grant.id.as_str();
+                let uid = grant.pod.as_deref().unwrap_or(name);
+                self.authority.evidence.hear(Asker { uid, name }, &metadata);
                 Ok(Response::new(response(grant)))
             }
             Err(refusal) => {

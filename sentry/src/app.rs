@@ -24,6 +24,7 @@ use crate::{
     metrics::Metrics,
     oidc::{CertificateFiles, Discovery},
     rates::Rates,
+    rotation::Evidence,
     settings::Follower,
     tokens::TokenSettings,
     validator::{JwksValidator, KubernetesValidator},
@@ -123,6 +124,8 @@ pub async fn build(
     let (validity_now, validity) = watch::channel(backing.settings.validity);
     let authority = Arc::new(Authority {
         store: backing.store,
+        surroundings: backing.surroundings,
+        evidence: Evidence::default(),
         sentry,
         trust_domain: trust_domain.clone(),
         sources: backing.sources,

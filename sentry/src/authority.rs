@@ -4,9 +4,11 @@
 //! issuer goes on signing. The process is ready as long as it has an issuer that has not expired.
 //!
 //! When two thirds of the issuer's life are over, and its root's key is kept here, the root signs another. Whichever
-//! replica is first writes it, in the place of exactly the one that it replaces; the others find it there.
+//! replica is first writes it, in the place of exactly the one that it replaces; the others find it there. The root
+//! itself is replaced in [steps](crate::rotation), in the same way.
 
 mod own;
+mod rotate;
 
 use std::{
     convert::Infallible,
@@ -24,15 +26,14 @@ use crate::{
     bundle::{Documents, unix_seconds},
     issuer::{Issuer, IssuerError, Validity},
     metrics::Metrics,
+    rotation::{Evidence, Orders, decision::poll, transition::keep_bridge},
     source::{Order, SourceError, Sources},
-    store::{Absent, GenerateError, Replaced, Store, StoreError},
+    store::{Absent, GenerateError, Loaded, Replaced, Store, StoreError},
+    surroundings::{News, Surroundings, Tone},
     tokens::{TokenDocuments, TokenSettings},
 };
 pub(crate) use own::{OwnObserver, OwnSigner};
-
-/// How often the store is looked at: a rotation by hand takes effect within this time, and a
-/// damaged ConfigMap is repaired.
-const POLL: Duration = Duration::from_secs(5);
+use rotate::Rotator;
 
 /// From when on the end of issuer or root is worth a daily warning.
 const EXPIRY_NOTICE: Duration = Duration::from_hours(30 * 24);
@@ -54,6 +55,10 @@ pub(crate) enum AuthorityError {
 /// See the module.
 pub(crate) struct Authority {
     pub(crate) store: Store,
+    /// Whom to tell, and who is to be thought of.
+    pub(crate) surroundings: Surroundings,
+    /// Who trusts the next root, while one comes.
+    pub(crate) evidence: Evidence,
     pub(crate) sentry: SpiffeId,
     pub(crate) trust_domain: TrustDomain,
     /// Who makes authorities and issuers.
@@ -64,6 +69,18 @@ pub(crate) struct Authority {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) current: watch::Sender<Option<Arc<Issuer>>>,
+}
+
+/// How soon after a step of a rotation the next one is thought about.
+const NEXT_STEP: Duration = Duration::from_millis(250);
+
+/// What is remembered between two looks at the store.
+struct Keeper {
+    backoff: Backoff,
+    complaints: Complaints,
+    next_notice: Instant,
+    orders: Orders,
+    rotator: Rotator,
 }
 
 /// What is logged once for as long as it stays the same.
@@ -92,7 +109,12 @@ impl Authority {
     /// Takes what is stored into use; returns it if it is new. Without anything stored, what is in
     /// use is stored again, and at the very first a new authority is.
     pub(crate) async fn refresh(&self) -> Result<Option<Arc<Issuer>>, AuthorityError> {
-        let documents = self.store.load(self).await?;
+        let loaded = self.store.load(self).await?;
+        self.take(loaded.documents).await
+    }
+
+    /// Takes documents into use that were read from the store; returns the issuer if it is new.
+    async fn take(&self, documents: Documents) -> Result<Option<Arc<Issuer>>, AuthorityError> {
         let current = self.issuer();
         if current.is_some_and(|issuer| *issuer.documents() == documents) {
             return Ok(None);
@@ -127,10 +149,16 @@ impl Authority {
     ) -> Result<Option<Arc<Issuer>>, AuthorityError> {
         let renewer = self.sources.renewer(documents);
         let renewed = renewer.renew(documents, end, self.order()).await?;
-        let issuer = self.prove(Documents {
+        let bridged = keep_bridge(&renewed.issuer_chain_pem, documents);
+        let renewed = Documents {
             tokens: documents.tokens.clone(),
+            rotation: documents.rotation.clone(),
             ..renewed.into_documents()
-        })?;
+        };
+        let issuer = match bridged {
+            Some(issuer) => self.prove(Documents { issuer, ..renewed })?,
+            None => self.prove(renewed)?,
+        };
         match self.store.replace(documents, issuer.documents()).await? {
             Replaced::Overtaken => Ok(None),
             Replaced::Done => {
@@ -160,9 +188,12 @@ impl Authority {
         let expiry = unix_seconds(issuer.not_after());
         let root_expiry = unix_seconds(issuer.root_not_after());
         let anchors = issuer.anchors().len();
-        self.metrics.issuer_in_use(expiry, root_expiry);
-        tracing::info!(expiry, root_expiry, anchors, "certificate authority in use");
-        self.current.send_replace(Some(Arc::clone(&issuer)));
+        let before = self.current.send_replace(Some(Arc::clone(&issuer)));
+        // A step of a rotation may change nothing but what is prepared.
+        if before.is_none_or(|before| !before.is_same_to_peers(&issuer)) {
+            self.metrics.issuer_in_use(expiry, root_expiry);
+            tracing::info!(expiry, root_expiry, anchors, "certificate authority in use");
+        }
         issuer
     }
 
@@ -171,29 +202,14 @@ impl Authority {
     /// # Cancel safety
     /// May be dropped at any await.
     pub(crate) async fn keep(&self, publisher: Publisher, latch: Latch) -> Infallible {
-        let mut backoff = Backoff::new(Duration::from_millis(250), POLL);
-        let mut complaints = Complaints::default();
-        let mut next_notice = Instant::now();
+        let mut keeper = Keeper::new();
         if let Some(issuer) = self.issuer() {
             publisher.publish_bundle(issuer.anchors().clone());
         }
         loop {
-            let loaded = self.refresh().await;
-            self.metrics.stored_authority_usable(loaded.is_ok());
-            let pause = if loaded.is_ok() {
-                backoff.reset();
-                POLL
-            } else {
-                backoff.pause()
-            };
-            complaints.load(&loaded);
-            let renewed = self.renew_in_time().await;
-            complaints.renewal(&renewed);
-            for issuer in [loaded, renewed].into_iter().flatten().flatten() {
-                publisher.publish_bundle(issuer.anchors().clone());
-            }
-            self.report(&latch, &complaints.load);
-            self.notice_expiry(&mut next_notice);
+            let pause = keeper.round(self, &publisher).await;
+            self.report(&latch, &keeper.complaints.load);
+            self.notice_expiry(&mut keeper.next_notice);
             tokio::time::sleep(pause).await;
         }
     }
@@ -257,6 +273,70 @@ impl Absent for Authority {
         }
         tracing::info!(algorithm = %settings.algorithm, "no key of tokens stored, generating one");
         Ok(Some(TokenDocuments::generate(settings)?))
+    }
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    fn new() -> Self {
+        Self {
+            backoff: Backoff::new(Duration::from_millis(250), Duration::from_secs(5)),
+            complaints: Complaints::default(),
+            next_notice: Instant::now(),
+            orders: Orders::default(),
+            rotator: Rotator::new(),
+        }
+    }
+
+    /// Looks at everything once; returns how long to wait before the next time.
+    async fn round(&mut self, authority: &Authority, publisher: &Publisher) -> Duration {
+        let loaded = self.load(authority).await;
+        authority.metrics.stored_authority_usable(loaded.is_ok());
+        self.complaints.load(&loaded);
+        let usable = loaded.is_ok();
+        let renewed = authority.renew_in_time().await;
+        self.complaints.renewal(&renewed);
+        let rotated = match usable {
+            true => self.rotator.step(authority, &self.orders).await,
+            // Whatever is stored now, it is not what a step would be decided on.
+            false => None,
+        };
+        let stepped = rotated.is_some();
+        for issuer in [loaded.ok(), renewed.ok(), Some(rotated)]
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            publisher.publish_bundle(issuer.anchors().clone());
+        }
+        self.rotator.report(authority, &self.complaints.load).await;
+        match (usable, stepped) {
+            (false, _) => self.backoff.pause(),
+            (true, true) => NEXT_STEP,
+            (true, false) => {
+                self.backoff.reset();
+                poll(authority.moment().1.ttl)
+            }
+        }
+    }
+
+    async fn load(&mut self, authority: &Authority) -> Result<Option<Arc<Issuer>>, AuthorityError> {
+        let Loaded {
+            documents,
+            orders,
+            repaired,
+        } = authority.store.load(authority).await?;
+        self.orders = orders;
+        if let Some(text) = repaired {
+            let news = News {
+                reason: "Repaired",
+                text,
+                tone: Tone::Warning,
+            };
+            self.rotator.tell(authority, news).await;
+        }
+        authority.take(documents).await
     }
 }
 

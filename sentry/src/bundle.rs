@@ -13,7 +13,10 @@ use x509_parser::{
     time::ASN1Time,
 };
 
-use crate::tokens::TokenDocuments;
+use crate::{
+    rotation::{RotationDocuments, roots},
+    tokens::TokenDocuments,
+};
 
 /// The documents as they are stored, byte for byte. `Debug` shows sizes only: some are private keys.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(crate) struct Documents {
     pub(crate) root_key: Option<Vec<u8>>,
     /// What tokens are signed with, where any are.
     pub(crate) tokens: Option<TokenDocuments>,
+    /// How a rotation of the root stands, and what it has prepared.
+    pub(crate) rotation: RotationDocuments,
 }
 
 /// Documents that fit together: an authority that can sign.
@@ -41,7 +46,7 @@ pub(crate) struct Bundle {
     pub(crate) key: KeyPair,
     /// When the signing certificate began.
     pub(crate) not_before: SystemTime,
-    /// When the first of chain and root ends: no leaf outlives it.
+    /// When the first certificate of the path to the root ends: no leaf outlives it.
     pub(crate) not_after: SystemTime,
     /// When the root ends that the chain leads to.
     pub(crate) root_not_after: SystemTime,
@@ -92,9 +97,11 @@ impl Bundle {
             return Err(DocumentError::ForeignKey);
         }
         let not_before = time_of(parsed.validity().not_before);
-        let end = chain_end(&chain)?;
-        let root_not_after = root_end(&documents.ca, &chain).unwrap_or(end);
-        let not_after = end.min(root_not_after);
+        // Without a root peers refuse whatever is signed; when it ends plays no part then.
+        let (not_after, root_not_after) = match longest_path(&documents.ca, &chain) {
+            Some(path) => path,
+            None => chain_end(&chain).map(|end| (end, end))?,
+        };
         if not_after <= now {
             return Err(DocumentError::Expired(unix_seconds(not_after)));
         }
@@ -164,16 +171,12 @@ fn chain_end(chain: &[CertificateDer<'_>]) -> Result<SystemTime, DocumentError> 
     Ok(ends.into_iter().min().unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
-/// When the last of the anchors ends that signed the end of the chain; `None` if none did.
-fn root_end(ca: &[u8], chain: &[CertificateDer<'_>]) -> Option<SystemTime> {
-    let anchors = pem::certificates(ca).ok()?;
-    let last = parse(chain.last()?).ok()?;
-    let ends = anchors.iter().filter_map(|anchor| {
-        let anchor = parse(anchor).ok()?;
-        let signed = last.verify_signature(Some(anchor.public_key())).is_ok();
-        signed.then(|| time_of(anchor.validity().not_after))
-    });
-    ends.max()
+/// When the path from the issuer to an anchor ends that holds longest, and when its anchor does; `None` if there is
+/// no path. What stands behind that path, such as a bridge to an older anchor, ends by itself.
+fn longest_path(ca: &[u8], chain: &[CertificateDer<'_>]) -> Option<(SystemTime, SystemTime)> {
+    let anchors = roots::roots(ca);
+    let path = roots::longest_path(&anchors, chain)?;
+    Some((path.end, path.root.not_after))
 }
 
 fn may_sign(certificate: &X509Certificate<'_>) -> bool {

@@ -23,6 +23,7 @@ pub fn is_authority([ca, issuer, key]: [&[u8]; 3], now: SystemTime) -> bool {
         key: key.to_vec(),
         root_key: None,
         tokens: None,
+        rotation: crate::rotation::RotationDocuments::default(),
     };
     Bundle::read(&documents, now).is_ok()
 }

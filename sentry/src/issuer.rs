@@ -125,6 +125,24 @@ impl Issuer {
         &self.documents
     }
 
+    /// Whether another one is the same to whoever gets certificates of it.
+    pub(crate) fn is_same_to_peers(&self, other: &Self) -> bool {
+        let parts = |issuer: &Self| {
+            let documents = &issuer.documents;
+            (
+                documents.ca.clone(),
+                documents.issuer.clone(),
+                documents.key.clone(),
+            )
+        };
+        parts(self) == parts(other)
+    }
+
+    /// When it began.
+    pub(crate) fn not_before(&self) -> SystemTime {
+        self.not_before
+    }
+
     /// What it distributes.
     pub(crate) fn anchors(&self) -> &TrustBundle {
         &self.anchors

@@ -28,10 +28,12 @@ pub mod jose;
 mod metrics;
 mod oidc;
 mod rates;
+mod rotation;
 mod settings;
 mod signatures;
 mod source;
 mod store;
+mod surroundings;
 mod tokens;
 mod validator;
 

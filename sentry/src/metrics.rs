@@ -1,6 +1,7 @@
 //! Metrics of the authority: upstream's, and what they leave open.
 
 mod ends;
+mod rotation;
 
 use std::time::SystemTime;
 
@@ -8,6 +9,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 use crate::bundle::unix_seconds;
 use ends::Ends;
+pub(crate) use rotation::RotationMetrics;
 
 /// Seconds: a signature takes some tens of microseconds, with tokens some milliseconds.
 const LATENCIES: &[f64] = &[
@@ -29,6 +31,7 @@ pub(crate) struct Metrics {
     issuer_expiry: IntGauge,
     authority_usable: IntGauge,
     configuration_usable: IntGauge,
+    pub(crate) rotation: RotationMetrics,
     ends: Ends,
 }
 
@@ -123,6 +126,7 @@ impl Metrics {
                 "dapr_sentry_configuration_usable",
                 "1 if the Configuration is in use, 0 if it could not be read or used.",
             )?,
+            rotation: RotationMetrics::register(&families)?,
             signing,
             ends,
         })
@@ -158,6 +162,10 @@ impl Metrics {
 
     pub(crate) fn configuration_usable(&self, usable: bool) {
         self.configuration_usable.set(usable.into());
+    }
+
+    pub(crate) fn is_configuration_usable(&self) -> bool {
+        self.configuration_usable.get() == 1
     }
 }
 

@@ -3,9 +3,6 @@
 //! A source makes and renews; it stores nothing, and decides nothing about when. What it returns is proved by
 //! [`crate::issuer::Issuer`] before it is stored, and stored before it is used.
 
-// Until the rotation of roots, its only user, is there.
-#![allow(dead_code)]
-
 mod self_signed;
 
 use std::{
@@ -16,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use trilby_identity::{SpiffeId, TrustDomain};
 
-use crate::bundle::Documents;
-pub(crate) use self_signed::{KeyAlgorithm, SelfSigned};
+use crate::{bundle::Documents, rotation::RotationDocuments};
+pub(crate) use self_signed::{KeyAlgorithm, NAME as SELF_SIGNED, SelfSigned, root_key};
 
 /// What an authority is for.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +30,7 @@ pub(crate) struct Order<'a> {
 }
 
 /// A new authority, or a new issuer of one that is there.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct NewAuthority {
     /// Trust anchors, PEM; after a renewal those of before, if they have not changed.
     pub(crate) anchors_pem: Vec<u8>,
@@ -47,6 +44,7 @@ pub(crate) struct NewAuthority {
 
 /// Why there is no new authority.
 #[derive(Debug, thiserror::Error)]
+#[allow(dead_code, reason = "sources outside of this process wait and fail")]
 pub(crate) enum SourceError {
     #[error("the root's key is not kept here")]
     NoRootKey,
@@ -101,6 +99,7 @@ impl NewAuthority {
             key: self.issuer_key_pem,
             root_key: self.root_key_pem,
             tokens: None,
+            rotation: RotationDocuments::default(),
         }
     }
 }

@@ -6,7 +6,8 @@ mod kubernetes;
 use async_trait::async_trait;
 
 use crate::{
-    bundle::Documents, jose::SigningKeyError, source::SourceError, tokens::TokenDocuments,
+    bundle::Documents, jose::SigningKeyError, rotation::Orders, source::SourceError,
+    tokens::TokenDocuments,
 };
 
 pub(crate) use disk::DiskStore;
@@ -64,6 +65,16 @@ pub(crate) struct Found {
     pub(crate) tokens: Option<TokenDocuments>,
 }
 
+/// What was read, complete.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub(crate) documents: Documents,
+    /// What is asked for beside them.
+    pub(crate) orders: Orders,
+    /// What was not as it should be and was put right, if anything was.
+    pub(crate) repaired: Option<String>,
+}
+
 /// How a replacement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replaced {
@@ -107,7 +118,7 @@ pub(crate) enum Store {
 impl Store {
     /// What is kept. If that is incomplete, what `absent` makes is kept from now on, unless
     /// somebody else was faster: then what they made is returned.
-    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
+    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Loaded, StoreError> {
         match self {
             Self::Disk(store) => store.load(absent).await,
             Self::Kubernetes(store) => store.load(absent).await,
@@ -125,6 +136,22 @@ impl Store {
             Self::Kubernetes(store) => store.replace(old, new).await,
         }
     }
+}
+
+/// Whether documents are those that are to be replaced; tokens are another matter.
+fn is_same_authority(one: &Documents, other: &Documents) -> bool {
+    let parts = |documents: &Documents| {
+        let Documents {
+            ca,
+            issuer,
+            key,
+            root_key,
+            tokens: _,
+            rotation,
+        } = documents.clone();
+        (ca, issuer, key, root_key, rotation)
+    };
+    parts(one) == parts(other)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub(crate) struct Verdict {
     pub(crate) trust_domain: TrustDomain,
     /// JSON about the images of the caller's pod.
     pub(crate) images: Option<Vec<u8>>,
+    /// The UID of the caller's pod, where that is known.
+    pub(crate) pod: Option<String>,
 }
 
 /// Why no validator was asked.

@@ -39,5 +39,5 @@ pub use rotation::{
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use svid::{Svid, SvidError};
 pub use tls::{ClientAuth, Expect, crypto_provider, handshake_failure};
-pub use trust_bundle::{BundleError, TrustBundle};
+pub use trust_bundle::{BundleError, MAX_TOLD_ANCHORS, TRUST_ANCHORS_METADATA, TrustBundle};
 pub use verification::{VerificationError, peer_id};

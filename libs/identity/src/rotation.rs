@@ -2,7 +2,8 @@
 //!
 //! One task owns the schedule and the retries. Renewal comes at a random moment between a half and
 //! two thirds of the time that is left when a certificate arrives, so that a fleet that started
-//! together does not ask together. Times are wall-clock times, looked at again at least once a
+//! together does not ask together. When the anchors in force change, the next request comes within seconds, once, and
+//! tells the authority so: a rotation of the root waits for that. Times are wall-clock times, looked at again at least once a
 //! minute, so that a clock that jumps or a machine that slept is noticed.
 
 use std::{
@@ -22,6 +23,10 @@ use crate::{
 
 /// The longest sleep before the wall clock is looked at again.
 const RECHECK: Duration = Duration::from_secs(60);
+
+/// The longest time after which a change of the anchors is told to the authority; where certificates are short-lived,
+/// a fifth of their life. Without it, a change of a file would make all who follow it ask at once.
+const TELL_WITHIN: Duration = Duration::from_secs(10);
 
 /// No renewal comes sooner than this after the last, however short certificates live.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
@@ -167,10 +172,18 @@ impl<S: CertificateSigner> Rotation<S> {
             let until = match self.renew(&publisher).await {
                 Ok(svid) => {
                     failures = 0;
-                    bundle.mark_unchanged();
                     expiry.watch(&svid);
                     self.observer.renewed(&svid);
-                    publisher.now() + renewal_in(&svid, publisher.now())
+                    let pause = renewal_in(&svid, publisher.now());
+                    // New anchors came with the answer.
+                    let learnt = bundle.has_changed().unwrap_or_default();
+                    bundle.mark_unchanged();
+                    publisher.now()
+                        + if learnt {
+                            pause.min(telling_in(&svid, publisher.now()))
+                        } else {
+                            pause
+                        }
                 }
                 Err(error) => {
                     failures += 1;
@@ -250,10 +263,19 @@ async fn wait_for_anchors(bundle: &mut watch::Receiver<Arc<TrustBundle>>) {
     }
 }
 
-/// Sleeps until the wall clock shows `until`, or until the anchors changed so that the SVID in use
-/// is worth nothing.
+/// A random moment, soon, at which the authority is told that the anchors changed.
+fn telling_in(svid: &Svid, now: SystemTime) -> Duration {
+    let left = svid.expiry().duration_since(now).unwrap_or_default();
+    let longest = TELL_WITHIN.min(left / 5);
+    longest
+        .mul_f64(rand::rng().random_range(0.1..=1.0))
+        .max(MIN_INTERVAL)
+}
+
+/// Sleeps until the wall clock shows `until`, or a little while if the anchors change; not at all if they change so
+/// that the SVID in use is worth nothing.
 async fn sleep_until(
-    until: SystemTime,
+    mut until: SystemTime,
     (publisher, bundle, expiry): (
         &Publisher,
         &mut watch::Receiver<Arc<TrustBundle>>,
@@ -273,20 +295,21 @@ async fn sleep_until(
         tokio::select! {
             () = tokio::time::sleep(slice) => {}
             Ok(()) = bundle.changed() => {
-                if orphaned(publisher) {
-                    return;
+                match usable(publisher) {
+                    Some(svid) => until = until.min(now + telling_in(&svid, now)),
+                    None => return,
                 }
             }
         }
     }
 }
 
-/// Whether there is no SVID which chains to the anchors in force.
-fn orphaned(publisher: &Publisher) -> bool {
+/// The SVID in use, if it chains to the anchors in force.
+fn usable(publisher: &Publisher) -> Option<Arc<Svid>> {
     let bundle = publisher.bundle();
-    publisher
-        .current()
-        .is_none_or(|svid| svid.verify(&bundle.borrow(), publisher.now()).is_err())
+    let svid = publisher.current()?;
+    let verified = svid.verify(&bundle.borrow(), publisher.now());
+    verified.is_ok().then_some(svid)
 }
 
 #[cfg(test)]

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rustls::ClientConfig;
+use tonic::{Request, metadata::AsciiMetadataValue};
 use trilby_grpc::{ChannelConfig, Target, channel};
-use trilby_identity::{CertificateSigner, Expect, Identity, Issued, SignError, Tokens};
+use trilby_identity::{
+    CertificateSigner, Expect, Identity, Issued, MAX_TOLD_ANCHORS, SignError,
+    TRUST_ANCHORS_METADATA, Tokens,
+};
 use trilby_proto::sentry::v1::{
     SignCertificateRequest, SignCertificateResponse, ca_client::CaClient,
 };
@@ -16,6 +20,8 @@ pub(crate) struct SentrySigner {
     config: Config,
     target: Target,
     tls: Arc<ClientConfig>,
+    /// Whose anchors sentry is told of.
+    identity: Identity,
 }
 
 impl SentrySigner {
@@ -27,15 +33,16 @@ impl SentrySigner {
             config,
             target,
             tls,
+            identity: identity.clone(),
         })
     }
 
-    fn request(&self, csr_pem: &str) -> Result<SignCertificateRequest, SignError> {
+    fn request(&self, csr_pem: &str) -> Result<Request<SignCertificateRequest>, SignError> {
         let token = self.config.token.read().map_err(|error| SignError {
             class: "sentry_token",
             message: error.to_string(),
         })?;
-        Ok(SignCertificateRequest {
+        let mut request = Request::new(SignCertificateRequest {
             id: self.config.app_id.clone(),
             token: token.text,
             trust_domain: self.config.requested_trust_domain().to_owned(),
@@ -43,7 +50,20 @@ impl SentrySigner {
             certificate_signing_request: csr_pem.to_owned().into(),
             token_validator: token.validator.into(),
             jwt_audiences: self.config.jwt_audiences.clone(),
-        })
+        });
+        if let Some(anchors) = self.anchors() {
+            request
+                .metadata_mut()
+                .insert(TRUST_ANCHORS_METADATA, anchors);
+        }
+        Ok(request)
+    }
+
+    /// What this process trusts: a rotation of the root waits until it is the next one. Upstream's sentry overlooks it.
+    fn anchors(&self) -> Option<AsciiMetadataValue> {
+        let mut anchors = self.identity.current_bundle().fingerprints();
+        anchors.truncate(MAX_TOLD_ANCHORS);
+        anchors.join(",").parse().ok()
     }
 }
 

@@ -3,11 +3,13 @@ use tonic::Code;
 use trilby_identity::{Csr, KeyType, SystemClock, TrustDomain};
 
 use super::*;
-use crate::source::{SelfSigned, Sources};
 use crate::{
     issuer::testing::{VALIDITY, issuer_with_tokens},
     jose::{Algorithm, KeySet, SigningKey, sign},
+    rotation::Evidence,
+    source::{SelfSigned, Sources},
     store::{DiskStore, Store},
+    surroundings::Surroundings,
     validator::{Builtin, InsecureValidator, JwksOptions, JwksValidator},
 };
 
@@ -33,6 +35,8 @@ fn authority(issuer: Option<Arc<Issuer>>, registry: &prometheus::Registry) -> Au
         }),
         sentry: SENTRY.parse().unwrap(),
         trust_domain: TrustDomain::parse("td").unwrap(),
+        surroundings: Surroundings::Machine { status: nowhere() },
+        evidence: Evidence::default(),
         sources: Sources::own(SelfSigned::default()),
         validity,
         tokens: None,

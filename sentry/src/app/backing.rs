@@ -17,12 +17,14 @@ use crate::{
     settings::{Origin, Settings},
     source::Sources,
     store::{DiskStore, Keys, KubernetesStore, Store},
+    surroundings::{KubernetesSurroundings, Surroundings},
     validator::{Builtin, InsecureValidator, JwksValidator, KubernetesValidator, Validators},
 };
 
 /// See the module.
 pub(super) struct Backing {
     pub(super) store: Store,
+    pub(super) surroundings: Surroundings,
     pub(super) sources: Sources,
     pub(super) validators: Validators,
     pub(super) origin: Origin,
@@ -49,7 +51,9 @@ async fn standalone(args: &Args, sentry: &SpiffeId) -> anyhow::Result<Backing> {
     let ca = path(&args.issuer_ca_filename);
     let jwt = &args.jwt;
     let tokens = (path(&jwt.jwt_key_filename), path(&jwt.jwks_filename));
+    let status = ca.with_file_name("rotation-status.yaml");
     Ok(Backing {
+        surroundings: Surroundings::Machine { status },
         store: Store::Disk(DiskStore {
             root_key: root_key(&ca),
             ca,
@@ -110,10 +114,13 @@ async fn kubernetes(args: &Args, sentry: &SpiffeId, latch: &Latch) -> anyhow::Re
     };
     let store = KubernetesStore::new(&client, namespace, keys);
     let trust_domain = TrustDomain::parse(sentry.trust_domain())?;
+    let replica = std::env::var("HOSTNAME").unwrap_or_else(|_| "sentry".to_owned());
+    let surroundings = KubernetesSurroundings::new(&client, namespace, replica);
     let sources = sources(args, Some((&client, sentry)))?;
     let validator = KubernetesValidator::new(client, sentry, trust_domain);
     Ok(Backing {
         store: Store::Kubernetes(Box::new(store)),
+        surroundings: Surroundings::Cluster(Box::new(surroundings)),
         sources,
         validators: Validators {
             builtin: Some(Builtin::Kubernetes(Arc::new(validator))),

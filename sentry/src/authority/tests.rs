@@ -1,3 +1,5 @@
+mod rotation;
+
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -41,6 +43,10 @@ fn authority(dir: &Path, clock: &HandClock) -> Authority {
         }),
         sentry: "spiffe://td/ns/default/dapr-sentry".parse().unwrap(),
         trust_domain: TrustDomain::parse("td").unwrap(),
+        surroundings: Surroundings::Machine {
+            status: path("rotation-status.yaml"),
+        },
+        evidence: Evidence::default(),
         sources: Sources::own(SelfSigned::default()),
         validity,
         tokens: None,

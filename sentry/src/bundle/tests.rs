@@ -136,6 +136,7 @@ fn bundles_with_ecdsa_and_rsa_keys_made_by_others_load() {
             key: read(&key),
             root_key: None,
             tokens: None,
+            rotation: RotationDocuments::default(),
         };
         let bundle = Bundle::read(&documents, SystemTime::now()).unwrap();
         assert_eq!(bundle.chain.len(), 0, "what is self-signed is not sent");

@@ -17,6 +17,9 @@ use crate::bundle::{Documents, parse, time_of};
 /// A renewed issuer has to live this much longer than the one before to be worth it.
 const GAIN: Duration = Duration::from_hours(24);
 
+/// What this source is called.
+pub(crate) const NAME: &str = "self-signed";
+
 /// The kind of key of root and issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KeyAlgorithm {
@@ -162,7 +165,7 @@ impl SelfSigned {
 #[async_trait]
 impl AuthoritySource for SelfSigned {
     fn name(&self) -> &'static str {
-        "self-signed"
+        NAME
     }
 
     async fn make(&self, order: Order<'_>) -> Result<NewAuthority, SourceError> {

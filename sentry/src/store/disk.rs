@@ -1,7 +1,7 @@
 //! Documents as files, for an authority outside Kubernetes. One process owns them.
 //!
-//! Issuer and key are two files that change together. A change is written to a third first, whole; whoever finds that
-//! one finishes what was cut short.
+//! Several files change together. A change is written to one of its own first, whole; whoever finds that one finishes
+//! what was cut short.
 
 use std::{
     fs::{self, OpenOptions},
@@ -10,11 +10,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Absent, Found, Replaced, StoreError};
-use crate::{bundle::Documents, tokens::TokenDocuments};
+use serde_json::{Map, Value};
 
-/// Stands between the key and the certificates in the file of a change.
-const SEPARATOR: &[u8] = b"\n# issuer\n";
+use super::{Absent, Found, Loaded, Replaced, StoreError, is_same_authority};
+use crate::{
+    bundle::Documents,
+    rotation::{Orders, RotationDocuments},
+    source::NewAuthority,
+    tokens::TokenDocuments,
+};
+
+/// How a rotation stands, and by which files people ask for things; they lie beside the anchors.
+const RECORD: &str = "rotation.json";
+const ROTATE: &str = "rotate-root";
+const PAUSED: &str = "rotation-paused";
+
+/// What is prepared has the names of the files that it will replace, with this in front.
+const NEXT: &str = "next-";
 
 /// The files' paths. Their directories must exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +44,7 @@ pub(crate) struct DiskStore {
 }
 
 impl DiskStore {
-    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
+    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Loaded, StoreError> {
         self.finish()?;
         let found = self.read()?;
         let fresh = found.authority.is_none();
@@ -46,19 +58,20 @@ impl DiskStore {
             write(key, &tokens.key)?;
             write(jwks, &tokens.jwks)?;
         }
-        Ok(documents)
+        Ok(Loaded {
+            documents,
+            orders: self.orders()?,
+            repaired: None,
+        })
     }
 
     pub(crate) fn replace(&self, old: &Documents, new: &Documents) -> Result<Replaced, StoreError> {
         let found = self.read()?.authority;
-        let is_old = found.is_some_and(|found| {
-            (&found.ca, &found.issuer, &found.key) == (&old.ca, &old.issuer, &old.key)
-        });
+        let is_old = found.is_some_and(|found| is_same_authority(&found, old));
         if !is_old {
             return Ok(Replaced::Overtaken);
         }
-        let change = [&new.key, SEPARATOR, &new.issuer].concat();
-        write(&self.change(), &change)?;
+        write(&self.change(), &self.describe(new))?;
         self.finish()?;
         Ok(Replaced::Done)
     }
@@ -72,6 +85,7 @@ impl DiskStore {
                 key,
                 root_key: read(&self.root_key)?,
                 tokens: None,
+                rotation: self.rotation()?,
             }),
             _ => None,
         };
@@ -108,14 +122,116 @@ impl DiskStore {
         let Some(change) = read(&path)? else {
             return Ok(());
         };
-        let at = change
-            .windows(SEPARATOR.len())
-            .position(|part| part == SEPARATOR);
-        if let Some(at) = at {
-            write(&self.key, &change[..at])?;
-            write(&self.issuer, &change[at + SEPARATOR.len()..])?;
+        match serde_json::from_slice::<Map<String, Value>>(&change) {
+            Ok(change) => self.follow(&change)?,
+            // It was put in place whole, so it is none of ours.
+            Err(error) => tracing::warn!(path = %path.display(), %error, "no change, removing it"),
         }
-        fs::remove_file(&path).map_err(|source| failure("cannot remove", &path, source))
+        remove(&path)
+    }
+
+    /// Each file of an authority, by a name of its own. The anchors last: without them nothing is there.
+    fn files(&self) -> [(&'static str, PathBuf); 9] {
+        let next = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            path.with_file_name(format!("{NEXT}{name}"))
+        };
+        [
+            ("rootKey", self.root_key.clone()),
+            ("key", self.key.clone()),
+            ("issuer", self.issuer.clone()),
+            ("record", self.beside(RECORD)),
+            ("nextCa", next(&self.ca)),
+            ("nextIssuer", next(&self.issuer)),
+            ("nextKey", next(&self.key)),
+            ("nextRootKey", next(&self.root_key)),
+            ("ca", self.ca.clone()),
+        ]
+    }
+
+    /// A file beside the anchors.
+    fn beside(&self, name: &str) -> PathBuf {
+        self.ca.with_file_name(name)
+    }
+
+    /// What is to be in the files, as one text. All of them are texts: PEM and JSON.
+    fn describe(&self, documents: &Documents) -> Vec<u8> {
+        let next = documents.rotation.next.as_ref();
+        let contents = [
+            ("rootKey", documents.root_key.as_ref()),
+            ("key", Some(&documents.key)),
+            ("issuer", Some(&documents.issuer)),
+            ("record", documents.rotation.record.as_ref()),
+            ("nextCa", next.map(|next| &next.anchors_pem)),
+            ("nextIssuer", next.map(|next| &next.issuer_chain_pem)),
+            ("nextKey", next.map(|next| &next.issuer_key_pem)),
+            (
+                "nextRootKey",
+                next.and_then(|next| next.root_key_pem.as_ref()),
+            ),
+            ("ca", Some(&documents.ca)),
+        ];
+        let texts = contents.into_iter().filter_map(|(name, content)| {
+            let text = String::from_utf8_lossy(content?).into_owned();
+            Some((name.to_owned(), Value::String(text)))
+        });
+        Value::Object(texts.collect()).to_string().into_bytes()
+    }
+
+    /// Makes the files what a change says; what it does not name is not there.
+    fn follow(&self, change: &Map<String, Value>) -> Result<(), StoreError> {
+        for (name, path) in self.files() {
+            match change.get(name).and_then(Value::as_str) {
+                Some(content) if read(&path)?.as_deref() != Some(content.as_bytes()) => {
+                    write(&path, content.as_bytes())?;
+                }
+                Some(_unchanged) => {}
+                None => remove(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn rotation(&self) -> Result<RotationDocuments, StoreError> {
+        let mut found = Vec::new();
+        for (_, path) in self.files() {
+            found.push(read(&path)?);
+        }
+        let [_, _, _, record, ca, issuer, key, root_key, _] =
+            found.try_into().expect("one for each file");
+        let next = match (ca, issuer, key) {
+            (Some(anchors_pem), Some(issuer_chain_pem), Some(issuer_key_pem)) => {
+                Some(NewAuthority {
+                    anchors_pem,
+                    issuer_chain_pem,
+                    issuer_key_pem,
+                    root_key_pem: root_key,
+                })
+            }
+            _ => None,
+        };
+        Ok(RotationDocuments { record, next })
+    }
+
+    fn orders(&self) -> Result<Orders, StoreError> {
+        let text = |name: &str| {
+            let content = read(&self.beside(name))?;
+            let text = content.map(|content| String::from_utf8_lossy(&content).trim().to_owned());
+            Ok::<_, StoreError>(text)
+        };
+        Ok(Orders {
+            rotate: text(ROTATE)?.filter(|value| !value.is_empty()),
+            paused: text(PAUSED)?.is_some(),
+        })
+    }
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failure("cannot remove", path, error))
+        }
+        _ => Ok(()),
     }
 }
 

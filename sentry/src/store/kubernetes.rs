@@ -11,12 +11,26 @@ use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
 };
 use kube::{Api, Client, api::PostParams};
+use parking_lot::Mutex;
 
-use super::{Absent, Found, Replaced, StoreError};
-use crate::{bundle::Documents, tokens::TokenDocuments};
+use super::{Absent, Found, Loaded, Replaced, StoreError, is_same_authority};
+use crate::{
+    bundle::Documents,
+    rotation::{Orders, RotationDocuments},
+    source::NewAuthority,
+    tokens::TokenDocuments,
+};
 
 /// The name of both objects.
 const NAME: &str = "dapr-trust-bundle";
+
+/// How a rotation stands; what is prepared has the names of the documents that it will replace, with this in front.
+const RECORD: &str = "rotation.json";
+const NEXT: &str = "next-";
+
+/// Annotations of the Secret by which people ask for things.
+const ROTATE: &str = "dapr.io/rotate-root";
+const PAUSED: &str = "dapr.io/rotation-paused";
 
 /// How often a write is tried against others. Replicas are few, and the second reader finds what
 /// the first wrote.
@@ -48,6 +62,8 @@ pub(crate) struct KubernetesStore {
     keys: Keys,
     secrets: Api<Secret>,
     config_maps: Api<ConfigMap>,
+    /// What was published when that was looked at last.
+    published: Mutex<BTreeMap<String, String>>,
 }
 
 /// Somebody else wrote first.
@@ -61,18 +77,26 @@ impl KubernetesStore {
             keys,
             secrets: Api::namespaced(client.clone(), namespace),
             config_maps: Api::namespaced(client.clone(), namespace),
+            published: Mutex::default(),
         }
     }
 
-    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Documents, StoreError> {
+    pub(crate) async fn load(&self, absent: &dyn Absent) -> Result<Loaded, StoreError> {
+        let mut repaired = None;
         for _ in 0..ATTEMPTS {
             let secret = self.call("cannot read", self.secrets.get(NAME)).await?;
+            let orders = orders(&secret);
             let (documents, changed) = self.found(&secret).complete(absent).await?;
             if changed {
+                repaired = self.damage(&secret);
                 // Read again, whoever's write it was that succeeded.
                 self.fill(secret, documents).await?;
-            } else if self.publish(&documents).await?.is_ok() {
-                return Ok(documents);
+            } else if let Ok(differed) = self.publish(&documents).await? {
+                return Ok(Loaded {
+                    documents,
+                    orders,
+                    repaired: repaired.or(differed),
+                });
             }
         }
         Err(StoreError::Contended(self.name()))
@@ -85,9 +109,7 @@ impl KubernetesStore {
     ) -> Result<Replaced, StoreError> {
         let secret = self.call("cannot read", self.secrets.get(NAME)).await?;
         let found = self.found(&secret).authority;
-        let is_old = found.is_some_and(|found| {
-            (&found.ca, &found.issuer, &found.key) == (&old.ca, &old.issuer, &old.key)
-        });
+        let is_old = found.is_some_and(|found| is_same_authority(&found, old));
         if !is_old {
             return Ok(Replaced::Overtaken);
         }
@@ -108,6 +130,15 @@ impl KubernetesStore {
             token_key,
             jwks,
         } = &self.keys;
+        let get_next = |key: &str| get(&format!("{NEXT}{key}"));
+        let next = || {
+            Some(NewAuthority {
+                anchors_pem: get_next(ca)?,
+                issuer_chain_pem: get_next(issuer)?,
+                issuer_key_pem: get_next(key)?,
+                root_key_pem: get_next(root_key),
+            })
+        };
         let authority = || {
             Some(Documents {
                 ca: get(ca)?,
@@ -115,6 +146,10 @@ impl KubernetesStore {
                 key: get(key)?,
                 root_key: get(root_key),
                 tokens: None,
+                rotation: RotationDocuments {
+                    record: get(RECORD),
+                    next: next(),
+                },
             })
         };
         let tokens = || {
@@ -131,16 +166,15 @@ impl KubernetesStore {
 
     async fn fill(&self, mut secret: Secret, documents: Documents) -> Result<Replaced, StoreError> {
         let data = secret.data.get_or_insert_with(BTreeMap::new);
-        let mut put = |key: &str, value: Vec<u8>| data.insert(key.to_owned(), ByteString(value));
-        put(&self.keys.ca, documents.ca);
-        put(&self.keys.issuer, documents.issuer);
-        put(&self.keys.key, documents.key);
-        if let Some(root_key) = documents.root_key {
-            put(&self.keys.root_key, root_key);
+        for (key, value) in self.authority_data(&documents) {
+            match value {
+                Some(value) => data.insert(key, ByteString(value)),
+                None => data.remove(&key),
+            };
         }
         if let Some(tokens) = documents.tokens {
-            put(&self.keys.token_key, tokens.key);
-            put(&self.keys.jwks, tokens.jwks);
+            data.insert(self.keys.token_key.clone(), ByteString(tokens.key));
+            data.insert(self.keys.jwks.clone(), ByteString(tokens.jwks));
         }
         let parameters = PostParams::default();
         let write = self.secrets.replace(NAME, &parameters, &secret);
@@ -159,31 +193,95 @@ impl KubernetesStore {
         }
     }
 
+    /// What is missing of an authority that was there; `None` if the Secret was empty.
+    fn damage(&self, secret: &Secret) -> Option<String> {
+        let has = |key: &String| {
+            let value = secret.data.as_ref().and_then(|data| data.get(key));
+            value.is_some_and(|value| !value.0.is_empty())
+        };
+        let all = [&self.keys.ca, &self.keys.issuer, &self.keys.key];
+        let missing: Vec<_> = all
+            .into_iter()
+            .filter(|key| !has(key))
+            .map(String::as_str)
+            .collect();
+        let partly = (1..all.len()).contains(&missing.len());
+        let name = self.name();
+        partly.then(|| {
+            format!(
+                "Secret {name} lacked {}, the authority was written again",
+                missing.join(", ")
+            )
+        })
+    }
+
+    /// What of an authority stands under which key of the Secret; what is `None` does not.
+    fn authority_data(&self, documents: &Documents) -> Vec<(String, Option<Vec<u8>>)> {
+        let keys = &self.keys;
+        let next = documents.rotation.next.as_ref();
+        let next_key = |key: &str| format!("{NEXT}{key}");
+        let of_next = |part: fn(&NewAuthority) -> &Vec<u8>| next.map(|next| part(next).clone());
+        vec![
+            (keys.ca.clone(), Some(documents.ca.clone())),
+            (keys.issuer.clone(), Some(documents.issuer.clone())),
+            (keys.key.clone(), Some(documents.key.clone())),
+            (keys.root_key.clone(), documents.root_key.clone()),
+            (RECORD.to_owned(), documents.rotation.record.clone()),
+            (next_key(&keys.ca), of_next(|next| &next.anchors_pem)),
+            (
+                next_key(&keys.issuer),
+                of_next(|next| &next.issuer_chain_pem),
+            ),
+            (next_key(&keys.key), of_next(|next| &next.issuer_key_pem)),
+            (
+                next_key(&keys.root_key),
+                next.and_then(|next| next.root_key_pem.clone()),
+            ),
+        ]
+    }
+
     /// Makes the ConfigMap's public documents those of the Secret.
-    async fn publish(&self, documents: &Documents) -> Result<Result<(), Conflict>, StoreError> {
+    /// Says what differed, if something was published that differed.
+    async fn publish(
+        &self,
+        documents: &Documents,
+    ) -> Result<Result<Option<String>, Conflict>, StoreError> {
         let anchors = String::from_utf8_lossy(&documents.ca).into_owned();
         let key_set = documents.tokens.as_ref().and_then(TokenDocuments::public);
         let mut public = vec![(&self.keys.ca, anchors)];
         public.extend(key_set.map(|key_set| (&self.keys.jwks, key_set)));
+        let now: BTreeMap<_, _> = public
+            .iter()
+            .map(|(key, value)| ((*key).clone(), value.clone()))
+            .collect();
+        let before = std::mem::replace(&mut *self.published.lock(), now);
         let mut config_map = self.call("cannot read", self.config_maps.get(NAME)).await?;
         let data = config_map.data.get_or_insert_with(BTreeMap::new);
         public.retain(|(key, value)| data.get(*key) != Some(value));
         if public.is_empty() {
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         }
+        let mut differed = None;
         for (key, value) in public {
             let published = data.insert(key.clone(), value);
-            if published.is_some_and(|published| !published.is_empty()) {
+            // What the Secret said before it changed is no damage.
+            let is_foreign =
+                |published: &String| !published.is_empty() && before.get(key) != Some(published);
+            if published.as_ref().is_some_and(is_foreign) {
                 tracing::warn!(
                     config_map = self.name(),
                     document = key,
                     "what is published differs from the Secret's, repairing it"
                 );
+                differed = Some(format!(
+                    "{key} of ConfigMap {} differed from the Secret's and was made the same",
+                    self.name()
+                ));
             }
         }
         let parameters = PostParams::default();
         let write = self.config_maps.replace(NAME, &parameters, &config_map);
-        self.update(write).await
+        Ok(self.update(write).await?.map(|()| differed))
     }
 
     async fn call<T: Named>(
@@ -226,6 +324,16 @@ impl KubernetesStore {
 
     fn name(&self) -> String {
         format!("{}/{NAME}", self.namespace)
+    }
+}
+
+/// What people ask for by annotations.
+fn orders(secret: &Secret) -> Orders {
+    let annotations = secret.metadata.annotations.as_ref();
+    let get = |key: &str| annotations.and_then(|annotations| annotations.get(key));
+    Orders {
+        rotate: get(ROTATE).filter(|value| !value.is_empty()).cloned(),
+        paused: get(PAUSED).is_some_and(|value| value == "true"),
     }
 }
 

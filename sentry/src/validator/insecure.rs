@@ -39,6 +39,7 @@ impl InsecureValidator {
         Ok(Verdict {
             trust_domain: trust_domain(&request.trust_domain)?,
             images: None,
+            pod: None,
         })
     }
 }

@@ -120,6 +120,7 @@ impl JwksValidator {
         Ok(Verdict {
             trust_domain,
             images: None,
+            pod: None,
         })
     }
 

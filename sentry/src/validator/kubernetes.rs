@@ -91,6 +91,7 @@ impl KubernetesValidator {
         Ok(Verdict {
             trust_domain: self.trust_domain(&pod).await?,
             images: images(&pod),
+            pod: pod.metadata.uid,
         })
     }
 
