@@ -26,6 +26,8 @@ struct Ca {
     life: Duration,
     asked: Mutex<Vec<Duration>>,
     tokens: Mutex<Tokens>,
+    /// Another anchor that is distributed.
+    also: Mutex<String>,
     started: Instant,
 }
 
@@ -46,7 +48,7 @@ impl CertificateSigner for Arc<Ca> {
         let authority = self.authority.lock();
         Ok(Issued {
             chain_pem: authority.sign(csr_pem, &[URI], span).into_bytes(),
-            anchors_pem: Some(authority.pem().into_bytes()),
+            anchors_pem: Some((authority.pem() + &self.also.lock()).into_bytes()),
             tokens: self.tokens.lock().clone(),
         })
     }
@@ -94,6 +96,7 @@ fn world(life: Duration, script: &[Result<(), &'static str>]) -> World {
         life,
         asked: Mutex::default(),
         tokens: Mutex::default(),
+        also: Mutex::default(),
         started: Instant::now(),
     });
     World {
@@ -272,6 +275,60 @@ async fn withdrawn_anchors_cause_a_renewal_at_once() {
     assert_eq!(world.seen(), [Seen::Renewed, Seen::Renewed]);
     let asked = world.ca.asked.lock().clone();
     assert!(asked[1] < HOUR + Duration::from_secs(1), "{asked:?}");
+}
+
+/// The anchors of both.
+fn both(one: &Authority, other: &Authority) -> TrustBundle {
+    let pem = one.pem() + &other.pem();
+    TrustBundle::from_pem(pem.as_bytes()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn anchors_that_come_are_told_within_seconds_and_once() {
+    let world = world(24 * HOUR, &[]);
+    let next = Authority::new("next");
+    let change = async {
+        tokio::time::sleep(HOUR).await;
+        let both = both(&world.ca.authority.lock(), &next);
+        world.publisher.publish_bundle(both);
+    };
+    tokio::join!(world.run(10 * HOUR, LearntAnchors::Ignore), change);
+    let asked = world.ca.asked.lock().clone();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    let after = asked[1].checked_sub(HOUR).unwrap();
+    let soon = Duration::from_millis(900)..=TELL_WITHIN + Duration::from_millis(100);
+    assert!(soon.contains(&after), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn anchors_that_came_with_an_answer_are_told_within_seconds_and_once() {
+    let world = world(24 * HOUR, &[]);
+    let next = Authority::new("next");
+    *world.ca.also.lock() = next.pem();
+    world.run(10 * HOUR, LearntAnchors::Adopt).await;
+    let asked = world.ca.asked.lock().clone();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(
+        asked[1] <= TELL_WITHIN + Duration::from_millis(100),
+        "{asked:?}"
+    );
+    assert_eq!(world.identity.current_bundle().fingerprints().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn holders_of_short_lived_certificates_tell_sooner() {
+    let world = world(Duration::from_secs(10), &[]);
+    let next = Authority::new("next");
+    let both = both(&world.ca.authority.lock(), &next);
+    let change = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.publisher.publish_bundle(both);
+    };
+    tokio::join!(
+        world.run(Duration::from_millis(3100), LearntAnchors::Ignore),
+        change
+    );
+    assert_eq!(world.seen().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

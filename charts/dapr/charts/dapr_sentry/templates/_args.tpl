@@ -10,6 +10,17 @@ Arguments of the optional parts of sentry: other file names, JWTs, the OIDC serv
 - "--issuer-key-filename"
 - {{ .key | quote }}
 {{- end }}
+{{- with .Values.ca }}
+{{- with .ttl }}
+- "--ca-ttl={{ . }}"
+{{- end }}
+{{- with .issuerTTL }}
+- "--issuer-ttl={{ . }}"
+{{- end }}
+{{- with .keyAlgorithm }}
+- "--ca-key-algorithm={{ . }}"
+{{- end }}
+{{- end }}
 {{- include "dapr_sentry.externalCAArgs" . }}
 {{- if .Values.jwt.enabled }}
 - "--jwt-enabled=true"
