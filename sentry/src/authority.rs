@@ -26,8 +26,8 @@ use crate::{
     bundle::{Documents, unix_seconds},
     issuer::{Issuer, IssuerError, Validity},
     metrics::Metrics,
-    rotation::{Evidence, Orders, decision::poll, transition::keep_bridge},
-    source::{Order, SourceError, Sources},
+    rotation::{Evidence, Orders, Record, decision::poll, transition::keep_bridge},
+    source::{Order, SELF_SIGNED, SourceError, Sources},
     store::{Absent, GenerateError, Loaded, Replaced, Store, StoreError},
     surroundings::{News, Surroundings, Tone},
     tokens::{TokenDocuments, TokenSettings},
@@ -257,7 +257,16 @@ impl Absent for Authority {
             source = source.name(),
             "no certificate authority stored, making one"
         );
-        Ok(source.make(self.order()).await?.into_documents())
+        let mut made = source.make(self.order()).await?.into_documents();
+        // What is made here shows that by its names.
+        if source.name() != SELF_SIGNED {
+            let record = Record {
+                source: Some(source.name().to_owned()),
+                ..Record::default()
+            };
+            made.rotation.record = Some(record.write());
+        }
+        Ok(made)
     }
 
     fn tokens(&self) -> Result<Option<TokenDocuments>, GenerateError> {

@@ -44,7 +44,6 @@ pub(crate) struct NewAuthority {
 
 /// Why there is no new authority.
 #[derive(Debug, thiserror::Error)]
-#[allow(dead_code, reason = "sources outside of this process wait and fail")]
 pub(crate) enum SourceError {
     #[error("the root's key is not kept here")]
     NoRootKey,
