@@ -31,6 +31,7 @@ use crate::{
     status::Writer,
     store::{Feed, Store},
     view::Views,
+    watchdog::{Watchdog, WatchdogSettings},
 };
 
 /// The operator's settings.
@@ -56,6 +57,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// Where Subscriptions are converted for the API server; `None`: not at all.
     pub conversion: Option<Listen>,
+    /// What becomes of pods without a sidecar; `None`: nothing.
+    pub watchdog: Option<WatchdogSettings>,
     /// The app id to be identified by.
     pub app_id: String,
 }
@@ -261,6 +264,13 @@ impl Bound {
 
     /// Stands for election, and does the leader's work.
     fn start_leading(&self, scope: Scope, reports: Reports) {
+        let watchdog = self.config.watchdog.map(|settings| Watchdog {
+            client: self.client.clone(),
+            scope: scope.clone(),
+            namespace: self.config.namespace.clone(),
+            settings,
+            metrics: self.metrics.clone(),
+        });
         let reconciler = Reconciler {
             client: self.client.clone(),
             scope,
@@ -274,6 +284,7 @@ impl Bound {
                 reports,
                 metrics: self.metrics.clone(),
             },
+            watchdog,
             metrics: self.metrics.clone(),
         };
         let shutdown = self.process.shutdown();
@@ -316,6 +327,7 @@ struct Leading {
     /// `None` if the apps' Services are managed by somebody else.
     services: Option<Reconciler>,
     status: Writer,
+    watchdog: Option<Watchdog>,
     metrics: Metrics,
 }
 
@@ -335,7 +347,13 @@ impl Leading {
             self.status.run(term.clone()).await;
             Ok(())
         };
-        let ended = tokio::try_join!(services, status);
+        let watchdog = async {
+            if let Some(watchdog) = self.watchdog {
+                watchdog.run(term.clone()).await;
+            }
+            Ok(())
+        };
+        let ended = tokio::try_join!(services, status, watchdog);
         self.metrics.leader.set(0);
         reports.set_counting(false);
         ended.map(drop)

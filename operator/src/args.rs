@@ -1,6 +1,6 @@
 //! The operator's flags and environment.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -16,6 +16,7 @@ use crate::{
     app::{Config, Listen},
     leader::Election,
     services::Reconcile,
+    watchdog::{Interval, WatchdogSettings},
 };
 
 /// Command-line flags, with upstream's names and defaults.
@@ -30,7 +31,7 @@ pub struct Args {
     config: String,
     /// Interval of the watchdog: off, `once`, or a duration of at least 1s
     #[arg(long, default_value = "0", value_parser = watch_interval)]
-    watch_interval: String,
+    watch_interval: WatchInterval,
     /// Pods the watchdog deletes per minute; 0 or less: any number
     #[arg(long, default_value_t = 20, allow_negative_numbers = true)]
     max_pod_restarts_per_minute: i32,
@@ -126,7 +127,20 @@ impl Args {
                 address: self.webhook_server_listen_address.clone(),
                 port: self.webhook_server_port,
             }),
+            watchdog: self.watchdog(),
             app_id: env("SENTRY_LOCAL_IDENTITY").unwrap_or_else(|| "dapr-operator".to_owned()),
+        })
+    }
+
+    fn watchdog(&self) -> Option<WatchdogSettings> {
+        let WatchInterval::On(interval) = self.watch_interval else {
+            return None;
+        };
+        let per_minute = u32::try_from(self.max_pod_restarts_per_minute).ok();
+        Some(WatchdogSettings {
+            interval,
+            per_minute: per_minute.and_then(NonZeroU32::new),
+            labels: self.watchdog_can_patch_pod_labels,
         })
     }
 
@@ -134,14 +148,10 @@ impl Args {
     fn without_effect(&self) -> Vec<(&'static str, &'static str)> {
         [
             (
-                !is_off(&self.watch_interval),
-                "--watch-interval",
-                "flag without effect: the watchdog is not built yet, no pod will be deleted",
-            ),
-            (
-                self.watchdog_can_patch_pod_labels,
+                self.watchdog_can_patch_pod_labels
+                    && matches!(self.watch_interval, WatchInterval::Off),
                 "--watchdog-can-patch-pod-labels",
-                "flag without effect: the watchdog is not built yet, no pod will be labelled",
+                "flag without effect: the watchdog is off",
             ),
             (
                 self.enable_argo_rollout_service_reconciler,
@@ -169,18 +179,25 @@ fn webhooks_enabled(variable: Option<&str>) -> bool {
     variable.is_none_or(|text| !text.eq_ignore_ascii_case("false"))
 }
 
-fn is_off(interval: &str) -> bool {
-    ["0", "false", "f", "no", "off"]
-        .iter()
-        .any(|word| interval.eq_ignore_ascii_case(word))
+/// When the watchdog looks, if at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WatchInterval {
+    Off,
+    On(Interval),
 }
 
-fn watch_interval(text: &str) -> Result<String, String> {
-    if is_off(text) || text.eq_ignore_ascii_case("once") {
-        return Ok(text.to_owned());
+fn watch_interval(text: &str) -> Result<WatchInterval, String> {
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    if ["0", "false", "f", "no", "off"].into_iter().any(is) {
+        return Ok(WatchInterval::Off);
+    }
+    if is("once") {
+        return Ok(WatchInterval::On(Interval::Once));
     }
     match text.parse::<GoDuration>() {
-        Ok(interval) if interval.0 >= Duration::from_secs(1) => Ok(text.to_owned()),
+        Ok(interval) if interval.0 >= Duration::from_secs(1) => {
+            Ok(WatchInterval::On(Interval::Every(interval.0)))
+        }
         Ok(_) => Err("must be at least 1s".to_owned()),
         Err(error) => Err(error.to_string()),
     }
@@ -188,7 +205,7 @@ fn watch_interval(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Args, webhooks_enabled};
+    use super::*;
     use trilby_bootstrap::args::parse_from;
 
     fn args(flags: &[&str]) -> Result<Args, clap::Error> {
@@ -227,13 +244,11 @@ mod tests {
     fn a_flag_whose_part_is_not_built_is_named() {
         assert_eq!(
             without_effect(&[
-                "-watch-interval=once",
                 "-watchdog-can-patch-pod-labels",
                 "-enable-argo-rollout-service-reconciler",
                 "-cache-sync-period=10h",
             ]),
             [
-                "--watch-interval",
                 "--watchdog-can-patch-pod-labels",
                 "--enable-argo-rollout-service-reconciler",
                 "--cache-sync-period",
@@ -251,6 +266,26 @@ mod tests {
         ] {
             assert_eq!(webhooks_enabled(text), enabled, "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_watchdog_is_off_unless_it_is_given_an_interval() {
+        assert_eq!(args(&[]).unwrap().watchdog(), None);
+        assert_eq!(args(&["--watch-interval", "OFF"]).unwrap().watchdog(), None);
+        let once = args(&["-watch-interval=once", "-max-pod-restarts-per-minute=0"]).unwrap();
+        let settings = WatchdogSettings {
+            interval: Interval::Once,
+            per_minute: None,
+            labels: false,
+        };
+        assert_eq!(once.watchdog(), Some(settings));
+        let often = args(&["-watch-interval=90s", "-watchdog-can-patch-pod-labels"]).unwrap();
+        let settings = WatchdogSettings {
+            interval: Interval::Every(Duration::from_secs(90)),
+            per_minute: NonZeroU32::new(20),
+            labels: true,
+        };
+        assert_eq!(often.watchdog(), Some(settings));
     }
 
     #[test]

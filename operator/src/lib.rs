@@ -5,6 +5,7 @@
 //!                  secrets, on demand ──┘
 //!            ──watch──▶ services (leader only): plan (pure) ──▶ execute
 //! store, sidecars ─────▶ reports (pure) ──▶ status (leader only)
+//!            ──list───▶ watchdog (leader only, if asked for): judgement (pure)
 //!            ──POST───▶ conversion (pure), registered in the definition of Subscriptions
 //! ```
 //!
@@ -32,8 +33,10 @@ mod status;
 mod store;
 mod view;
 mod watch;
+mod watchdog;
 
 pub use app::{Bound, Config, Listen, build};
 pub use args::Args;
 pub use leader::Election;
 pub use services::Reconcile;
+pub use watchdog::{Interval, WatchdogSettings};

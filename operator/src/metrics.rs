@@ -15,6 +15,20 @@ pub(crate) struct Metrics {
     pub leader: IntGauge,
     pub reporting_sidecars: IntGauge,
     status_writes: IntCounterVec,
+    watchdog: IntCounterVec,
+}
+
+/// What the watchdog did about a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchdogOutcome {
+    /// Deleted it.
+    Deleted,
+    /// Labelled it: it has a sidecar.
+    Labelled,
+    /// Nothing: it has no sidecar, and nobody would make it anew.
+    Unowned,
+    /// Nothing, for an error.
+    Failed,
 }
 
 impl Metrics {
@@ -75,11 +89,26 @@ impl Metrics {
                 "Sidecars that tell this replica what became of resources.",
             )?,
             status_writes,
+            watchdog: counter(
+                "dapr_operator_watchdog_pods_total",
+                "Pods that the watchdog did something about, or could not.",
+                "outcome",
+            )?,
         })
     }
 
     pub(crate) fn undecodable(&self, kind: Kind) {
         self.undecodable.with_label_values(&[kind.name()]).inc();
+    }
+
+    pub(crate) fn watchdog(&self, outcome: WatchdogOutcome) {
+        let label = match outcome {
+            WatchdogOutcome::Deleted => "deleted",
+            WatchdogOutcome::Labelled => "labelled",
+            WatchdogOutcome::Unowned => "unowned",
+            WatchdogOutcome::Failed => "failed",
+        };
+        self.watchdog.with_label_values(&[label]).inc();
     }
 
     pub(crate) fn status_write(&self, kind: Kind, outcome: &str) {

@@ -10,3 +10,4 @@ mod kinds;
 mod services;
 mod startup;
 mod status;
+mod watchdog;
