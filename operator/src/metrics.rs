@@ -33,11 +33,12 @@ pub(crate) enum WatchdogOutcome {
 
 impl Metrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str, label: &str| {
-            let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
+        let labelled = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(family.clone()))?;
             prometheus::Result::Ok(family)
         };
+        let counter = |name: &str, help: &str, label: &str| labelled(name, help, &[label]);
         let gauge = |name: &str, help: &str| {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone()))?;
@@ -51,14 +52,6 @@ impl Metrics {
             &["kind"],
         )?;
         registry.register(Box::new(streams.clone()))?;
-        let status_writes = IntCounterVec::new(
-            Opts::new(
-                "dapr_operator_status_writes_total",
-                "Looks at the status of a resource, by how they ended.",
-            ),
-            &["kind", "outcome"],
-        )?;
-        registry.register(Box::new(status_writes.clone()))?;
         Ok(Self {
             services_created: counter(
                 "dapr_operator_service_created_total",
@@ -88,7 +81,11 @@ impl Metrics {
                 "dapr_operator_reporting_sidecars",
                 "Sidecars that tell this replica what became of resources.",
             )?,
-            status_writes,
+            status_writes: labelled(
+                "dapr_operator_status_writes_total",
+                "Looks at the status of a resource, by how they ended.",
+                &["kind", "outcome"],
+            )?,
             watchdog: counter(
                 "dapr_operator_watchdog_pods_total",
                 "Pods that the watchdog did something about, or could not.",
