@@ -274,6 +274,7 @@ impl Bound {
         let reconciler = Reconciler {
             client: self.client.clone(),
             scope,
+            reconcile: self.config.services,
             app_tls: self.settings.app_tls,
             metrics: self.metrics.clone(),
         };

@@ -115,9 +115,13 @@ impl Args {
                 true => Election::Disabled,
                 false => Election::Lease,
             },
-            services: match self.disable_service_reconciler {
-                true => Reconcile::Off,
-                false => Reconcile::Workloads,
+            services: match (
+                self.disable_service_reconciler,
+                self.enable_argo_rollout_service_reconciler,
+            ) {
+                (true, _) => Reconcile::Off,
+                (false, true) => Reconcile::WorkloadsAndRollouts,
+                (false, false) => Reconcile::Workloads,
             },
             trust_anchors_file: self.trust_anchors_file.clone(),
             port: self.port,
@@ -154,9 +158,9 @@ impl Args {
                 "flag without effect: the watchdog is off",
             ),
             (
-                self.enable_argo_rollout_service_reconciler,
+                self.enable_argo_rollout_service_reconciler && self.disable_service_reconciler,
                 "--enable-argo-rollout-service-reconciler",
-                "flag without effect: Services of Argo Rollouts are not managed yet",
+                "flag without effect: no Services are managed",
             ),
             (
                 !self.cache_sync_period.0.is_zero(),
@@ -241,11 +245,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_whose_part_is_not_built_is_named() {
+    fn a_flag_that_changes_nothing_is_named() {
         assert_eq!(
             without_effect(&[
                 "-watchdog-can-patch-pod-labels",
                 "-enable-argo-rollout-service-reconciler",
+                "-disable-service-reconciler",
                 "-cache-sync-period=10h",
             ]),
             [

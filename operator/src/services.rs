@@ -13,12 +13,29 @@ mod reconciler;
 mod workload;
 
 pub(crate) use reconciler::Reconciler;
+use workload::WorkloadKind;
 
 /// Which workloads get a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconcile {
     /// Deployments and StatefulSets.
     Workloads,
+    /// And Rollouts of Argo Rollouts.
+    WorkloadsAndRollouts,
     /// None.
     Off,
+}
+
+impl Reconcile {
+    fn kinds(self) -> &'static [WorkloadKind] {
+        match self {
+            Self::Off => &[],
+            Self::Workloads => &[WorkloadKind::Deployment, WorkloadKind::StatefulSet],
+            Self::WorkloadsAndRollouts => &[
+                WorkloadKind::Deployment,
+                WorkloadKind::StatefulSet,
+                WorkloadKind::Rollout,
+            ],
+        }
+    }
 }

@@ -131,7 +131,7 @@ fn desired(workload: &Workload, app_id: &str, app_tls: AppTls) -> Service {
             labels: Some([(ENABLED.to_owned(), "true".to_owned())].into()),
             annotations: Some(annotations(workload, app_id)),
             owner_references: Some(vec![OwnerReference {
-                api_version: "apps/v1".to_owned(),
+                api_version: workload.key.kind.resource().api_version,
                 kind: workload.key.kind.name().to_owned(),
                 name: workload.key.key.name.to_string(),
                 uid: workload.uid.to_string(),

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{BoxStream, select_all},
+};
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, ResourceExt, runtime::watcher::Event};
 use tokio::sync::Semaphore;
@@ -16,6 +19,7 @@ use tracing::{debug, warn};
 use trilby_grpc::Backoff;
 
 use super::{
+    Reconcile,
     execute::{Context, Failure, Task, execute},
     plan,
     workload::{Workload, WorkloadDocument, WorkloadKey, WorkloadKind},
@@ -41,6 +45,7 @@ const LABEL: &str = "dapr.io/enabled=true";
 pub(crate) struct Reconciler {
     pub client: kube::Client,
     pub scope: Scope,
+    pub reconcile: Reconcile,
     pub app_tls: AppTls,
     pub metrics: Metrics,
 }
@@ -48,8 +53,8 @@ pub(crate) struct Reconciler {
 impl Reconciler {
     /// Keeps the Services until `term` ends.
     pub(crate) async fn run(self, term: CancellationToken) -> anyhow::Result<()> {
-        let mut deployments = pin!(self.watch(WorkloadKind::Deployment));
-        let mut stateful_sets = pin!(self.watch(WorkloadKind::StatefulSet));
+        let workloads = self.reconcile.kinds().iter().map(|kind| self.watch(*kind));
+        let mut workloads = select_all(workloads);
         let mut services = pin!(self.watch_services());
         let mut state = State::new(Context {
             client: self.client.clone(),
@@ -59,8 +64,7 @@ impl Reconciler {
         loop {
             tokio::select! {
                 () = term.cancelled() => break,
-                Some(event) = deployments.next() => state.observe(WorkloadKind::Deployment, event),
-                Some(event) = stateful_sets.next() => state.observe(WorkloadKind::StatefulSet, event),
+                Some((kind, event)) = workloads.next() => state.observe(kind, event),
                 Some(event) = services.next() => state.observe_service(event),
                 Some((key, outcome)) = state.tasks.join_next() => {
                     let failed = |error: tokio::task::JoinError| Err(Failure::Failed(error.to_string()));
@@ -72,9 +76,13 @@ impl Reconciler {
         Ok(())
     }
 
-    fn watch(&self, kind: WorkloadKind) -> impl Stream<Item = Event<WorkloadDocument>> + use<> {
+    fn watch(
+        &self,
+        kind: WorkloadKind,
+    ) -> BoxStream<'static, (WorkloadKind, Event<WorkloadDocument>)> {
         let api = watch::objects(&self.client, &self.scope, &kind.resource());
-        watch::follow(api, None, kind.plural(), Waiting::Nobody)
+        let events = watch::follow(api, None, kind.plural(), Waiting::Nobody);
+        events.map(move |event| (kind, event)).boxed()
     }
 
     fn watch_services(&self) -> impl Stream<Item = Event<Service>> + use<> {

@@ -1,4 +1,4 @@
-//! Deployments and StatefulSets, narrowed to what a Service is made from.
+//! Deployments, StatefulSets and Argo Rollouts, narrowed to what a Service is made from.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -14,6 +14,8 @@ use crate::resource::Key;
 pub(super) enum WorkloadKind {
     Deployment,
     StatefulSet,
+    /// Of Argo Rollouts, where that is installed.
+    Rollout,
 }
 
 /// Names one workload.
@@ -73,6 +75,7 @@ impl WorkloadKind {
         match self {
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
+            Self::Rollout => "Rollout",
         }
     }
 
@@ -80,11 +83,16 @@ impl WorkloadKind {
         match self {
             Self::Deployment => "deployments",
             Self::StatefulSet => "statefulsets",
+            Self::Rollout => "rollouts",
         }
     }
 
     pub(super) fn resource(self) -> ApiResource {
-        let gvk = GroupVersionKind::gvk("apps", "v1", self.name());
+        let (group, version) = match self {
+            Self::Deployment | Self::StatefulSet => ("apps", "v1"),
+            Self::Rollout => ("argoproj.io", "v1alpha1"),
+        };
+        let gvk = GroupVersionKind::gvk(group, version, self.name());
         ApiResource::from_gvk_with_plural(&gvk, self.plural())
     }
 }

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use trilby_testkit::{assert_eventually, unexpected};
+use trilby_testkit::{ApiServer, assert_eventually, unexpected};
 
 use crate::fixture::Fixture;
 
@@ -147,4 +147,39 @@ async fn one_of_two_replicas_keeps_the_services_and_the_other_takes_over() {
     fixture.apply(&deployment(&fixture, "cart")).await;
     service(&fixture, "cart").await;
     assert!(second.metrics().await.contains("dapr_operator_leader 1"));
+}
+
+/// The definition that Argo Rollouts brings along, as far as it matters here.
+const ROLLOUTS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: rollouts.argoproj.io}
+spec:
+  group: argoproj.io
+  names: {kind: Rollout, listKind: RolloutList, plural: rollouts, singular: rollout}
+  scope: Namespaced
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+
+#[tokio::test]
+async fn rollouts_get_a_service_where_they_are_asked_for() {
+    let mut fixture = Fixture::prepare(ApiServer::shared().await).await;
+    let flag = "--enable-argo-rollout-service-reconciler";
+    fixture.operator = fixture.replica().arg(flag, true);
+    fixture.start_sentry().await;
+    fixture.configure().await;
+    fixture.kube.apply(ROLLOUTS).await;
+    fixture.operator.start().await;
+    let mut rollout = deployment(&fixture, "canary");
+    rollout["apiVersion"] = "argoproj.io/v1alpha1".into();
+    rollout["kind"] = "Rollout".into();
+    fixture.eventually_applied(&rollout).await;
+    let service = service(&fixture, "canary").await;
+    let owner = &service["metadata"]["ownerReferences"][0];
+    assert_eq!(owner["apiVersion"], "argoproj.io/v1alpha1");
+    assert_eq!(owner["kind"], "Rollout");
 }

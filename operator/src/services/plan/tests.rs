@@ -35,6 +35,24 @@ fn replan(workload: &Workload, observed: &Service) -> Result<Plan, Refusal> {
 }
 
 #[test]
+fn the_service_belongs_to_its_workload_whatever_that_is() {
+    let document: WorkloadDocument = serde_json::from_value(json!({
+        "metadata": {"name": "cart", "namespace": "shop", "uid": "u1"},
+        "spec": {"template": {"metadata": {"annotations": {
+            "dapr.io/enabled": "true", "dapr.io/app-id": "cart",
+        }}}},
+    }))
+    .unwrap();
+    let rollout = document.into_enabled(WorkloadKind::Rollout).unwrap();
+    let service = created(&rollout, AppTls::Mutual);
+    let owner = &service.metadata.owner_references.unwrap()[0];
+    assert_eq!(
+        (owner.api_version.as_str(), owner.kind.as_str()),
+        ("argoproj.io/v1alpha1", "Rollout")
+    );
+}
+
+#[test]
 fn an_enabled_workload_gets_upstreams_service() {
     assert_eq!(
         serde_json::to_value(created(&cart(), AppTls::Mutual)).unwrap(),
