@@ -49,7 +49,7 @@ use crate::blocks::invoke::{Externals, Invoker};
 use crate::blocks::metadata::Metadata;
 use crate::blocks::secrets::Secrets;
 use crate::blocks::state::State;
-use crate::channel::{AppChannel, ChannelConfig};
+use crate::channel::{AppChannel, ChannelConfig, Proxies};
 use crate::config::{AppConfig, Config};
 use crate::health::HealthView;
 use crate::host;
@@ -114,12 +114,13 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
     let resiliency = resiliency::start(process, &resources, metrics.resiliency());
     let tracing = telemetry::start((process, &ending), &config, &resources)?;
+    let proxies = Proxies::new(&config.environment.proxies);
     let wired = Wiring {
         config: &config,
         process,
         tracing,
         identity,
-        externals: endpoints::externals(process, &resources, pipelines.app).await,
+        externals: endpoints::externals(process, &resources, (pipelines.app, proxies)).await,
         rules: rules::follow(process, &resources, &config)?,
         resources,
         resiliency,

@@ -28,7 +28,9 @@ use crate::pipeline::Pipeline;
 pub use connector::Connector;
 pub use grpc::GrpcChannel;
 pub use http::{HttpChannel, answer_of};
-pub use outside::{ClientTls, InvalidTls, OutsideCall, OutsideClient, SystemTrust, Trust};
+pub use outside::{
+    ClientTls, InvalidTls, OutsideCall, OutsideClient, Proxies, ProxyVariables, SystemTrust, Trust,
+};
 pub(crate) use uri::{escape_path, escape_query};
 
 /// How to reach the application.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use trilby_go_syntax::truthy;
 use trilby_sidecar_args::env;
 
+use crate::channel::ProxyVariables;
+
 /// The namespace of a sidecar whose environment names none.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -40,6 +42,8 @@ pub struct Environment {
     pub root_allowed: bool,
     /// Names that components may read, if the list is limited.
     pub readable: Option<Vec<String>>,
+    /// The proxies towards hosts outside.
+    pub proxies: ProxyVariables,
     /// What `OTEL_*` says about tracing.
     pub tracing: trilby_telemetry::Variables,
 }
@@ -68,6 +72,7 @@ impl Environment {
             })
         });
         let namespace = get(env::NAMESPACE);
+        let either = |name: &str| given(name).or_else(|| given(&name.to_lowercase()));
         Ok(Self {
             namespace_given: namespace
                 .as_ref()
@@ -86,6 +91,11 @@ impl Environment {
             root_allowed: trilby_bootstrap::root_allowed(&get),
             readable: given(env::ENV_KEYS)
                 .map(|keys| keys.split_whitespace().map(str::to_owned).collect()),
+            proxies: ProxyVariables {
+                http: either("HTTP_PROXY").unwrap_or_default(),
+                https: either("HTTPS_PROXY").unwrap_or_default(),
+                none: either("NO_PROXY").unwrap_or_default(),
+            },
             tracing: trilby_telemetry::Variables::read(&get),
         })
     }
@@ -133,6 +143,18 @@ mod tests {
             error.to_string(),
             "environment variable DAPR_HOST_IP is \"host\": it is not an IP address"
         );
+    }
+
+    #[test]
+    fn proxies_are_named_in_capitals_or_not() {
+        let capitals = read(&[
+            ("HTTPS_PROXY", "a"),
+            ("https_proxy", "b"),
+            ("no_proxy", "c"),
+        ]);
+        assert_eq!(capitals.proxies.https, "a");
+        assert_eq!(capitals.proxies.none, "c");
+        assert_eq!(capitals.proxies.http, "");
     }
 
     #[test]

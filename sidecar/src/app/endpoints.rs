@@ -5,16 +5,16 @@ use trilby_crds::{HttpEndpointSpec, TlsDocumentSpec};
 use trilby_resources::{Resource, Resources};
 
 use crate::blocks::invoke::{EndpointSettings, Externals};
-use crate::channel::ClientTls;
+use crate::channel::{ClientTls, Proxies};
 use crate::pipeline::Pipeline;
 
-/// The targets outside; they follow the resources. Calls go through `pipeline`.
+/// The targets outside; they follow the resources. Calls go through `pipeline`, and over `proxies`.
 pub(super) async fn externals(
     process: &Process,
     resources: &Resources,
-    pipeline: Pipeline,
+    (pipeline, proxies): (Pipeline, Proxies),
 ) -> Externals {
-    let externals = Externals::new(pipeline);
+    let externals = Externals::new(pipeline, proxies);
     let mut endpoints = resources.http_endpoints();
     let first = settings_of(&endpoints.borrow_and_update());
     externals.replace(first).await;

@@ -32,6 +32,8 @@ pub struct Connector {
 pub enum AppIo {
     /// Without TLS.
     Plain(TokioIo<TcpStream>),
+    /// To a proxy that takes requests for others.
+    Forwarding(TokioIo<TcpStream>),
     /// With TLS.
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
@@ -114,6 +116,7 @@ impl Connection for AppIo {
             Self::Tls(io) if io.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
                 Connected::new().negotiated_h2()
             }
+            Self::Forwarding(_) => Connected::new().proxy(true),
             _ => Connected::new(),
         }
     }
@@ -126,7 +129,7 @@ impl Read for AppIo {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_read(context, buffer),
+            Self::Plain(io) | Self::Forwarding(io) => Pin::new(io).poll_read(context, buffer),
             Self::Tls(io) => Pin::new(io).poll_read(context, buffer),
         }
     }
@@ -139,28 +142,28 @@ impl Write for AppIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_write(context, bytes),
+            Self::Plain(io) | Self::Forwarding(io) => Pin::new(io).poll_write(context, bytes),
             Self::Tls(io) => Pin::new(io).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_flush(context),
+            Self::Plain(io) | Self::Forwarding(io) => Pin::new(io).poll_flush(context),
             Self::Tls(io) => Pin::new(io).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_shutdown(context),
+            Self::Plain(io) | Self::Forwarding(io) => Pin::new(io).poll_shutdown(context),
             Self::Tls(io) => Pin::new(io).poll_shutdown(context),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(io) => io.is_write_vectored(),
+            Self::Plain(io) | Self::Forwarding(io) => io.is_write_vectored(),
             Self::Tls(io) => io.is_write_vectored(),
         }
     }
@@ -171,7 +174,9 @@ impl Write for AppIo {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_write_vectored(context, buffers),
+            Self::Plain(io) | Self::Forwarding(io) => {
+                Pin::new(io).poll_write_vectored(context, buffers)
+            }
             Self::Tls(io) => Pin::new(io).poll_write_vectored(context, buffers),
         }
     }

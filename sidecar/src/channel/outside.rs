@@ -3,6 +3,7 @@
 //! Certificates are always verified, and the application's token is never shown: both belong to the application's own
 //! channel. A client here owns its connections; nothing is opened before the first call.
 
+mod proxy;
 mod redirect;
 mod tls;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::header::PROXY_AUTHORIZATION;
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
@@ -26,8 +28,10 @@ use super::unreachable;
 use crate::blocks::invoke::CallError;
 use crate::payload::collect;
 use crate::pipeline::Pipeline;
+use proxy::Proxied;
 use redirect::Step;
 
+pub use proxy::{Proxies, ProxyVariables};
 pub use tls::{ClientTls, InvalidTls, SystemTrust, Trust};
 
 /// How long connecting may take, and again the TLS handshake, as upstream has it.
@@ -41,7 +45,10 @@ const MOST_REDIRECTS: usize = 10;
 
 /// A client of hosts outside. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct OutsideClient(Client<OutsideConnector, Body>);
+pub struct OutsideClient {
+    client: Client<OutsideConnector, Body>,
+    proxies: Proxies,
+}
 
 /// A call to a host outside, ready to be sent.
 #[derive(Debug)]
@@ -60,13 +67,17 @@ pub struct OutsideCall {
 
 impl OutsideClient {
     /// A client that trusts as `trust` says.
-    pub fn new(trust: Trust) -> Self {
+    pub fn new(trust: Trust, proxies: Proxies) -> Self {
+        let connector = OutsideConnector {
+            trust,
+            proxies: proxies.clone(),
+        };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_LIMIT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(OutsideConnector(trust));
-        Self(client)
+            .build(connector);
+        Self { client, proxies }
     }
 
     /// Sends once.
@@ -97,9 +108,13 @@ impl OutsideClient {
         )))
     }
 
-    async fn request(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
+    async fn request(&self, mut request: Request<Body>) -> Result<Response<Body>, CallError> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let response = self.0.request(request).await;
+        if let Some(authorization) = self.proxies.authorization(&uri) {
+            let headers = request.headers_mut();
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        let response = self.client.request(request).await;
         let response = response.map_err(|error| unreachable(&method, &uri, &error))?;
         Ok(response.map(Body::new))
     }
@@ -188,22 +203,34 @@ impl OutsideCall {
 
 /// Connects to whatever host an address names.
 #[derive(Debug, Clone)]
-struct OutsideConnector(Trust);
+struct OutsideConnector {
+    trust: Trust,
+    proxies: Proxies,
+}
 
 impl OutsideConnector {
     async fn connect(&self, uri: &Uri) -> io::Result<AppIo> {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let stream = limited(TcpStream::connect((host, port))).await?;
-        stream.set_nodelay(true)?;
+        let stream = match limited(self.proxies.connect(uri)).await? {
+            Some(Proxied::Forwarding(stream)) => {
+                return Ok(AppIo::Forwarding(TokioIo::new(stream)));
+            }
+            Some(Proxied::Tunnel(stream)) => stream,
+            None => {
+                let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+                let stream = limited(TcpStream::connect((host, port))).await?;
+                stream.set_nodelay(true)?;
+                stream
+            }
+        };
         if !https {
             return Ok(AppIo::Plain(TokioIo::new(stream)));
         }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let tls = self.0.connector().await?;
+        let tls = self.trust.connector().await?;
         let stream = limited(tls.connect(name, stream)).await?;
         Ok(AppIo::Tls(Box::new(TokioIo::new(stream))))
     }

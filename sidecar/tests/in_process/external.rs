@@ -111,3 +111,30 @@ async fn certificate_of_an_address_is_verified_even_if_the_applications_is_not()
     let message = response.json()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("invalid peer certificate"), "{message}");
 }
+
+#[tokio::test]
+async fn hosts_outside_are_called_over_the_proxy_that_the_environment_names() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = listener.local_addr().unwrap();
+    let asked = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+        client.write_all(answer).await.unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let settings = Settings::new("a").environment(|environment| {
+        environment.proxies.http = format!("http://me:secret@{proxy}");
+    });
+    let a = Sidecar::start(settings, &Directory::default()).await;
+    let path = "/v1.0/invoke/http://web.example/method/orders";
+    assert_eq!(a.get(path).await.text(), "hi");
+    let head = asked.await.unwrap();
+    let first = "GET http://web.example/orders HTTP/1.1\r\n";
+    assert!(head.starts_with(first), "{head}");
+    let lower = head.to_ascii_lowercase();
+    assert!(lower.contains("proxy-authorization: basic "), "{head}");
+}

@@ -20,8 +20,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use super::headers::{API_TOKEN, CALLEE_ID, CALLER_ID, CALLER_NAMESPACE, to_http};
 use super::{Answer, Call, CallError, method_of};
 use crate::channel::{
-    ClientTls, InvalidTls, OutsideCall, OutsideClient, SystemTrust, Trust, answer_of, escape_path,
-    escape_query,
+    ClientTls, InvalidTls, OutsideCall, OutsideClient, Proxies, SystemTrust, Trust, answer_of,
+    escape_path, escape_query,
 };
 use crate::payload::Payload;
 use crate::pipeline::Pipeline;
@@ -68,6 +68,7 @@ struct Shared {
     endpoints: ArcSwap<HashMap<String, Arc<Endpoint>>>,
     addresses: OutsideClient,
     system: SystemTrust,
+    proxies: Proxies,
     pipeline: Pipeline,
 }
 
@@ -89,13 +90,14 @@ pub(super) enum External<'a> {
 }
 
 impl Externals {
-    /// No endpoints yet; calls go through `pipeline`, as those to the application do.
-    pub fn new(pipeline: Pipeline) -> Self {
+    /// No endpoints yet; calls go through `pipeline`, as those to the application do, and over `proxies`.
+    pub fn new(pipeline: Pipeline, proxies: Proxies) -> Self {
         let system = SystemTrust::default();
         Self(Arc::new(Shared {
             endpoints: ArcSwap::default(),
-            addresses: OutsideClient::new(Trust::System(system.clone())),
+            addresses: OutsideClient::new(Trust::System(system.clone()), proxies.clone()),
             system,
+            proxies,
             pipeline,
         }))
     }
@@ -111,7 +113,7 @@ impl Externals {
                 new.insert(name, Arc::clone(known));
                 continue;
             }
-            match Endpoint::build(settings, &self.0.system).await {
+            match Endpoint::build(settings, (&self.0.system, &self.0.proxies)).await {
                 Ok(endpoint) => {
                     new.insert(name, Arc::new(endpoint));
                 }
@@ -190,7 +192,7 @@ fn is_address(target: &str) -> bool {
 impl Endpoint {
     async fn build(
         settings: EndpointSettings,
-        system: &SystemTrust,
+        (system, proxies): (&SystemTrust, &Proxies),
     ) -> Result<Self, InvalidEndpoint> {
         let url = &settings.base_url;
         if !is_address(url) || place(url, "", "").is_err() {
@@ -206,7 +208,8 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let client = OutsideClient::new(Trust::configured(&settings.tls, system).await?);
+        let trust = Trust::configured(&settings.tls, system).await?;
+        let client = OutsideClient::new(trust, proxies.clone());
         Ok(Self {
             settings,
             headers,

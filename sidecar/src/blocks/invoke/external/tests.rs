@@ -2,6 +2,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use trilby_proto::common::v1::http_extension::Verb;
 
+use crate::channel::Proxies;
 use crate::pipeline::Pipeline;
 
 use super::{EndpointSettings, External, Externals, place, request};
@@ -82,7 +83,7 @@ fn neither_identity_nor_token_goes_outside() {
 
 #[tokio::test]
 async fn endpoint_is_found_by_name_and_an_address_by_its_form() {
-    let externals = Externals::new(Pipeline::default());
+    let externals = Externals::new(Pipeline::default(), Proxies::default());
     assert!(externals.find("web").is_none());
     externals
         .replace(vec![settings("web", "http://127.0.0.1:1")])
@@ -102,7 +103,7 @@ async fn endpoint_is_found_by_name_and_an_address_by_its_form() {
 
 #[tokio::test]
 async fn bad_update_leaves_the_former_version_in_force() {
-    let externals = Externals::new(Pipeline::default());
+    let externals = Externals::new(Pipeline::default(), Proxies::default());
     externals
         .replace(vec![settings("web", "http://127.0.0.1:1")])
         .await;
@@ -120,7 +121,7 @@ async fn bad_update_leaves_the_former_version_in_force() {
 
 #[tokio::test]
 async fn unknown_renegotiation_is_refused_and_known_ones_are_taken() {
-    let externals = Externals::new(Pipeline::default());
+    let externals = Externals::new(Pipeline::default(), Proxies::default());
     for (wish, taken) in [
         ("Never", true),
         ("OnceAsClient", true),
@@ -136,7 +137,7 @@ async fn unknown_renegotiation_is_refused_and_known_ones_are_taken() {
 
 #[tokio::test]
 async fn header_that_cannot_be_sent_is_refused() {
-    let externals = Externals::new(Pipeline::default());
+    let externals = Externals::new(Pipeline::default(), Proxies::default());
     let mut bad = settings("web", "http://127.0.0.1:1");
     bad.headers = vec![("x".to_owned(), "a\nb".to_owned())];
     externals.replace(vec![bad]).await;
