@@ -1,7 +1,7 @@
 //! Drives the rotation of roots: looks, decides, stores one step, tells.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -31,6 +31,9 @@ const LIST_AT_REST: Duration = Duration::from_mins(10);
 /// How often what was heard is shared, at most.
 const SHARE: Duration = Duration::from_secs(5);
 
+/// The most that is told later; beyond that the first is forgotten.
+const UNTOLD: usize = 16;
+
 /// How soon the same is told again.
 const TELL_AGAIN: Duration = Duration::from_mins(10);
 
@@ -56,6 +59,8 @@ pub(super) struct Rotator {
     trouble: String,
     published: String,
     told: HashMap<&'static str, (String, Instant)>,
+    /// What could not be told yet.
+    untold: VecDeque<News>,
     conditions: HashMap<ConditionKind, ConditionStatus>,
     /// What is in the log already about the surroundings.
     complaint: String,
@@ -71,6 +76,7 @@ impl Rotator {
             trouble: String::new(),
             published: String::new(),
             told: HashMap::new(),
+            untold: VecDeque::new(),
             conditions: HashMap::new(),
             complaint: String::new(),
         }
@@ -249,6 +255,7 @@ impl Rotator {
         let metrics = &authority.metrics.rotation;
         metrics.stands(record.phase, record.since, waiting);
         metrics.usable(self.trouble.is_empty());
+        self.tell_all(authority).await;
         self.tell_conditions(authority, &status.conditions).await;
         let yaml = status.yaml();
         if yaml == self.published {
@@ -285,10 +292,22 @@ impl Rotator {
         if before.is_some_and(|(text, at)| *text == news.text && at.elapsed() < TELL_AGAIN) {
             return;
         }
-        let told = authority.surroundings.tell(&news).await;
-        self.told.insert(news.reason, (news.text, Instant::now()));
-        if let Err(error) = told {
-            self.complain(error.to_string());
+        let text = news.text.clone();
+        self.told.insert(news.reason, (text, Instant::now()));
+        self.untold.push_back(news);
+        if self.untold.len() > UNTOLD {
+            self.untold.pop_front();
+        }
+        self.tell_all(authority).await;
+    }
+
+    /// Tells what there is to tell, up to the first that cannot be told now.
+    async fn tell_all(&mut self, authority: &Authority) {
+        while let Some(news) = self.untold.front() {
+            if let Err(error) = authority.surroundings.tell(news).await {
+                return self.complain(error.to_string());
+            }
+            self.untold.pop_front();
         }
     }
 

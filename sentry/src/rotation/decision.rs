@@ -207,8 +207,13 @@ fn drop_bridge(situation: &Situation<'_>) -> Step {
     if bridge.not_after <= unix_seconds(situation.now) {
         return Step::Go(Transition::DropBridge);
     }
+    // Not everybody who holds anchors is a pod; whoever lives has asked again by then.
+    let everybody_asked = lasted(situation) >= situation.workload_ttl.max(MOUNT_LAG);
     match situation.holders {
         Holders::Unknown(why) => Step::Stay(Waiting::because(why.clone())),
+        Holders::Known { snapshots, .. } if snapshots.is_empty() && !everybody_asked => {
+            Step::Stay(Waiting::because("every workload to ask for a certificate once more"))
+        }
         Holders::Known { snapshots, .. } if snapshots.is_empty() => {
             Step::Go(Transition::DropBridge)
         }

@@ -62,9 +62,15 @@ pub(crate) fn identity(response: &SignCertificateResponse) -> String {
 
 /// What OpenSSL says about the chain of an answer and its own anchors.
 pub(crate) fn openssl_verify(response: &SignCertificateResponse) {
+    let anchors = response.trust_chain_certificates.concat();
+    openssl_verify_by(&String::from_utf8(anchors).unwrap(), response);
+}
+
+/// What OpenSSL says about the chain of an answer and other anchors.
+pub(crate) fn openssl_verify_by(anchors: &str, response: &SignCertificateResponse) {
     let dir = tempfile::tempdir().unwrap();
     let (ca, chain) = (dir.path().join("ca.crt"), dir.path().join("chain.crt"));
-    std::fs::write(&ca, response.trust_chain_certificates.concat()).unwrap();
+    std::fs::write(&ca, anchors).unwrap();
     std::fs::write(&chain, &response.workload_certificate).unwrap();
     let done = std::process::Command::new("openssl")
         .args(["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"])

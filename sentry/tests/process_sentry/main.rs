@@ -13,5 +13,6 @@ mod jwks;
 mod kubernetes;
 mod malicious;
 mod renewal;
+mod rotation;
 mod standalone;
 mod tokens;

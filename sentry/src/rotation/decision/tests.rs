@@ -245,8 +245,14 @@ fn the_bridge_stays_as_long_as_somebody_needs_it_and_it_holds() {
     assert_eq!(world.waits_for().text, "nobody knows");
     world.now = at(BEGAN + 1000);
     assert_eq!(world.goes(), Transition::DropBridge);
-    world.now = at(BEGAN);
+    world.record.bridge = bridge(u64::MAX);
     world.holders = known(&["not yet asked again"], &[]);
+    world.now = at(BEGAN) + TTL - Duration::from_secs(1);
+    assert_eq!(
+        world.waits_for().text,
+        "every workload to ask for a certificate once more"
+    );
+    world.later(Duration::from_secs(1));
     assert_eq!(world.goes(), Transition::DropBridge);
 }
 

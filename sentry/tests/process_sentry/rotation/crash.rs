@@ -1,0 +1,140 @@
+//! Replicas are killed whenever a document was written.
+
+use std::{path::PathBuf, time::Duration};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::Value;
+use trilby_testkit::{ApiServer, mesh::install_crds, services::Sentry};
+
+use super::{BUNDLE, LIMIT, annotate, caller, config_map, objects, sentry};
+use crate::caller::request;
+
+/// How often it is looked whether something was written.
+const LOOK: Duration = Duration::from_millis(20);
+
+struct Documents {
+    secrets: Api<Secret>,
+    config_maps: Api<ConfigMap>,
+}
+
+impl Documents {
+    async fn new(kubeconfig: PathBuf, namespace: &str) -> Self {
+        let file = Kubeconfig::read_from(kubeconfig).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(file, &options)
+            .await
+            .unwrap();
+        let client = Client::try_from(config).unwrap();
+        Self {
+            secrets: Api::namespaced(client.clone(), namespace),
+            config_maps: Api::namespaced(client, namespace),
+        }
+    }
+
+    /// The versions of both objects, and the phase; whatever is stored must be whole.
+    async fn look(&self) -> ([Option<String>; 2], String) {
+        let secret = self.secrets.get(BUNDLE).await.unwrap();
+        let config_map = self.config_maps.get(BUNDLE).await.unwrap();
+        let data = secret.data.unwrap_or_default();
+        let text = |key: &str| {
+            let value = data
+                .get(key)
+                .map(|value| value.0.clone())
+                .unwrap_or_default();
+            String::from_utf8(value).unwrap()
+        };
+        for (key, what) in [
+            ("ca.crt", "CERTIFICATE"),
+            ("issuer.crt", "CERTIFICATE"),
+            ("issuer.key", "PRIVATE KEY"),
+        ] {
+            assert!(text(key).contains(&format!("END {what}")), "{key}");
+        }
+        let record = text("rotation.json");
+        let phase = match record.as_str() {
+            "" => "stable".to_owned(),
+            record => {
+                let record: Value = serde_json::from_str(record).unwrap();
+                record["phase"].as_str().unwrap().to_owned()
+            }
+        };
+        let versions = [
+            secret.metadata.resource_version,
+            config_map.metadata.resource_version,
+        ];
+        (versions, phase)
+    }
+}
+
+#[tokio::test]
+async fn killed_after_every_write_the_replicas_finish_the_rotation() {
+    let api = ApiServer::shared().await;
+    install_crds(api).await;
+    let system = api.namespace("dapr-system").await;
+    objects(api, &system, "4s").await;
+    let mut replicas = [
+        sentry(api.kubeconfig(), &system),
+        sentry(api.kubeconfig(), &system),
+    ];
+    for replica in &mut replicas {
+        replica.start().await;
+    }
+    let first = config_map(api, &system, "ca.crt").await;
+    let documents = Documents::new(api.kubeconfig().to_owned(), &system).await;
+    let (mut versions, _) = documents.look().await;
+    annotate(api, &system, "dapr.io/rotate-root=now").await;
+    let mut kills = 0;
+    let mut phases = Vec::new();
+    let rotation = async {
+        loop {
+            let (now, phase) = documents.look().await;
+            if now == versions {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            versions = now;
+            if phases.last() != Some(&phase) {
+                phases.push(phase.clone());
+            }
+            // The other one may have written; both get their turn.
+            kill(&mut replicas[kills % 2]).await;
+            kills += 1;
+            if phase == "retired" {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, rotation)
+        .await
+        .expect("the rotation ends");
+    phases.retain(|phase| phase != "stable");
+    assert_eq!(phases, ["prepared", "distributed", "active", "retired"]);
+    for replica in &mut replicas {
+        replica.healthy().await;
+    }
+    // The copy follows, whoever made it.
+    let second = trilby_testkit::eventually::eventually("the old root is gone", async || {
+        let anchors = config_map(api, &system, "ca.crt").await;
+        match anchors.contains(first.trim()) {
+            true => Err(trilby_testkit::unexpected(anchors)),
+            false => Ok(anchors),
+        }
+    })
+    .await;
+    for replica in &replicas {
+        for anchors in [&first, &second] {
+            let caller = caller(replica, &system, anchors);
+            let (code, text) = caller.refusal(request("x", "y", "")).await;
+            assert_eq!(code, tonic::Code::PermissionDenied, "it is trusted: {text}");
+        }
+    }
+}
+
+async fn kill(replica: &mut Sentry) {
+    replica.kill().await;
+    replica.launch();
+}
