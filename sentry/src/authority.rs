@@ -7,6 +7,7 @@
 //! replica is first writes it, in the place of exactly the one that it replaces; the others find it there. The root
 //! itself is replaced in [steps](crate::rotation), in the same way.
 
+mod leaves;
 mod own;
 mod rotate;
 
@@ -32,6 +33,7 @@ use crate::{
     surroundings::{News, Surroundings, Tone},
     tokens::{TokenDocuments, TokenSettings},
 };
+pub(crate) use leaves::LeafEnds;
 pub(crate) use own::{OwnObserver, OwnSigner};
 use rotate::Rotator;
 
@@ -59,6 +61,8 @@ pub(crate) struct Authority {
     pub(crate) surroundings: Surroundings,
     /// Who trusts the next root, while one comes.
     pub(crate) evidence: Evidence,
+    /// When what was signed here ends.
+    pub(crate) leaf_ends: LeafEnds,
     pub(crate) sentry: SpiffeId,
     pub(crate) trust_domain: TrustDomain,
     /// Who makes authorities and issuers.

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use aws_lc_rs::digest;
 use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, ExtendedKeyUsagePurpose, IsCa,
     Issuer as Signer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
@@ -79,8 +80,31 @@ impl IssuerError {
     }
 }
 
+/// Tells issuers apart by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IssuerId(u64);
+
+impl From<u64> for IssuerId {
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+impl IssuerId {
+    /// The beginning of the digest of a key.
+    fn of(key: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, key);
+        let first = digest
+            .as_ref()
+            .first_chunk()
+            .expect("a digest has 32 bytes");
+        Self(u64::from_be_bytes(*first))
+    }
+}
+
 /// An authority that has proved that its certificates are accepted by whoever trusts its anchors.
 pub(crate) struct Issuer {
+    id: IssuerId,
     documents: Documents,
     anchors: TrustBundle,
     chain_pem: String,
@@ -107,6 +131,7 @@ impl Issuer {
             _ => None,
         };
         let issuer = Self {
+            id: IssuerId::of(&documents.key),
             documents,
             anchors: bundle.anchors,
             chain_pem: pem::encode_certificates(&bundle.chain),
@@ -118,6 +143,11 @@ impl Issuer {
         };
         issuer.prove(sentry, moment)?;
         Ok(Arc::new(issuer))
+    }
+
+    /// Which one it is.
+    pub(crate) fn id(&self) -> IssuerId {
+        self.id
     }
 
     /// The documents it was made from.

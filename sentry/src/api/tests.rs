@@ -4,6 +4,7 @@ use trilby_identity::{Csr, KeyType, SystemClock, TrustDomain};
 
 use super::*;
 use crate::{
+    authority::LeafEnds,
     issuer::testing::{VALIDITY, issuer_with_tokens},
     jose::{Algorithm, KeySet, SigningKey, sign},
     rotation::Evidence,
@@ -37,6 +38,7 @@ fn authority(issuer: Option<Arc<Issuer>>, registry: &prometheus::Registry) -> Au
         trust_domain: TrustDomain::parse("td").unwrap(),
         surroundings: Surroundings::Machine { status: nowhere() },
         evidence: Evidence::default(),
+        leaf_ends: LeafEnds::default(),
         sources: Sources::own(SelfSigned::default()),
         validity,
         tokens: None,

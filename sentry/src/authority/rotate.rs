@@ -1,28 +1,31 @@
 //! Drives the rotation of roots: looks, decides, stores one step, tells.
 
+mod step;
+mod telling;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::{Authority, AuthorityError, EXPIRY_NOTICE};
+use super::Authority;
 use crate::{
-    bundle::{Documents, unix_seconds},
+    bundle::unix_seconds,
     issuer::Issuer,
     rotation::{
         Holders, Orders, Phase, Record, Step, decide,
         decision::{Situation, Transition, Waiting},
         holders::Pods,
-        status::{Condition, ConditionKind, ConditionStatus, Status, date},
-        transition::{self, TransitionError},
+        status::{ConditionKind, ConditionStatus},
+        transition,
     },
     source::SourceError,
-    store::Replaced,
     surroundings::{News, Tone},
 };
+use step::{StepError, make, news};
 
 /// How often pods are listed while a rotation waits for them, and while only a bridge does.
 const LIST: Duration = Duration::from_secs(15);
@@ -30,23 +33,6 @@ const LIST_AT_REST: Duration = Duration::from_mins(10);
 
 /// How often what was heard is shared, at most.
 const SHARE: Duration = Duration::from_secs(5);
-
-/// The most that is told later; beyond that the first is forgotten.
-const UNTOLD: usize = 16;
-
-/// How soon the same is told again.
-const TELL_AGAIN: Duration = Duration::from_mins(10);
-
-/// Why a step was not made.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StepError {
-    #[error("no next authority could be made: {0}")]
-    Source(#[from] SourceError),
-    #[error(transparent)]
-    Transition(#[from] TransitionError),
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-}
 
 /// What is remembered between two looks.
 pub(super) struct Rotator {
@@ -109,6 +95,7 @@ impl Rotator {
             holders: &holders,
             now: order.now,
             workload_ttl: authority.moment().1.ttl,
+            leaves_end_here: authority.leaf_ends.of_others(issuer.id()),
         });
         match step {
             Step::Stay(waiting) => {
@@ -232,227 +219,5 @@ impl Rotator {
             untrusting: authority.evidence.untrusting(),
             snapshots: Vec::new(),
         }
-    }
-
-    /// Publishes how everything fares, if that changed.
-    pub(super) async fn report(&mut self, authority: &Authority, load_complaint: &str) {
-        let stored = authority
-            .issuer()
-            .and_then(|issuer| issuer.documents().rotation.record.clone());
-        let record = Record::read(stored.as_deref()).unwrap_or_default();
-        let mut status = Status::new(&record, &self.waiting);
-        if let Some(issuer) = authority.issuer() {
-            status.issuer_ends = Some(date(unix_seconds(issuer.not_after())));
-            status.root_ends = Some(date(unix_seconds(issuer.root_not_after())));
-        }
-        status.conditions = vec![
-            Condition::new(ConditionKind::AuthorityUsable, load_complaint),
-            Condition::new(ConditionKind::AuthorityLasting, ending(authority)),
-            Condition::new(ConditionKind::RootRotation, self.trouble.as_str()),
-            Condition::new(ConditionKind::ConfigurationUsable, configuration(authority)),
-        ];
-        let waiting = self.waiting.names.len();
-        let metrics = &authority.metrics.rotation;
-        metrics.stands(record.phase, record.since, waiting);
-        metrics.usable(self.trouble.is_empty());
-        self.tell_all(authority).await;
-        self.tell_conditions(authority, &status.conditions).await;
-        let yaml = status.yaml();
-        if yaml == self.published {
-            return;
-        }
-        match authority.surroundings.publish_status(&yaml).await {
-            Ok(()) => self.published = yaml,
-            Err(error) => self.complain(error.to_string()),
-        }
-    }
-
-    async fn tell_conditions(&mut self, authority: &Authority, conditions: &[Condition]) {
-        for condition in conditions {
-            let before = self.conditions.insert(condition.kind, condition.status);
-            let bad = condition.status == ConditionStatus::False;
-            // Failed steps are told where they fail.
-            if bad
-                && before != Some(condition.status)
-                && condition.kind != ConditionKind::RootRotation
-            {
-                let news = News {
-                    reason: reason(condition.kind),
-                    text: condition.message.clone(),
-                    tone: Tone::Warning,
-                };
-                self.tell(authority, news).await;
-            }
-        }
-    }
-
-    /// Tells people, but not the same again and again.
-    pub(super) async fn tell(&mut self, authority: &Authority, news: News) {
-        let before = self.told.get(news.reason);
-        if before.is_some_and(|(text, at)| *text == news.text && at.elapsed() < TELL_AGAIN) {
-            return;
-        }
-        let text = news.text.clone();
-        self.told.insert(news.reason, (text, Instant::now()));
-        self.untold.push_back(news);
-        if self.untold.len() > UNTOLD {
-            self.untold.pop_front();
-        }
-        self.tell_all(authority).await;
-    }
-
-    /// Tells what there is to tell, up to the first that cannot be told now.
-    async fn tell_all(&mut self, authority: &Authority) {
-        while let Some(news) = self.untold.front() {
-            if let Err(error) = authority.surroundings.tell(news).await {
-                return self.complain(error.to_string());
-            }
-            self.untold.pop_front();
-        }
-    }
-
-    fn complain(&mut self, complaint: String) {
-        if self.complaint != complaint {
-            tracing::warn!(complaint, "not everything that should be told could be");
-            self.complaint = complaint;
-        }
-    }
-}
-
-/// Makes the documents of a step, proves and stores them. `None` if somebody else was faster.
-async fn make(
-    authority: &Authority,
-    (issuer, record): (&Arc<Issuer>, Record),
-    transition: Transition,
-) -> Result<Option<Arc<Issuer>>, StepError> {
-    let old = issuer.documents();
-    let now = authority.now();
-    let ends = matches!(transition, Transition::Activate | Transition::Abandon);
-    let new = match transition {
-        Transition::Prepare { reason, trigger } => {
-            let record = Record {
-                reason,
-                trigger: trigger.or(record.trigger),
-                ..record
-            };
-            prepare(authority, old, record).await?
-        }
-        Transition::Distribute => transition::distributed(old, record, now)?,
-        Transition::Activate => {
-            let ttl = authority.moment().1.ttl;
-            transition::activated(old, record, (now, ttl))?
-        }
-        Transition::Retire => transition::retired(old, record, now),
-        Transition::DropBridge => transition::unbridged(old, record, now),
-        Transition::Abandon => transition::abandoned(old, record, now),
-    };
-    let issuer = authority.prove(new).map_err(AuthorityError::from)?;
-    let replaced = authority.store.replace(old, issuer.documents()).await;
-    if replaced.map_err(AuthorityError::from)? == Replaced::Overtaken {
-        return Ok(None);
-    }
-    if ends && let Err(error) = authority.surroundings.forget_shared().await {
-        // The next rotation has another root, about which nothing of this says anything.
-        tracing::debug!(%error, "what replicas shared stays");
-    }
-    Ok(Some(authority.adopt(issuer)))
-}
-
-async fn prepare(
-    authority: &Authority,
-    old: &Documents,
-    record: Record,
-) -> Result<Documents, StepError> {
-    let source = &authority.sources.configured;
-    let made = source.make(authority.order()).await?;
-    // It has to stand alone before it may stand beside the other one.
-    let alone = authority.prove(made.clone().into_documents());
-    alone.map_err(AuthorityError::from)?;
-    let record = Record {
-        next_source: Some(source.name().to_owned()),
-        ..record
-    };
-    let proved = |documents| {
-        let proved = authority.prove(documents);
-        proved.map(|_issuer| ()).map_err(|error| error.to_string())
-    };
-    Ok(transition::prepared(
-        old,
-        made,
-        (record, authority.order()),
-        proved,
-    )?)
-}
-
-/// What is told of a step.
-fn news(transition: &Transition, record: &Record) -> News {
-    let (reason, text) = match transition {
-        Transition::Prepare { reason, .. } => (
-            "RootPrepared",
-            format!("another certificate authority is made and proved: {reason}"),
-        ),
-        Transition::Distribute => (
-            "RootDistributed",
-            "the next root is trusted beside the one in use".to_owned(),
-        ),
-        Transition::Activate => (
-            "IssuerActive",
-            "the issuer under the next root signs from now on".to_owned(),
-        ),
-        Transition::Retire => ("RootRetired", "the old root is trusted no more".to_owned()),
-        Transition::DropBridge => (
-            "BridgeDropped",
-            "nobody needs the bridge from the old root any more".to_owned(),
-        ),
-        Transition::Abandon => (
-            "RotationAbandoned",
-            format!(
-                "the stored authority is another one than the rotation was about ({})",
-                record.phase.name()
-            ),
-        ),
-    };
-    let tone = match transition {
-        Transition::Abandon => Tone::Warning,
-        _ => Tone::Normal,
-    };
-    News { reason, text, tone }
-}
-
-/// What ends soon; empty if nothing does.
-fn ending(authority: &Authority) -> String {
-    let Some(issuer) = authority.issuer() else {
-        return String::new();
-    };
-    let soon = |life: (SystemTime, SystemTime)| {
-        let notice = life.1.duration_since(life.0).unwrap_or_default() / 3;
-        authority.now() + EXPIRY_NOTICE.min(notice) > life.1
-    };
-    let begin = issuer.not_before();
-    if soon((begin, issuer.not_after())) {
-        let end = date(unix_seconds(issuer.not_after()));
-        format!("the issuer certificate ends at {end}")
-    } else if soon((begin, issuer.root_not_after())) {
-        let end = date(unix_seconds(issuer.root_not_after()));
-        format!("the root certificate ends at {end}")
-    } else {
-        String::new()
-    }
-}
-
-fn configuration(authority: &Authority) -> &'static str {
-    if authority.metrics.is_configuration_usable() {
-        ""
-    } else {
-        "the Configuration cannot be read or used; the one before is in force"
-    }
-}
-
-fn reason(kind: ConditionKind) -> &'static str {
-    match kind {
-        ConditionKind::AuthorityUsable => "AuthorityUnusable",
-        ConditionKind::AuthorityLasting => "AuthorityEnding",
-        ConditionKind::RootRotation => "RotationFailed",
-        ConditionKind::ConfigurationUsable => "ConfigurationUnusable",
     }
 }

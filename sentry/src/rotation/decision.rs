@@ -35,6 +35,9 @@ pub(crate) struct Situation<'a> {
     pub(crate) now: SystemTime,
     /// How long workloads' certificates hold.
     pub(crate) workload_ttl: Duration,
+    /// When the last certificate ends that an issuer before the one in use signed here, in seconds since 1970. The
+    /// time that certificates hold may have been longer then.
+    pub(crate) leaves_end_here: u64,
 }
 
 /// What the documents in use say.
@@ -73,6 +76,8 @@ pub(crate) enum Transition {
     Distribute,
     /// Sign with the new issuer.
     Activate,
+    /// Trust the old root longer: until then, in seconds since 1970.
+    Prolong { until: u64 },
     /// Trust the new root alone.
     Retire,
     /// Send the bridge along no more.
@@ -190,10 +195,17 @@ fn activate(situation: &Situation<'_>) -> Step {
 }
 
 fn retire(situation: &Situation<'_>) -> Step {
+    let retire = Step::Go(Transition::Retire);
+    if situation.authority.old_roots_ended {
+        return retire;
+    }
     let end = situation.record.leaves_end.unwrap_or(u64::MAX);
-    let over = unix_seconds(situation.now) > end;
-    if over || situation.authority.old_roots_ended {
-        return Step::Go(Transition::Retire);
+    let until = situation.leaves_end_here;
+    if until > end {
+        return Step::Go(Transition::Prolong { until });
+    }
+    if unix_seconds(situation.now) > end {
+        return retire;
     }
     Step::Stay(Waiting::because(
         "the end of the last certificate of the old issuer",

@@ -172,12 +172,13 @@ pub(crate) fn activated(
     documents: &Documents,
     mut record: Record,
     (now, workload_ttl): (SystemTime, Duration),
+    leaves_end_here: u64,
 ) -> Result<Documents, TransitionError> {
     let next = documents.rotation.next.clone();
     let next = next.ok_or(TransitionError::NothingPrepared)?;
     let issuer_end = Bundle::read(documents, now).map_or(now, |bundle| bundle.not_after);
     let leaves_end = issuer_end.min(now + workload_ttl + replica_lag(workload_ttl));
-    record.leaves_end = Some(unix_seconds(leaves_end));
+    record.leaves_end = Some(unix_seconds(leaves_end).max(leaves_end_here));
     record.source = record.next_source.take();
     enter(&mut record, Phase::Active, now);
     let documents = Documents {
@@ -189,6 +190,12 @@ pub(crate) fn activated(
         rotation: RotationDocuments::default(),
     };
     Ok(with(documents, &record, None))
+}
+
+/// The old roots are trusted until then, in seconds since 1970.
+pub(crate) fn prolonged(documents: &Documents, mut record: Record, until: u64) -> Documents {
+    record.leaves_end = Some(until);
+    with(documents.clone(), &record, None)
 }
 
 /// The old roots are gone. The bridge stays, if there is one.

@@ -139,6 +139,31 @@ fn own_key_is_p256(authority: &Authority) -> bool {
 }
 
 #[tokio::test]
+async fn certificates_that_were_given_for_longer_are_waited_for_by_all_replicas() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let [one, two] = [authority(dir.path(), &clock), authority(dir.path(), &clock)];
+    for replica in [&one, &two] {
+        look(replica).await;
+    }
+    // It hears of the order last, and gave a certificate for a month before.
+    let given = clock.now() + 30 * DAY;
+    two.leaf_ends.signed(two.issuer().unwrap().id(), given);
+    order(dir.path(), "1");
+    for _ in 0..3 {
+        look(&one).await;
+        clock.advance(2 * TTL);
+    }
+    assert_eq!(record(&one).phase, Phase::Active);
+    look(&two).await;
+    look(&one).await;
+    assert_eq!(record(&one).phase, Phase::Active);
+    assert_eq!(record(&one).leaves_end, Some(unix_seconds(given)));
+    clock.advance(30 * DAY);
+    look(&one).await;
+    assert_eq!(record(&one).phase, Phase::Retired);
+}
+
+#[tokio::test]
 async fn a_paused_rotation_stays_where_it_is_and_goes_on_from_there() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
     let authority = authority(dir.path(), &clock);

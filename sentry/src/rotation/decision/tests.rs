@@ -12,6 +12,7 @@ struct World {
     authority: AuthorityFacts,
     holders: Holders,
     now: SystemTime,
+    leaves_end_here: u64,
 }
 
 fn at(seconds: u64) -> SystemTime {
@@ -51,6 +52,7 @@ impl World {
             },
             holders: known(&[], &[]),
             now: at(BEGAN + 1),
+            leaves_end_here: 0,
         }
     }
 
@@ -62,6 +64,7 @@ impl World {
             holders: &self.holders,
             now: self.now,
             workload_ttl: TTL,
+            leaves_end_here: self.leaves_end_here,
         })
     }
 
@@ -229,6 +232,16 @@ fn the_old_root_stays_until_the_last_of_its_leaves_has_ended() {
         world.waits_for();
     }
     world.now = at(BEGAN + 101);
+    world.leaves_end_here = BEGAN + 500;
+    let until = world.leaves_end_here;
+    assert_eq!(
+        world.goes(),
+        Transition::Prolong { until },
+        "it held for longer then"
+    );
+    world.record.leaves_end = Some(until);
+    world.waits_for();
+    world.now = at(until + 1);
     assert_eq!(world.goes(), Transition::Retire);
     world.now = at(BEGAN);
     world.authority.old_roots_ended = true;
@@ -280,6 +293,7 @@ proptest! {
         leaves_end in prop::option::of(0_u64..400_000),
         bridge_end in prop::option::of(0_u64..400_000),
         order in prop::option::of("[ab]"),
+        here in 0_u64..400_000,
         (paused, ended) in any::<(bool, bool)>(),
     ) {
         let mut world = World::new(phase);
@@ -288,6 +302,7 @@ proptest! {
         world.orders = Orders { rotate: order, paused };
         world.authority.old_roots_ended = ended;
         world.record.leaves_end = leaves_end.map(|end| BEGAN + end);
+        world.leaves_end_here = BEGAN + here;
         world.record.bridge = bridge_end.and_then(|end| bridge(BEGAN + end));
         let Step::Go(transition) = world.decide() else { return Ok(()) };
         prop_assert!(!paused);
@@ -298,12 +313,13 @@ proptest! {
                 ended || trusted || (renewed && world.record.bridge.is_some())
             ),
             Transition::Retire => prop_assert!(
-                ended || leaves_end.is_some_and(|end| end < lasted)
+                ended || leaves_end.is_some_and(|end| end.max(here) < lasted)
             ),
             Transition::DropBridge => {
                 let unneeded = matches!(&world.holders, Holders::Known { snapshots, .. } if snapshots.is_empty());
                 prop_assert!(unneeded || bridge_end.is_none_or(|end| end <= lasted));
             }
+            Transition::Prolong { until } => prop_assert!(leaves_end.is_none_or(|end| BEGAN + end < until)),
             Transition::Prepare { .. } => prop_assert!(phase.is_rest()),
             Transition::Distribute => prop_assert_eq!(phase, Phase::Prepared),
             Transition::Abandon => prop_assert!(!world.authority.fits_record),

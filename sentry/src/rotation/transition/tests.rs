@@ -72,7 +72,7 @@ impl Rig {
         let prepared = self.prepare(first, self.make(algorithm));
         let distributed = distributed(&prepared, record(&prepared), self.now).unwrap();
         let moment = (self.now, DAY);
-        let activated = activated(&distributed, record(&distributed), moment).unwrap();
+        let activated = activated(&distributed, record(&distributed), moment, 0).unwrap();
         let retired = retired(&activated, record(&activated), self.now);
         let steps = [prepared, distributed, activated, retired];
         for documents in &steps {
