@@ -14,6 +14,7 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, api::PostParams};
 use serde::Serialize;
+use serde_json::Value;
 use trilby_bootstrap::Latch;
 use trilby_crds::Configuration;
 use trilby_identity::{SpiffeId, TrustDomain};
@@ -139,11 +140,9 @@ impl KubernetesValidator {
         if let Some(error) = status.error.filter(|error| !error.is_empty()) {
             return Err(Denied::Token(format!("invalid token: {error}")));
         }
-        let ours = status
-            .audiences
-            .is_some_and(|audiences| audiences.iter().any(|a| self.audiences.contains(a)));
-        // An API server that does not know audiences leaves them out, and vouches for any token.
-        if status.authenticated != Some(true) || !ours {
+        let audiences = status.audiences.unwrap_or_default();
+        if status.authenticated != Some(true) || !is_meant_for(&self.audiences, &audiences, token)?
+        {
             return Err(Denied::Token("authentication failed".to_owned()));
         }
         Ok(status
@@ -214,8 +213,8 @@ fn account(user: &str) -> Result<Account<'_>, Denied> {
     }
 }
 
-/// The pod that a token is bound to. The token has been reviewed, so its claims may be believed.
-fn pod_name(token: &str) -> Result<String, Denied> {
+/// The claims of a token that has been reviewed, so that they may be believed.
+fn claims(token: &str) -> Result<Value, Denied> {
     let failed = |cause: &str| Denied::Token(format!("failed to parse Kubernetes token: {cause}"));
     let token = token.trim();
     let claims = if token.starts_with('{') {
@@ -229,9 +228,26 @@ fn pod_name(token: &str) -> Result<String, Denied> {
             .decode(claims)
             .map_err(|error| failed(&error.to_string()))?
     };
-    let claims: serde_json::Value =
-        serde_json::from_slice(&claims).map_err(|error| failed(&error.to_string()))?;
-    match claims["kubernetes.io"]["pod"]["name"].as_str() {
+    serde_json::from_slice(&claims).map_err(|error| failed(&error.to_string()))
+}
+
+/// Whether a genuine token is meant for one of `ours`. An API server that does not know audiences tells none, and vouches
+/// for any token: then the token's own count. Kubernetes binds none to a pod without naming whom it is for.
+fn is_meant_for(ours: &[String], told: &[String], token: &str) -> Result<bool, Denied> {
+    if !told.is_empty() {
+        return Ok(told.iter().any(|audience| ours.contains(audience)));
+    }
+    let is_ours = |audience: &Value| ours.iter().any(|ours| audience == ours);
+    Ok(match &claims(token)?["aud"] {
+        Value::Null => true,
+        Value::Array(audiences) => audiences.iter().any(is_ours),
+        audience => is_ours(audience),
+    })
+}
+
+/// The pod that a token is bound to.
+fn pod_name(token: &str) -> Result<String, Denied> {
+    match claims(token)?["kubernetes.io"]["pod"]["name"].as_str() {
         Some(name) if !name.is_empty() => Ok(name.to_owned()),
         _ => Err(Denied::Token(
             "kubernetes.io/pod/name claim is missing from Kubernetes token".to_owned(),

@@ -56,6 +56,27 @@ fn the_pod_is_read_from_the_token() {
 }
 
 #[test]
+fn the_audiences_of_the_token_count_where_the_api_server_tells_none() {
+    let ours = [LEGACY_AUDIENCE.to_owned(), "spiffe://td/ns/x/y".to_owned()];
+    let check = |told: &[&str], claims: Value, expected: bool| {
+        let told: Vec<_> = told.iter().map(|&audience| audience.to_owned()).collect();
+        let meant = is_meant_for(&ours, &told, &token(&claims)).unwrap();
+        assert_eq!(meant, expected, "{told:?} {claims}");
+    };
+    let other = "https://kubernetes.default.svc";
+    check(&["spiffe://td/ns/x/y"], json!({"aud": [other]}), true);
+    check(&[other, LEGACY_AUDIENCE], json!({}), true);
+    check(&[other], json!({"aud": [LEGACY_AUDIENCE]}), false);
+    check(&[], json!({"aud": [other, LEGACY_AUDIENCE]}), true);
+    check(&[], json!({"aud": LEGACY_AUDIENCE}), true);
+    check(&[], json!({"aud": [other]}), false);
+    check(&[], json!({"aud": other}), false);
+    check(&[], json!({"aud": []}), false);
+    check(&[], json!({}), true);
+    assert!(is_meant_for(&ours, &[], "nonsense").is_err());
+}
+
+#[test]
 fn a_pod_is_who_its_annotations_say() {
     let check = |namespace: &str, annotations: Value, expected: Result<&str, &str>| {
         let found = expected_id(&annotated(namespace, &annotations), "dapr-system");
