@@ -3,6 +3,7 @@
 mod cluster;
 mod crash;
 mod load;
+mod recovery;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
