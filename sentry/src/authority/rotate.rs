@@ -27,9 +27,13 @@ use crate::{
 };
 use step::{StepError, make, news};
 
-/// How often pods are listed while a rotation waits for them, and while only a bridge does.
+/// How often pods are listed while a rotation waits for them: at most, and after it has waited for hours, or while only
+/// a bridge does. What is said here and now is thought of without that.
 const LIST: Duration = Duration::from_secs(15);
 const LIST_AT_REST: Duration = Duration::from_mins(10);
+
+/// The most names of workloads in one line of the log.
+const LOGGED: usize = 20;
 
 /// How often what was heard is shared, at most.
 const SHARE: Duration = Duration::from_secs(5);
@@ -99,7 +103,7 @@ impl Rotator {
         });
         match step {
             Step::Stay(waiting) => {
-                self.waiting = waiting;
+                self.wait(record.phase, waiting);
                 self.trouble.clear();
                 None
             }
@@ -141,6 +145,21 @@ impl Rotator {
         }
     }
 
+    fn wait(&mut self, phase: Phase, waiting: Waiting) {
+        let essence = |waiting: &Waiting| (waiting.text.clone(), waiting.names.len());
+        if essence(&self.waiting) != essence(&waiting) && !waiting.text.is_empty() {
+            let first = waiting.names.iter().take(LOGGED).cloned();
+            tracing::info!(
+                phase = phase.name(),
+                waiting_for = waiting.text,
+                workloads = waiting.names.len(),
+                first = first.collect::<Vec<_>>().join(", "),
+                "the rotation of the root waits"
+            );
+        }
+        self.waiting = waiting;
+    }
+
     async fn trouble_is(&mut self, authority: &Authority, trouble: String) {
         if self.trouble != trouble {
             tracing::warn!(trouble, "the rotation of the root does not go on");
@@ -177,8 +196,10 @@ impl Rotator {
 
     /// Who has to be thought of, as far as the phase asks for it.
     async fn holders(&mut self, authority: &Authority, record: &Record) -> Holders {
+        let now = unix_seconds(authority.now());
+        let lasted = Duration::from_secs(now.saturating_sub(record.since));
         let interval = match record.phase {
-            Phase::Distributed => LIST,
+            Phase::Distributed => (lasted / 20).clamp(LIST, LIST_AT_REST),
             Phase::Retired => LIST_AT_REST,
             Phase::Stable | Phase::Prepared | Phase::Active => {
                 return Holders::Unknown(String::new());
@@ -193,8 +214,6 @@ impl Rotator {
             let pods = pods.map_err(|error| error.to_string());
             self.listed = Some((Instant::now(), pods));
         }
-        let now = unix_seconds(authority.now());
-        let lasted = Duration::from_secs(now.saturating_sub(record.since));
         match &self.listed {
             Some((_, Ok(Some(pods)))) => pods.holders(record, &authority.evidence, lasted),
             Some((_, Err(error))) => Holders::Unknown(error.clone()),

@@ -112,7 +112,8 @@ impl Waiting {
 pub(crate) fn decide(situation: &Situation<'_>) -> Step {
     let Situation { record, orders, .. } = situation;
     if orders.paused {
-        let text = if record.phase.is_rest() { "" } else { "paused" };
+        let due = !record.phase.is_rest() || matches!(begin(situation), Some(Step::Go(_)));
+        let text = if due { "paused" } else { "" };
         return Step::Stay(Waiting::because(text));
     }
     if !situation.authority.fits_record {

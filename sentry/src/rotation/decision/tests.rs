@@ -153,7 +153,10 @@ fn nothing_moves_while_paused() {
         world.authority.old_roots_ended = true;
         world.authority.fits_record = false;
         world.later(1000 * TTL);
-        world.waits_for();
+        assert_eq!(world.waits_for().text, "paused");
+        world.orders.rotate = None;
+        let text = world.waits_for().text;
+        assert_eq!(text.is_empty(), phase.is_rest(), "nothing is due at rest");
     }
 }
 
