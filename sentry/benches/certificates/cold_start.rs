@@ -46,6 +46,8 @@ struct Asked {
     anchors: String,
     identity: String,
     namespace: String,
+    /// Upstream's looks at that directory for as long as it runs.
+    _credentials: tempfile::TempDir,
 }
 
 pub(crate) async fn run(binaries: &[PathBuf]) {
@@ -100,6 +102,7 @@ async fn start(binary: &Path, api: &ApiServer, shop: String) -> Asked {
         anchors: bundle["data"]["ca.crt"].as_str().unwrap().to_owned(),
         identity: format!("spiffe://{TRUST_DOMAIN}/ns/{system}/dapr-sentry"),
         namespace: shop,
+        _credentials: credentials,
     }
 }
 
