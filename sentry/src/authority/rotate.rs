@@ -32,6 +32,9 @@ use step::{StepError, make, news};
 const LIST: Duration = Duration::from_secs(15);
 const LIST_AT_REST: Duration = Duration::from_mins(10);
 
+/// How soon it is tried again when that failed.
+const LIST_AGAIN: Duration = Duration::from_secs(5);
+
 /// The most names of workloads in one line of the log.
 const LOGGED: usize = 20;
 
@@ -205,10 +208,10 @@ impl Rotator {
                 return Holders::Unknown(String::new());
             }
         };
-        let fresh = self
-            .listed
-            .as_ref()
-            .is_some_and(|(at, _)| at.elapsed() < interval);
+        let fresh = self.listed.as_ref().is_some_and(|(at, listed)| {
+            let interval = listed.as_ref().map_or(LIST_AGAIN, |_pods| interval);
+            at.elapsed() < interval
+        });
         if !fresh {
             let pods = authority.surroundings.pods().await;
             let pods = pods.map_err(|error| error.to_string());

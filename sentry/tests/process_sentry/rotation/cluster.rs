@@ -80,7 +80,7 @@ impl World {
         install_crds(&api).await;
         let system = api.namespace("dapr-system").await;
         let shop = api.namespace("shop").await;
-        objects(&api, &system, "12s").await;
+        objects(&api, &system, "20s").await;
         let kubeconfig = rights(&api, &system).await;
         let mut replicas = [sentry(&kubeconfig, &system), sentry(&kubeconfig, &system)];
         for replica in &mut replicas {

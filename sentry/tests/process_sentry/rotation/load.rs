@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustls::{ClientConnection, ServerConnection, pki_types::ServerName};
-use trilby_identity::{Anchors, ClientAuth, Expect, Identity};
+use trilby_identity::{Anchors, ClientAuth, Expect, Identity, Svid};
 use trilby_testkit::services::Sentry;
 
 use super::{Home, LIMIT, TRUST_DOMAIN};
@@ -39,11 +39,12 @@ fn shake(server: &Identity, client: &Identity) -> Result<(), rustls::Error> {
     Ok(())
 }
 
-/// Whether a workload has a certificate that has not ended: on a machine that is too busy it may come too late, which
-/// says nothing about rotation.
-fn is_current(identity: &Identity) -> bool {
-    let svid = identity.current();
-    svid.is_some_and(|svid| svid.not_after() > SystemTime::now())
+/// Whether certificates have not ended: on a machine that is too busy the next ones may come too late, which says
+/// nothing about rotation.
+fn are_current(svids: &[Option<Arc<Svid>>]) -> bool {
+    let now = SystemTime::now();
+    let mut svids = svids.iter().flatten();
+    svids.all(|svid| svid.not_after() > now)
 }
 
 /// Connects each with each, over and over.
@@ -52,13 +53,12 @@ fn connect_all(workloads: &[Identity], made: &AtomicUsize, done: &AtomicBool) ->
     while !(done.load(Ordering::Relaxed) && made.load(Ordering::Relaxed) >= CONNECTIONS) {
         for server in workloads {
             for client in workloads {
-                let outcome = shake(server, client);
-                let current = is_current(server) && is_current(client);
-                match outcome {
+                let held = [server.current(), client.current()];
+                match shake(server, client) {
                     Ok(()) => {
                         made.fetch_add(1, Ordering::Relaxed);
                     }
-                    Err(error) if current => failures.push(error.to_string()),
+                    Err(error) if are_current(&held) => failures.push(error.to_string()),
                     Err(_too_late) => {}
                 }
             }
