@@ -65,7 +65,7 @@ async fn events(api: &ApiServer, namespace: &str) -> Vec<String> {
 
 /// Two replicas, a shop, and two pods in it with what was trusted when they were made.
 struct World {
-    api: ApiServer,
+    api: &'static ApiServer,
     system: String,
     shop: String,
     replicas: [Sentry; 2],
@@ -75,20 +75,19 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        // Pods of other tests would be waited for.
-        let api = ApiServer::start().await;
-        install_crds(&api).await;
+        let api = ApiServer::shared().await;
+        install_crds(api).await;
         let system = api.namespace("dapr-system").await;
         let shop = api.namespace("shop").await;
-        objects(&api, &system, "20s").await;
-        let kubeconfig = rights(&api, &system).await;
+        objects(api, &system, "20s").await;
+        let kubeconfig = rights(api, &system).await;
         let mut replicas = [sentry(&kubeconfig, &system), sentry(&kubeconfig, &system)];
         for replica in &mut replicas {
             replica.start().await;
         }
-        let first = config_map(&api, &system, "ca.crt").await;
+        let first = config_map(api, &system, "ca.crt").await;
         for name in ["cart", "till"] {
-            pod(&api, &shop, name, &first).await;
+            pod(api, &shop, name, &first).await;
         }
         Self {
             api,
@@ -139,7 +138,7 @@ impl World {
             "RootRetired",
         ];
         let told = async || {
-            let mut events = events(&self.api, &self.system).await;
+            let mut events = events(self.api, &self.system).await;
             events.retain(|reason| steps.contains(&reason.as_str()));
             events.sort_unstable();
             let mut once = steps;
@@ -147,7 +146,7 @@ impl World {
             events == once
         };
         assert_eventually!(told().await, LIMIT);
-        let documents = secret(&self.api, &self.system).await;
+        let documents = secret(self.api, &self.system).await;
         for gone in ["ca.crt", "issuer.crt", "issuer.key", "ca.key"] {
             assert!(documents[format!("next-{gone}")].is_null(), "{gone}");
         }
@@ -165,7 +164,7 @@ impl World {
 #[tokio::test]
 async fn an_annotation_rotates_the_root_and_snapshots_are_served_over_the_bridge() {
     let world = World::start().await;
-    let (api, system) = (&world.api, &world.system);
+    let (api, system) = (world.api, &world.system);
     let first = &world.first;
     // One workload with our client; upstream's sleeps with what it was started with.
     let token = world.token("cart").await;
