@@ -6,12 +6,13 @@
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::OnceCell;
 
 use crate::control_plane::{ApiAddress, ControlPlane, Daemon};
-use crate::eventually::{PATIENCE, try_within};
+use crate::eventually::try_within;
 use crate::kube::Kube;
 use crate::network::Network;
 use crate::pki::Pki;
@@ -21,6 +22,9 @@ use crate::programs;
 use crate::state_dir::StateDir;
 
 const KIND: &str = "api";
+
+/// How long an API server may take to start on a machine that has much else to do. One that cannot start ends sooner.
+const START: Duration = Duration::from_mins(4);
 
 /// A running API server. It derefs to [`Kube`], the administrator's handle on it. Dropped, it is gone without a trace.
 #[derive(Debug)]
@@ -139,7 +143,7 @@ async fn wait<P>(processes: &mut [&mut Process], mut probe: P) -> Result<()>
 where
     P: AsyncFnMut() -> Result<()>,
 {
-    let outcome = try_within(PATIENCE, async || {
+    let outcome = try_within(START, async || {
         if processes
             .iter_mut()
             .any(|process| process.exit_status().is_some())
