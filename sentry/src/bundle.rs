@@ -15,6 +15,7 @@ use x509_parser::{
 
 use crate::{
     rotation::{RotationDocuments, roots},
+    signatures::is_signed_by,
     tokens::TokenDocuments,
 };
 
@@ -146,10 +147,7 @@ fn issuer_chain(issuer: &[u8]) -> Result<Vec<CertificateDer<'static>>, DocumentE
         return Err(DocumentError::NotAnAuthority);
     }
     for (index, pair) in parsed.windows(2).enumerate() {
-        if pair[0]
-            .verify_signature(Some(pair[1].public_key()))
-            .is_err()
-        {
+        if !is_signed_by(&pair[0], pair[1].public_key()) {
             return Err(DocumentError::ChainBroken(index + 1));
         }
     }
@@ -185,7 +183,7 @@ fn may_sign(certificate: &X509Certificate<'_>) -> bool {
 }
 
 fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
-    parse(certificate).is_ok_and(|parsed| parsed.verify_signature(None).is_ok())
+    parse(certificate).is_ok_and(|parsed| is_signed_by(&parsed, parsed.public_key()))
 }
 
 pub(crate) fn parse<'a>(

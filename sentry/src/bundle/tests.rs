@@ -49,6 +49,37 @@ fn a_generated_authority_is_upstreams_in_shape() {
 }
 
 #[test]
+fn an_authority_of_ones_own_may_have_any_curve() {
+    for algorithm in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ECDSA_P521_SHA512,
+    ] {
+        let (mut documents, now) = generate();
+        let params = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            let organization = rcgen::DnType::OrganizationName;
+            params.distinguished_name.push(organization, name);
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            params.not_after = (now + 30 * DAY).into();
+            params
+        };
+        let key = || KeyPair::generate_for(algorithm).unwrap();
+        let root = rcgen::CertifiedIssuer::self_signed(params("root"), key()).unwrap();
+        let issuer_key = key();
+        let issuer = params("issuer").signed_by(&issuer_key, &root).unwrap();
+        documents.ca = root.pem().into_bytes();
+        documents.issuer = issuer.pem().into_bytes();
+        documents.key = issuer_key.serialize_pem().into_bytes();
+        let bundle = Bundle::read(&documents, now).unwrap();
+        assert_eq!(bundle.chain.len(), 1, "{algorithm:?}");
+        assert!(bundle.root_not_after > now + 29 * DAY, "{algorithm:?}");
+    }
+}
+
+#[test]
 fn several_anchors_and_comments_are_fine_and_a_root_behind_the_issuer_is_not_sent_on() {
     let (mut documents, now) = generate();
     let other = generate().0;

@@ -6,7 +6,10 @@ use aws_lc_rs::digest;
 use rustls_pki_types::CertificateDer;
 use trilby_identity::pem;
 
-use crate::bundle::{parse, time_of};
+use crate::{
+    bundle::{parse, time_of},
+    signatures::is_signed_by,
+};
 
 /// One trust anchor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,9 +79,7 @@ pub(crate) fn longest_path<'a>(
         let (Ok(certificate), Ok(root)) = (parse(certificate), parse(&root.certificate)) else {
             return false;
         };
-        certificate
-            .verify_signature(Some(root.public_key()))
-            .is_ok()
+        is_signed_by(&certificate, root.public_key())
     };
     let mut end = None;
     let mut candidates = Vec::new();
