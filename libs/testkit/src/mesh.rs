@@ -89,6 +89,8 @@ impl Mesh {
         Operator::new()
             .kubernetes(self.kube.kubeconfig(), &self.namespace)
             .identity(&self.anchors_file(), &token)
+            // The definition of Subscriptions is the cluster's: control planes of several tests would fight for it.
+            .env("ENABLE_WEBHOOKS", "false")
     }
 
     /// An injector, not started.
@@ -217,7 +219,8 @@ pub async fn install_crds(kube: &Kube) {
         "{CHART_CRDS} is no directory"
     );
     // On the server: two tests that install at once must not both create.
-    kube.kubectl(&["apply", "--server-side", "-f", CHART_CRDS])
+    let apply = ["apply", "--server-side", "--force-conflicts"];
+    kube.kubectl(&[&apply[..], &["-f", CHART_CRDS]].concat())
         .await;
     let wait = [
         "wait",
