@@ -82,7 +82,7 @@ async fn upstreams_rights_are_enough_to_serve() {
     installation
         .injector
         .log()
-        .wait_for("cannot watch the webhook configuration")
+        .wait_for("cannot watch where the webhook is registered")
         .await;
 }
 
