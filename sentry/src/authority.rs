@@ -257,11 +257,11 @@ impl Absent for Authority {
             return Ok(issuer.documents().clone());
         }
         let source = &self.sources.configured;
+        let mut made = source.make(self.order()).await?.into_documents();
         tracing::info!(
             source = source.name(),
-            "no certificate authority stored, making one"
+            "no certificate authority stored, made one"
         );
-        let mut made = source.make(self.order()).await?.into_documents();
         // What is made here shows that by its names.
         if source.name() != SELF_SIGNED {
             let record = Record {

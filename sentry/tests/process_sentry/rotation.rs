@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use trilby_identity::{Anchors, Identity, KeyType, TrustDomain};
 use trilby_sentry_client::{Config, ControlPlane, Hooks, Mode, TokenSource, start};
-use trilby_testkit::{ApiServer, mesh::TRUST_DOMAIN, services::Sentry, unexpected};
+use trilby_testkit::{
+    ApiServer,
+    mesh::{TRUST_DOMAIN, install_crds},
+    services::Sentry,
+    unexpected,
+};
 
 use crate::caller::Caller;
 
@@ -89,6 +94,24 @@ async fn objects(api: &ApiServer, namespace: &str, ttl: &str) {
     ] {
         api.apply(&object.to_string()).await;
     }
+}
+
+/// The API server of all tests, and in a namespace of its own a control plane's objects, for certificates that hold so
+/// long.
+async fn control_plane(ttl: &str) -> (&'static ApiServer, String) {
+    let api = ApiServer::shared().await;
+    install_crds(api).await;
+    let system = api.namespace("dapr-system").await;
+    objects(api, &system, ttl).await;
+    (api, system)
+}
+
+/// The same, and a replica that runs.
+async fn replica(ttl: &str) -> (&'static ApiServer, String, Sentry) {
+    let (api, system) = control_plane(ttl).await;
+    let mut sentry = sentry(api.kubeconfig(), &system);
+    sentry.start().await;
+    (api, system, sentry)
 }
 
 fn sentry(kubeconfig: &Path, namespace: &str) -> Sentry {

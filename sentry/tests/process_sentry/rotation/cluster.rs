@@ -11,7 +11,9 @@ use trilby_testkit::{
     unexpected,
 };
 
-use super::{BUNDLE, Home, LIMIT, annotate, caller, config_map, objects, secret, sentry, status};
+use super::{
+    BUNDLE, Home, LIMIT, annotate, caller, config_map, objects, replica, secret, sentry, status,
+};
 use crate::caller::{openssl_verify_by, request};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr");
@@ -205,12 +207,7 @@ async fn an_annotation_rotates_the_root_and_snapshots_are_served_over_the_bridge
 
 #[tokio::test]
 async fn a_broken_secret_shows_as_condition_event_and_metric_and_the_last_good_authority_signs() {
-    let api = ApiServer::shared().await;
-    install_crds(api).await;
-    let system = api.namespace("dapr-system").await;
-    objects(api, &system, "1h").await;
-    let mut sentry = sentry(api.kubeconfig(), &system);
-    sentry.start().await;
+    let (api, system, sentry) = replica("1h").await;
     let good = secret(api, &system).await;
     let patch = |data: Value| {
         let patch = json!({"data": data}).to_string();

@@ -8,9 +8,9 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::Value;
-use trilby_testkit::{ApiServer, mesh::install_crds, services::Sentry};
+use trilby_testkit::services::Sentry;
 
-use super::{BUNDLE, LIMIT, annotate, caller, config_map, objects, sentry};
+use super::{BUNDLE, LIMIT, annotate, caller, config_map, control_plane, sentry};
 use crate::caller::request;
 
 /// How often it is looked whether something was written.
@@ -72,10 +72,7 @@ impl Documents {
 
 #[tokio::test]
 async fn killed_after_every_write_the_replicas_finish_the_rotation() {
-    let api = ApiServer::shared().await;
-    install_crds(api).await;
-    let system = api.namespace("dapr-system").await;
-    objects(api, &system, "4s").await;
+    let (api, system) = control_plane("4s").await;
     let mut replicas = [
         sentry(api.kubeconfig(), &system),
         sentry(api.kubeconfig(), &system),

@@ -1,9 +1,9 @@
 //! What people do when it is broken: the commands of `docs/security/identity.md`.
 
 use serde_json::Value;
-use trilby_testkit::{ApiServer, assert_eventually, mesh::install_crds};
+use trilby_testkit::{ApiServer, assert_eventually};
 
-use super::{BUNDLE, LIMIT, caller, config_map, objects, secret, sentry, status};
+use super::{BUNDLE, LIMIT, caller, config_map, replica, secret, status};
 use crate::caller::request;
 
 /// The documents of the authority, without what a rotation adds.
@@ -25,12 +25,7 @@ async fn create(api: &ApiServer, namespace: &str) {
 
 #[tokio::test]
 async fn a_deleted_secret_comes_back_from_a_replica_that_runs_and_is_made_anew_without_one() {
-    let api = ApiServer::shared().await;
-    install_crds(api).await;
-    let system = api.namespace("dapr-system").await;
-    objects(api, &system, "1h").await;
-    let mut sentry = sentry(api.kubeconfig(), &system);
-    sentry.start().await;
+    let (api, system, mut sentry) = replica("1h").await;
     let before = authority(api, &system).await;
     delete(api, &system).await;
     sentry
@@ -55,12 +50,7 @@ async fn a_deleted_secret_comes_back_from_a_replica_that_runs_and_is_made_anew_w
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_removed_by_hand() {
-    let api = ApiServer::shared().await;
-    install_crds(api).await;
-    let system = api.namespace("dapr-system").await;
-    objects(api, &system, "1h").await;
-    let mut sentry = sentry(api.kubeconfig(), &system);
-    sentry.start().await;
+    let (api, system, sentry) = replica("1h").await;
     let before = authority(api, &system).await;
     let patch = async |kind: &str, patch: &str| {
         let secret = ["-n", &system, "patch", "secret", BUNDLE, kind, "-p", patch];
