@@ -1,11 +1,13 @@
 //! `dapr.proto.placement.v1.Placement`, with orders that are encoded once for all streams.
 
 mod codec;
+mod ownership;
 mod session;
 
 use std::{
     convert::Infallible,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::{
@@ -19,10 +21,20 @@ use tonic::{
     server::{Grpc, NamedService, StreamingService},
 };
 use tower::Service;
+use trilby_placement_protocol::{extension, server::Dialect};
 use trilby_proto::placement::v1::{Host, placement_server::SERVICE_NAME};
 
-use self::{codec::OrderCodec, session::Session};
-use crate::{hub::Notices, wire::Sender};
+use self::{
+    codec::OrderCodec,
+    ownership::Ownership,
+    session::{Opened, Session},
+};
+use crate::{
+    config::AddressCheck,
+    hub::Notices,
+    metrics::Metrics,
+    wire::{Announced, Sender},
+};
 
 /// The one method.
 const REPORT: &str = "/dapr.proto.placement.v1.Placement/ReportDaprStatus";
@@ -31,30 +43,56 @@ const REPORT: &str = "/dapr.proto.placement.v1.Placement/ReportDaprStatus";
 #[derive(Debug, Clone)]
 pub(crate) struct PlacementApi {
     notices: Notices,
-    authenticated: bool,
+    admission: Admission,
+}
+
+/// Whom the service lets in, and on which terms.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    /// Each must be who its certificate says. Without TLS nobody can be.
+    pub authenticated: bool,
+    /// What happens to a host that claims another's address.
+    pub address_check: AddressCheck,
+    /// How long an answered beat lasts.
+    pub lease: Duration,
+    /// Counts what is refused.
+    pub metrics: Metrics,
 }
 
 // === impl PlacementApi ===
 
 impl PlacementApi {
-    /// Streams speak to the hub behind `notices`. Without TLS nobody can be authenticated.
-    pub(crate) fn anonymous(notices: Notices) -> Self {
-        Self {
-            notices,
-            authenticated: false,
-        }
+    /// Streams speak to the hub behind `notices`.
+    pub(crate) fn new(notices: Notices, admission: Admission) -> Self {
+        Self { notices, admission }
     }
 
-    /// Streams speak to the hub behind `notices`; each must be from whom its certificate names.
-    pub(crate) fn authenticated(notices: Notices) -> Self {
-        Self {
-            notices,
-            authenticated: true,
+    fn open(&self, request: tonic::Request<tonic::Streaming<Host>>) -> Result<Answer, Status> {
+        let extensions = request.extensions();
+        let peer = trilby_grpc::peer(extensions).and_then(|peer| peer.addr);
+        let announced = Announced::read(request.metadata());
+        let Admission {
+            address_check,
+            metrics,
+            ..
+        } = self.admission.clone();
+        let opened = Opened {
+            sender: self.sender(extensions)?,
+            announced,
+            ownership: Ownership::new(address_check, peer, metrics),
+        };
+        let session = Session::new(opened, self.notices.clone(), request.into_inner());
+        let mut answer = tonic::Response::new(session.into_orders().boxed());
+        if announced.dialect == Dialect::Extended {
+            let millis = self.admission.lease.as_millis().to_string();
+            let value = millis.parse().expect("digits are ASCII");
+            answer.metadata_mut().insert(extension::LEASE, value);
         }
+        Ok(answer)
     }
 
     fn sender(&self, extensions: &http::Extensions) -> Result<Sender, Status> {
-        if !self.authenticated {
+        if !self.admission.authenticated {
             return Ok(Sender::Anybody);
         }
         let spiffe = trilby_grpc::peer(extensions).and_then(|peer| peer.spiffe.clone());
@@ -89,6 +127,8 @@ impl Service<Request<Body>> for PlacementApi {
     }
 }
 
+type Answer = tonic::Response<BoxStream<'static, Result<bytes::Bytes, Status>>>;
+
 struct ReportMethod(PlacementApi);
 
 impl StreamingService<Host> for ReportMethod {
@@ -98,11 +138,8 @@ impl StreamingService<Host> for ReportMethod {
 
     /// Answers at once: some clients send nothing before they have seen the head of the answer.
     fn call(&mut self, request: tonic::Request<tonic::Streaming<Host>>) -> Self::Future {
-        let session = self.0.sender(request.extensions()).map(|sender| {
-            let session = Session::new(sender, self.0.notices.clone(), request.into_inner());
-            tonic::Response::new(session.into_orders().boxed())
-        });
-        Box::pin(async move { session })
+        let answer = self.0.open(request);
+        Box::pin(async move { answer })
     }
 }
 

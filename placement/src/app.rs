@@ -9,7 +9,7 @@ use trilby_bootstrap::{AdminReply, Latch, Process, net};
 use trilby_grpc::ServeConfig;
 
 use crate::{
-    api::PlacementApi,
+    api::{Admission, PlacementApi},
     config::Config,
     hub::{Hub, HubConfig},
     metrics::Metrics,
@@ -47,12 +47,17 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     let rounds = HubConfig {
         rounds: config.rounds,
         replication: config.replication_factor,
+        // What an earlier process handed out may be served still.
+        settle: config.rounds.grace(),
     };
     let (hub, notices) = Hub::new(rounds, metrics.clone(), tables);
-    let api = match &security {
-        Security::Plaintext => PlacementApi::anonymous(notices),
-        Security::MutualTls(_) => PlacementApi::authenticated(notices),
+    let admission = Admission {
+        authenticated: matches!(security, Security::MutualTls(_)),
+        address_check: config.address_check,
+        lease: config.rounds.lease,
+        metrics: metrics.clone(),
     };
+    let api = PlacementApi::new(notices, admission);
     let serve = ServeConfig {
         keepalive_interval: config.keepalive_interval,
         keepalive_timeout: config.keepalive_timeout,

@@ -7,6 +7,8 @@ use trilby_bootstrap::{
 };
 use trilby_go_syntax::GoDuration;
 
+use crate::config::AddressCheck;
+
 /// Keeps track of which sidecar hosts which actors
 #[derive(Debug, Clone, Parser)]
 #[command(name = "placement", disable_version_flag = true)]
@@ -40,9 +42,15 @@ pub struct Args {
     /// How long it may take to answer: 1s to 10s
     #[arg(long, default_value = "3s")]
     pub keepalive_timeout: GoDuration,
-    /// How long one round of dissemination may take
+    /// How long a sidecar may take to let go of the actors that a round takes from it
     #[arg(long, default_value = "8s")]
     pub disseminate_timeout: GoDuration,
+    /// How long a sidecar may take to acknowledge an order of a round that leaves it nothing to do
+    #[arg(long, default_value = "1s")]
+    pub straggler_limit: GoDuration,
+    /// What happens to a host that reports an address which it does not call from
+    #[arg(long, value_enum, default_value = "warn")]
+    pub host_address_check: AddressCheck,
     /// How long to gather changes after a round before the next one; 0: not at all
     #[arg(long, default_value = "0s")]
     pub disseminate_coalesce_window: GoDuration,

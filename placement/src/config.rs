@@ -26,10 +26,23 @@ pub struct Config {
     pub keepalive_timeout: Duration,
     /// How rounds are run.
     pub rounds: Settings,
+    /// What happens to a host that reports an address which it does not call from.
+    pub address_check: AddressCheck,
     /// Whether the tables are served on the health port.
     pub serve_state: bool,
     /// Mutual TLS; `None` for plain text.
     pub tls: Option<TlsSettings>,
+}
+
+/// What happens to a host that reports an address which it does not call from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AddressCheck {
+    /// Nothing.
+    Off,
+    /// It is logged and counted.
+    Warn,
+    /// Its stream is refused as well.
+    Refuse,
 }
 
 /// Where the identity comes from.
@@ -86,6 +99,9 @@ pub enum ConfigError {
     /// Rounds would end before they begin.
     #[error("disseminate-timeout must be positive")]
     NoTimeout,
+    /// Everybody would be a straggler.
+    #[error("straggler-limit must be positive")]
+    NoStragglerLimit,
     /// Rings without points own nothing.
     #[error("replicationFactor must be positive")]
     NoReplication,
@@ -124,8 +140,11 @@ impl Config {
             keepalive_timeout: keepalive("keepalive-timeout", args.keepalive_timeout)?,
             rounds: Settings {
                 timeout: args.disseminate_timeout.0,
+                straggler: args.straggler_limit.0,
                 coalesce: args.disseminate_coalesce_window.0,
+                lease: keepalive("keepalive-timeout", args.keepalive_timeout)?,
             },
+            address_check: args.host_address_check,
             serve_state: args.metadata_enabled.unwrap_or_else(from_environment),
             tls: args
                 .tls_enabled
@@ -175,6 +194,9 @@ fn check_cluster(id: &str, cluster: &str) -> Result<(), ConfigError> {
 fn check_positive(args: &Args) -> Result<(), ConfigError> {
     if args.disseminate_timeout.0.is_zero() {
         return Err(ConfigError::NoTimeout);
+    }
+    if args.straggler_limit.0.is_zero() {
+        return Err(ConfigError::NoStragglerLimit);
     }
     if args.replication_factor == 0 {
         return Err(ConfigError::NoReplication);

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     future::{Future, pending},
     pin::Pin,
+    time::Duration,
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -24,7 +25,7 @@ use trilby_placement_protocol::server::{
 use crate::{
     metrics::Metrics,
     state::Tables,
-    wire::{self, Message, Report},
+    wire::{self, Announced, Message, Report},
 };
 
 pub(crate) use outbox::{Orders, Outbox, outbox};
@@ -38,6 +39,7 @@ pub(crate) enum Notice {
     Joined {
         namespace: String,
         member: Member<Report>,
+        announced: Announced,
         outbox: Outbox,
         named: StreamName,
     },
@@ -56,11 +58,14 @@ pub(crate) type Notices = mpsc::Sender<Notice>;
 pub(crate) struct HubConfig {
     pub rounds: Settings,
     pub replication: u32,
+    /// How long hosts of an earlier process may serve what they had from it.
+    pub settle: Duration,
 }
 
 /// All namespaces and all streams.
 pub(crate) struct Hub {
     config: HubConfig,
+    settled_at: Instant,
     notices: mpsc::Receiver<Notice>,
     namespaces: BTreeMap<String, Namespace<Report>>,
     streams: HashMap<StreamId, Stream>,
@@ -89,6 +94,7 @@ impl Hub {
         let (sender, notices) = mpsc::channel(QUEUE);
         let hub = Self {
             config,
+            settled_at: Instant::now() + config.settle,
             notices,
             namespaces: BTreeMap::new(),
             streams: HashMap::new(),
@@ -127,6 +133,7 @@ impl Hub {
             Notice::Joined {
                 namespace,
                 member,
+                announced,
                 outbox,
                 named,
             } => {
@@ -134,16 +141,32 @@ impl Hub {
                 if named.send(stream).is_err() {
                     debug!(namespace, "a stream ended while it joined");
                 }
-                self.step(&namespace, Event::Joined { stream, member });
+                let Announced { dialect, returning } = announced;
+                let joined = Event::Joined {
+                    stream,
+                    member,
+                    dialect,
+                    returning,
+                };
+                self.step(&namespace, joined);
             }
             Notice::Said { stream, message } => {
-                let Some(Stream { namespace, .. }) = self.streams.get(&stream) else {
+                let known = self.streams.get(&stream);
+                let Some(Stream {
+                    namespace, outbox, ..
+                }) = known
+                else {
                     return;
                 };
                 let event = match message {
                     Message::Report(member) => Event::Reported { stream, member },
                     Message::Heartbeat(member) => Event::Heartbeat { stream, member },
                     Message::Ack(ack) => Event::Acked { stream, ack },
+                    Message::Beat(beat) => Event::Beat { stream, beat },
+                    Message::Goodbye => {
+                        outbox.end(Status::cancelled("the sidecar left"));
+                        Event::Left { stream }
+                    }
                 };
                 self.step(&namespace.clone(), event);
             }
@@ -218,22 +241,25 @@ impl Hub {
     }
 
     fn step(&mut self, name: &str, event: Event<Report>) {
-        let rounds = self.config.rounds;
+        let (rounds, settled_at) = (self.config.rounds, self.settled_at.into_std());
         let namespace = self
             .namespaces
             .entry(name.to_owned())
-            .or_insert_with(|| Namespace::new(rounds));
-        let before = namespace.version();
-        let actions = namespace.step(event, Instant::now().into_std());
-        if namespace.version() != before {
-            self.metrics.round_began(name);
-            debug!(
-                namespace = name,
-                version = namespace.version(),
-                "round begins"
-            );
+            .or_insert_with(|| Namespace::new(rounds, settled_at));
+        let before = (namespace.version(), namespace.revision());
+        let began = namespace.round_began();
+        let now = Instant::now().into_std();
+        let actions = namespace.step(event, now);
+        if let Some(began) = began.filter(|began| namespace.round_began() != Some(*began)) {
+            self.metrics
+                .round_ended(name, now.saturating_duration_since(began));
         }
-        if let Some(tables) = &self.tables {
+        let after = (namespace.version(), namespace.revision());
+        if after.0 != before.0 {
+            self.metrics.round_began(name);
+            debug!(namespace = name, version = after.0, "round begins");
+        }
+        if let Some(tables) = self.tables.as_ref().filter(|_| after != before) {
             tables.publish(name, namespace);
         }
         if namespace.is_empty() {
@@ -248,22 +274,20 @@ impl Hub {
         match action {
             Action::Send { to, order } => self.send(&to, &order),
             Action::Close { stream, reason } => {
-                let CloseReason::Timeout { after, version } = reason;
-                self.metrics.timed_out(name);
+                if matches!(reason, CloseReason::Timeout { .. }) {
+                    self.metrics.timed_out(name);
+                }
                 let Some(stream) = self.streams.get(&stream) else {
                     return;
                 };
-                let text = format!(
-                    "dissemination timeout after {} for version {version}",
-                    GoDuration(after)
-                );
+                let status = status_of(reason);
                 warn!(
                     namespace = name,
                     app_id = stream.app_id,
-                    reason = text,
+                    reason = status.message(),
                     "sidecar disconnected by us"
                 );
-                stream.outbox.end(Status::deadline_exceeded(text));
+                stream.outbox.end(status);
             }
         }
     }
@@ -279,6 +303,20 @@ impl Hub {
                 );
             }
         }
+    }
+}
+
+/// The first of these texts is upstream's.
+fn status_of(reason: CloseReason) -> Status {
+    match reason {
+        CloseReason::Timeout { after, version } => Status::deadline_exceeded(format!(
+            "dissemination timeout after {} for version {version}",
+            GoDuration(after)
+        )),
+        CloseReason::Silent { after } => {
+            Status::deadline_exceeded(format!("no beat came for {}", GoDuration(after)))
+        }
+        CloseReason::Superseded => Status::aborted("a newer stream is of the same host"),
     }
 }
 

@@ -1,6 +1,10 @@
 //! What can be observed from outside.
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use std::time::Duration;
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// The service's metrics. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -10,10 +14,17 @@ pub(crate) struct Metrics {
     leader: [IntGauge; 2],
     rounds: IntCounterVec,
     timeouts: IntCounterVec,
+    durations: HistogramVec,
+    foreign_addresses: IntCounterVec,
 }
 
 /// Every series of a namespace has this label. Namespaces are as many as the cluster has.
 const LABELS: &[&str] = &["host_namespace"];
+
+/// From a round among a few idle hosts to one that waits for the longest drain.
+const ROUND_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 // === impl Metrics ===
 
@@ -30,6 +41,12 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| {
             let family = IntCounterVec::new(Opts::new(name, help), LABELS)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let histogram = |name: &str, help: &str| {
+            let options = HistogramOpts::new(name, help).buckets(ROUND_SECONDS.to_vec());
+            let family = HistogramVec::new(options, LABELS)?;
             registry.register(Box::new(family.clone()))?;
             Ok::<_, prometheus::Error>(family)
         };
@@ -62,6 +79,14 @@ impl Metrics {
                 "dapr_placement_round_timeouts_total",
                 "Sidecars disconnected because they held up a round",
             )?,
+            durations: histogram(
+                "dapr_placement_round_duration_seconds",
+                "How long rounds of dissemination took, from the first order to the last acknowledgement",
+            )?,
+            foreign_addresses: counter(
+                "dapr_placement_foreign_addresses_total",
+                "Hosts that reported an address which they do not call from",
+            )?,
         })
     }
 
@@ -85,6 +110,15 @@ impl Metrics {
 
     pub(crate) fn round_began(&self, namespace: &str) {
         self.rounds.with_label_values(&[namespace]).inc();
+    }
+
+    pub(crate) fn round_ended(&self, namespace: &str, took: Duration) {
+        let durations = self.durations.with_label_values(&[namespace]);
+        durations.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn foreign_address(&self, namespace: &str) {
+        self.foreign_addresses.with_label_values(&[namespace]).inc();
     }
 
     pub(crate) fn timed_out(&self, namespace: &str) {

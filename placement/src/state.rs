@@ -61,11 +61,8 @@ impl Tables {
             document.tables.remove(name);
             return;
         }
-        let hosts = namespace
-            .table()
-            .hosts
-            .into_values()
-            .map(|member| HostView::from(&member.payload));
+        let members = namespace.hosts().into_values();
+        let hosts = members.map(|member| HostView::from(&member.payload));
         let view = TableView {
             hosts: hosts.collect(),
             version: namespace.version(),
@@ -104,7 +101,7 @@ fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
 #[cfg(test)]
 mod tests {
     use tokio::time::Instant;
-    use trilby_placement_protocol::server::{Event, Settings, StreamId};
+    use trilby_placement_protocol::server::{Dialect, Event, Settings, StreamId};
     use trilby_proto::placement::v1::Host;
 
     use super::*;
@@ -119,9 +116,12 @@ mod tests {
     fn namespaces_show_their_hosts_until_they_are_empty() {
         let settings = Settings {
             timeout: std::time::Duration::from_secs(8),
+            straggler: std::time::Duration::from_secs(1),
             coalesce: std::time::Duration::ZERO,
+            lease: std::time::Duration::from_secs(3),
         };
-        let mut namespace = Namespace::new(settings);
+        let (stream, now) = (StreamId(1), Instant::now().into_std());
+        let mut namespace = Namespace::new(settings, now);
         let tables = Tables::default();
         let host = Host {
             name: "10.0.0.1:50002".into(),
@@ -131,11 +131,12 @@ mod tests {
             operation: 1,
             ..Host::default()
         };
-        let (stream, now) = (StreamId(1), Instant::now().into_std());
         namespace.step(
             Event::Joined {
                 stream,
                 member: wire::member(host),
+                dialect: Dialect::Plain,
+                returning: false,
             },
             now,
         );

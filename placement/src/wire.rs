@@ -1,14 +1,17 @@
 //! Messages of sidecars, checked against who they come from, and orders as bytes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use prost::Message as _;
-use tonic::Status;
+use tonic::{Status, metadata::MetadataMap};
 use trilby_identity::SpiffeId;
 use trilby_placement_protocol::{
-    Phase,
-    server::{Ack, Member, Order, Table},
+    Phase, extension,
+    server::{Ack, Dialect, Hosts, Member, Order, TypeDelta},
 };
 use trilby_proto::placement::v1::{
     Host, HostOperation, PlacementOrder, PlacementTable, PlacementTables,
@@ -33,6 +36,18 @@ pub(crate) enum Message {
     Ack(Ack),
     /// Without an operation, from sidecars older than the three phases.
     Heartbeat(Member<Report>),
+    /// Asks whether the sidecar still counts.
+    Beat(u64),
+    /// The sidecar serves nothing any more and goes.
+    Goodbye,
+}
+
+/// What a sidecar announced when it opened its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub dialect: Dialect,
+    /// It had a table from an earlier server.
+    pub returning: bool,
 }
 
 /// App and namespace of a stream: those of its first message.
@@ -52,8 +67,9 @@ impl Sender {
     ///
     /// # Errors
     /// The status with which the stream ends.
-    pub(crate) fn check(&self, host: &Host) -> Result<Origin, Status> {
-        if host.operation() == HostOperation::Unknown && host.version.is_some() {
+    pub(crate) fn check(&self, host: &Host, dialect: Dialect) -> Result<Origin, Status> {
+        let no_operation = host.operation() == HostOperation::Unknown;
+        if no_operation && host.version.is_some() && dialect == Dialect::Plain {
             let text = "both operation and version must be set or both must be unset";
             return Err(Status::invalid_argument(text));
         }
@@ -131,8 +147,8 @@ impl Origin {
 
 // === impl Message ===
 
-impl From<Host> for Message {
-    fn from(host: Host) -> Self {
+impl Message {
+    pub(crate) fn new(host: Host, dialect: Dialect) -> Self {
         let ack = |phase| {
             Self::Ack(Ack {
                 phase,
@@ -144,7 +160,11 @@ impl From<Host> for Message {
             HostOperation::Update => ack(Phase::Update),
             HostOperation::Unlock => ack(Phase::Unlock),
             HostOperation::Report => Self::Report(member(host)),
-            HostOperation::Unknown => Self::Heartbeat(member(host)),
+            HostOperation::Unknown => match (dialect, host.version) {
+                (Dialect::Extended, Some(beat)) => Self::Beat(beat),
+                (Dialect::Extended, None) => Self::Goodbye,
+                (Dialect::Plain, _) => Self::Heartbeat(member(host)),
+            },
         }
     }
 }
@@ -156,41 +176,92 @@ pub(crate) fn member(host: Host) -> Member<Report> {
         .iter()
         .map(|entity| entity.as_str().into())
         .collect();
-    Member::new(&host.name.clone(), entities, host)
+    Member::new(&host.name.clone(), &host.id.clone(), entities, host)
+}
+
+// === impl Announced ===
+
+impl Announced {
+    /// Reads it from the metadata of a call. An announcement of rules other than ours counts as none.
+    pub(crate) fn read(metadata: &MetadataMap) -> Self {
+        let word = metadata.get(extension::DIALECT);
+        let ours = word.is_some_and(|version| version == extension::VERSION);
+        Self {
+            dialect: match ours {
+                true => Dialect::Extended,
+                false => Dialect::Plain,
+            },
+            returning: metadata.contains_key(extension::RETURNING),
+        }
+    }
 }
 
 /// An order as it goes on the wire: encoded once, sent to many.
 pub(crate) fn encode(order: &Order<Report>, replication: u32) -> Bytes {
-    let tables = match order {
-        Order::Update { table } => Some(tables(table, replication)),
-        Order::Lock { .. } | Order::Unlock { .. } => None,
+    let (operation, version, tables) = match order {
+        Order::Lock { version } => (Phase::Lock.as_str(), *version, None),
+        Order::Unlock { version } => (Phase::Unlock.as_str(), *version, None),
+        Order::Update { table } => {
+            let entries = entries(&table.types, whole);
+            let tables = tables(entries, table.version, replication);
+            (Phase::Update.as_str(), table.version, Some(tables))
+        }
+        Order::Delta { delta } => {
+            let entries = entries(&delta.types, changed);
+            let tables = tables(entries, delta.base, replication);
+            (extension::DELTA, delta.version, Some(tables))
+        }
+        Order::Release { version, types } => {
+            let empty = |entity: &Arc<str>| (entity.to_string(), PlacementTable::default());
+            let entries = types.iter().map(empty).collect();
+            let tables = tables(entries, *version, replication);
+            (extension::RELEASE, *version, Some(tables))
+        }
+        Order::Alive { beat } => (extension::ALIVE, *beat, None),
     };
     let order = PlacementOrder {
         tables,
-        operation: order.phase().as_str().to_owned(),
-        version: order.version(),
+        operation: operation.to_owned(),
+        version,
     };
     order.encode_to_vec().into()
 }
 
+type Entries = HashMap<String, PlacementTable>;
+
+fn entries<T>(types: &BTreeMap<Arc<str>, T>, entry: impl Fn(&T) -> PlacementTable) -> Entries {
+    let entries = types.iter();
+    entries
+        .map(|(entity, it)| (entity.to_string(), entry(it)))
+        .collect()
+}
+
+fn whole(hosts: &Hosts<Report>) -> PlacementTable {
+    load_map(hosts.values())
+}
+
+fn changed(change: &TypeDelta<Report>) -> PlacementTable {
+    let removed = (0..).zip(&change.removed);
+    let hosts = removed.map(|(index, name)| (index, name.to_string()));
+    PlacementTable {
+        hosts: hosts.collect(),
+        ..load_map(change.upserted.iter())
+    }
+}
+
+fn load_map<'a>(hosts: impl Iterator<Item = &'a Arc<Member<Report>>>) -> PlacementTable {
+    let named = |host: &Arc<Member<Report>>| (host.name.to_string(), host.payload.clone());
+    PlacementTable {
+        load_map: hosts.map(named).collect(),
+        ..PlacementTable::default()
+    }
+}
+
 #[expect(deprecated, reason = "old sidecars read these fields")]
-fn tables(table: &Table<Report>, replication: u32) -> PlacementTables {
-    let entries = table.by_entity().into_iter().map(|(entity, hosts)| {
-        let load_map: HashMap<String, Host> = hosts
-            .into_iter()
-            .map(|host| (host.name.to_string(), host.payload.clone()))
-            .collect();
-        (
-            entity.to_string(),
-            PlacementTable {
-                load_map,
-                ..PlacementTable::default()
-            },
-        )
-    });
+fn tables(entries: Entries, version: u64, replication: u32) -> PlacementTables {
     PlacementTables {
-        entries: entries.collect(),
-        version: table.version.to_string(),
+        entries,
+        version: version.to_string(),
         replication_factor: i64::from(replication),
         ..PlacementTables::default()
     }

@@ -4,8 +4,14 @@
 //! actor, which types are held back because a round moves them, and whether there is a table at all.
 //! Every other action concerns the stream or the actors hosted here.
 
+//!
+//! Towards a placement that gives leases, this sidecar sends beats, and calls hosted actors only until
+//! the lease of the last answered one is over. Placement gives a silent host's actors to others
+//! later than that, so that even a sidecar that is cut off serves nothing that somebody else does.
+
 mod action;
 mod event;
+mod lease;
 mod routing;
 
 use std::{
@@ -16,8 +22,10 @@ use std::{
 
 use crate::Phase;
 
-pub use action::{Action, ProtocolError};
-pub use event::{Event, HostEntry, Tables};
+use lease::Beats;
+
+pub use action::{Action, Lease, ProtocolError};
+pub use event::{Delta, Event, HostEntry, Tables, TypeDelta};
 pub use routing::{Held, HostRef, Routing, TypeRoute};
 
 /// A sidecar's view of dissemination.
@@ -33,6 +41,7 @@ pub struct Client {
     due: Option<Instant>,
     /// Types whose calls may still be under way on the table before the last.
     unsettled: BTreeSet<Arc<str>>,
+    beats: Beats,
     routing: Arc<Routing>,
 }
 
@@ -61,6 +70,7 @@ impl Client {
             progress: Progress::Rest,
             due: None,
             unsettled: BTreeSet::new(),
+            beats: Beats::default(),
             routing: Arc::default(),
         }
     }
@@ -70,12 +80,19 @@ impl Client {
         let mut actions = Vec::new();
         match event {
             Event::Connected => self.connect(&mut actions),
+            Event::Accepted { lease } => self.beats.begin(lease, now, &mut actions),
             Event::Lost => self.lose(&mut actions),
             Event::Hosting(entities) => self.host(entities, &mut actions),
             Event::Lock { version } => self.lock(version, now, &mut actions),
-            Event::Update { version, tables } => self.update(version, &tables, &mut actions),
+            Event::Update { version, tables } => {
+                let next = self.routing.with(version, &tables);
+                self.update(version, next, &mut actions);
+            }
+            Event::Delta { version, delta } => self.apply(version, &delta, &mut actions),
             Event::Settled { version } => self.settled(version, now, &mut actions),
+            Event::Release { version, types } => self.release_early(version, &types, &mut actions),
             Event::Unlock { version } => self.unlock(version, &mut actions),
+            Event::Alive { beat } => self.beats.answered(beat, &mut actions),
             Event::Tick => self.tick(now, &mut actions),
         }
         actions
@@ -83,7 +100,10 @@ impl Client {
 
     /// When to come back with [`Event::Tick`], unless another event comes first.
     pub fn deadline(&self) -> Option<Instant> {
-        self.due
+        [self.due, self.beats.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Who owns what, as last published.
@@ -102,12 +122,14 @@ impl Client {
     /// know who owns the rest. It keeps nothing: types held back by the broken round are held no
     /// longer, and the first table of the next stream moves everything.
     fn lose(&mut self, actions: &mut Vec<Action>) {
+        let by = self.beats.lease_end();
         *self = Self {
             entities: std::mem::take(&mut self.entities),
             ..Self::new(self.timeout)
         };
+        actions.push(Action::Lease(Lease::Over));
         actions.push(Action::Publish(Arc::clone(&self.routing)));
-        actions.push(Action::HaltAll);
+        actions.push(Action::HaltAll { by });
     }
 
     fn host(&mut self, mut entities: Vec<Arc<str>>, actions: &mut Vec<Action>) {
@@ -136,11 +158,25 @@ impl Client {
         });
     }
 
-    fn update(&mut self, version: u64, tables: &Tables, actions: &mut Vec<Action>) {
+    fn apply(&mut self, version: u64, delta: &Delta, actions: &mut Vec<Action>) {
+        let (base, held) = (delta.base, self.routing.version());
+        if held != Some(base) {
+            let error = ProtocolError::MissingBase { base, held };
+            return actions.push(Action::Close(error));
+        }
+        let next = self.routing.patched(version, delta);
+        self.update(version, next, actions);
+    }
+
+    fn update(
+        &mut self,
+        version: u64,
+        (routing, moved): (Routing, BTreeSet<Arc<str>>),
+        actions: &mut Vec<Action>,
+    ) {
         if let Some(error) = self.backwards(version) {
             return actions.push(Action::Close(error));
         }
-        let (routing, moved) = self.routing.with(version, tables);
         self.routing = Arc::new(routing);
         self.unsettled.extend(moved);
         self.locked = Some(version);
@@ -177,6 +213,14 @@ impl Client {
         }
     }
 
+    /// Comes only for a table that was acknowledged here; after a later `update` it means nothing.
+    fn release_early(&mut self, version: u64, types: &[Arc<str>], actions: &mut Vec<Action>) {
+        if self.progress == (Progress::Acknowledged { version }) {
+            self.routing = Arc::new(self.routing.without_holding(types));
+            actions.push(Action::Publish(Arc::clone(&self.routing)));
+        }
+    }
+
     fn unlock(&mut self, version: u64, actions: &mut Vec<Action>) {
         match &mut self.progress {
             Progress::Settling {
@@ -210,6 +254,7 @@ impl Client {
     }
 
     fn tick(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.beats.tick(now, actions);
         if self.due.is_some_and(|due| now >= due) {
             self.due = None;
             let version = self.locked.unwrap_or_default();

@@ -5,12 +5,19 @@
 //! current table by themselves.
 //!
 //! What happens while a round runs is folded into the next one: arrivals wait in a queue, and a
-//! departure after the table was handed out marks it as stale. Only a sidecar that reports other
-//! types than before restarts the round at once.
+//! departure or a report after the table was handed out marks it as stale. Nothing restarts a round.
+//!
+//! A host that keeps beats ([`Dialect::Extended`]) and falls silent may go on serving its actors until
+//! its lease is over. Until then it is remembered as departed: the types that it hosts stay as they
+//! are, and a round that took actors from it before it let go of them does not end. All other types
+//! go on.
 
 mod action;
 mod event;
 mod member;
+mod membership;
+mod round;
+mod table;
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +26,13 @@ use std::{
 };
 
 use crate::Phase;
+use membership::{Departed, Seat};
+use round::Transition;
 
 pub use action::{Action, CloseReason, Order};
 pub use event::{Ack, Event};
-pub use member::{Member, Table};
+pub use member::{Dialect, Member};
+pub use table::{Delta, Hosts, Table, TypeDelta};
 
 /// Names one stream. Later streams have greater numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,10 +41,16 @@ pub struct StreamId(pub u64);
 /// How a namespace runs its rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How long a round may take before those who hold it up are disconnected.
+    /// How long a sidecar may take to bring to an end what a table takes from it.
     pub timeout: Duration,
-    /// How long to gather changes after a round before the next one; zero starts it at once.
+    /// How long a sidecar may take to acknowledge an order that leaves it nothing to do.
+    pub straggler: Duration,
+    /// How long to gather changes after a round before the next one; zero starts it as soon as it is
+    /// wanted and the last one is over for as long as it took.
     pub coalesce: Duration,
+    /// How long a sidecar that keeps beats may serve actors after it sent the last one that was
+    /// answered.
+    pub lease: Duration,
 }
 
 /// Who is connected in one namespace, and the round under way.
@@ -44,43 +60,88 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Namespace<P> {
     settings: Settings,
+    /// Until then hosts of an earlier server may serve actors unknown to this one.
+    settled_at: Instant,
+    /// Somebody came who was in a table of an earlier server.
+    inherited: bool,
     version: u64,
     stage: Stage,
     seats: BTreeMap<StreamId, Seat<P>>,
     /// Arrived during a round, or while changes are being gathered.
-    queue: BTreeMap<StreamId, Arc<Member<P>>>,
-    /// A host left after the last table was made.
+    queue: BTreeMap<StreamId, Seat<P>>,
+    /// Gone, perhaps still serving.
+    departed: BTreeMap<StreamId, Departed<P>>,
+    /// What was handed out last.
+    table: Arc<Table<P>>,
+    /// What the round under way changes, from its second phase on.
+    transition: Option<Transition<P>>,
+    /// Seats that have not acknowledged the current phase.
+    missing: usize,
+    /// Who hosts what differs from the table.
     stale: bool,
+    /// Counts changes of who takes part.
+    revision: u64,
+    /// When to look for streams that fell silent; `None` while nobody keeps beats.
+    roll_call: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Idle,
-    Gathering { until: Instant },
-    Round { phase: Phase, until: Instant },
+    Gathering {
+        until: Instant,
+    },
+    Round {
+        phase: Phase,
+        began: Instant,
+        /// When the phase began.
+        since: Instant,
+        /// When to look at who holds it up.
+        wake: Instant,
+    },
 }
 
-#[derive(Debug)]
-struct Seat<P> {
-    member: Arc<Member<P>>,
-    /// Has acknowledged the current phase.
-    acked: bool,
-    /// Version of the table last sent to it.
-    holds: Option<u64>,
+/// A lease is counted on two clocks: what one of them may run faster than the other, and more.
+const CLOCK_ALLOWANCE: u32 = 6;
+
+// === impl Settings ===
+
+impl Settings {
+    /// How long a silent sidecar counts as serving: its lease, and an allowance of a sixth for
+    /// clocks that do not run alike.
+    pub fn grace(&self) -> Duration {
+        self.lease + self.lease / CLOCK_ALLOWANCE
+    }
+
+    /// How often a sidecar sends a beat: three within a lease.
+    pub fn beat(&self) -> Duration {
+        self.lease / 3
+    }
 }
 
 // === impl Namespace ===
 
 impl<P> Namespace<P> {
     /// A namespace without streams, at version 0.
-    pub fn new(settings: Settings) -> Self {
+    ///
+    /// Before `settled_at` sidecars of an earlier server's tables may exist that have not come back
+    /// yet: as soon as one comes that says so, rounds wait until then.
+    pub fn new(settings: Settings, settled_at: Instant) -> Self {
         Self {
             settings,
+            settled_at,
+            inherited: false,
             version: 0,
             stage: Stage::Idle,
             seats: BTreeMap::new(),
             queue: BTreeMap::new(),
+            departed: BTreeMap::new(),
+            table: Arc::new(Table::empty()),
+            transition: None,
+            missing: 0,
             stale: false,
+            revision: 0,
+            roll_call: None,
         }
     }
 
@@ -89,32 +150,41 @@ impl<P> Namespace<P> {
     /// Events of streams that are not, or no longer, part of the namespace change nothing.
     pub fn step(&mut self, event: Event<P>, now: Instant) -> Vec<Action<P>> {
         let mut actions = Vec::new();
+        let out = &mut actions;
         match event {
-            Event::Joined { stream, member } => {
-                self.join(stream, Arc::new(member), now, &mut actions)
+            Event::Joined {
+                stream,
+                member,
+                dialect,
+                returning,
+            } => {
+                self.inherited |= returning;
+                self.join(stream, Seat::new(member, dialect, now), now, out);
             }
-            Event::Reported { stream, member } => self.report(stream, member, now, &mut actions),
-            Event::Acked { stream, ack } => self.acknowledge(stream, ack, now, &mut actions),
-            Event::Heartbeat { stream, member } => {
-                self.heartbeat(stream, member, now, &mut actions)
-            }
-            Event::Closed { stream } => self.leave(stream, now, &mut actions),
-            Event::Tick => self.tick(now, &mut actions),
+            Event::Reported { stream, member } => self.report(stream, member, now, out),
+            Event::Acked { stream, ack } => self.acknowledge(stream, ack, now, out),
+            Event::Beat { stream, beat } => self.beat(stream, beat, now, out),
+            Event::Heartbeat { stream, member } => self.heartbeat(stream, member, now, out),
+            Event::Left { stream } => self.leave(stream, now, out),
+            Event::Closed { stream } => self.lose(stream, now, out),
+            Event::Tick => self.tick(now, out),
         }
         actions
     }
 
     /// When to come back with [`Event::Tick`], unless another event comes first.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.stage {
+        let stage = match self.stage {
             Stage::Idle => None,
-            Stage::Gathering { until } | Stage::Round { until, .. } => Some(until),
-        }
+            Stage::Gathering { until } => Some(until),
+            Stage::Round { wake, .. } => Some(wake),
+        };
+        [stage, self.roll_call].into_iter().flatten().min()
     }
 
-    /// Nobody is connected: the namespace, version included, can be forgotten.
+    /// Nobody is connected, and nobody serves: the namespace, version included, can be forgotten.
     pub fn is_empty(&self) -> bool {
-        self.seats.is_empty() && self.queue.is_empty()
+        self.seats.is_empty() && self.queue.is_empty() && self.departed.is_empty()
     }
 
     /// Version of the current or last round; 0 before the first.
@@ -130,241 +200,51 @@ impl<P> Namespace<P> {
         }
     }
 
-    /// The table as the hosts known now make it.
-    pub fn table(&self) -> Table<P> {
-        Table::new(self.version, self.seats.values().map(|seat| &seat.member))
-    }
-
-    fn join(
-        &mut self,
-        stream: StreamId,
-        member: Arc<Member<P>>,
-        now: Instant,
-        actions: &mut Vec<Action<P>>,
-    ) {
-        self.queue.insert(stream, member);
-        if self.stage == Stage::Idle {
-            self.fold_pending(now, actions);
+    /// When the round under way began.
+    pub fn round_began(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Round { began, .. } => Some(began),
+            Stage::Idle | Stage::Gathering { .. } => None,
         }
     }
 
-    fn report(
-        &mut self,
-        stream: StreamId,
-        member: Member<P>,
-        now: Instant,
-        actions: &mut Vec<Action<P>>,
-    ) {
-        if let Some(queued) = self.queue.get_mut(&stream) {
-            *queued = Arc::new(member);
-            return;
+    /// Grows whenever [`hosts`](Self::hosts) or the version may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The table that was handed out last.
+    pub fn table(&self) -> &Arc<Table<P>> {
+        &self.table
+    }
+
+    /// The actor hosts that take part, by name.
+    pub fn hosts(&self) -> BTreeMap<&str, &Arc<Member<P>>> {
+        let members = self.seats.values().map(|seat| &seat.member);
+        members
+            .filter(|member| member.is_actor_host())
+            .map(|member| (&*member.name, member))
+            .collect()
+    }
+
+    fn tick(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
+        if self.roll_call.is_some_and(|at| now >= at) {
+            self.call_roll(now, actions);
         }
-        let Some(seat) = self.seats.get_mut(&stream) else {
-            return;
-        };
-        if !seat.member.same_entities(&member) {
-            seat.member = Arc::new(member);
-            self.start_round(now, actions);
-        } else if member.is_actor_host() || self.phase().is_some() {
-            // An actor host holds the table already, and a round brings it to everybody.
-        } else {
-            self.send_one_shot(vec![stream], actions);
+        match self.stage {
+            Stage::Gathering { until } if now >= until => self.fold_pending(now, actions),
+            Stage::Round { wake, .. } if now >= wake => self.overtime(now, actions),
+            _ => {}
         }
     }
 
-    fn acknowledge(
-        &mut self,
-        stream: StreamId,
-        ack: Ack,
-        now: Instant,
-        actions: &mut Vec<Action<P>>,
-    ) {
-        let Stage::Round { phase, .. } = self.stage else {
-            return;
-        };
-        let of_this_round = ack.version.is_none_or(|version| version == self.version);
-        if ack.phase != phase || !of_this_round {
-            return;
-        }
-        if let Some(seat) = self.seats.get_mut(&stream) {
-            seat.acked = true;
-            self.advance(now, actions);
-        }
-    }
-
-    /// A message of a sidecar too old to name what it says: any sign of life acknowledges the phase.
-    fn heartbeat(
-        &mut self,
-        stream: StreamId,
-        member: Member<P>,
-        now: Instant,
-        actions: &mut Vec<Action<P>>,
-    ) {
-        if let Some(phase) = self.phase() {
-            let ack = Ack {
-                phase,
-                version: None,
-            };
-            return self.acknowledge(stream, ack, now, actions);
-        }
-        let Some(seat) = self.seats.get(&stream) else {
-            return self.report(stream, member, now, actions);
-        };
-        // Such sidecars speak every second: the table they hold is not sent to them again.
-        if seat.holds != Some(self.version) || !seat.member.same_entities(&member) {
-            self.report(stream, member, now, actions);
-        }
-    }
-
-    fn leave(&mut self, stream: StreamId, now: Instant, actions: &mut Vec<Action<P>>) {
-        self.queue.remove(&stream);
-        let Some(seat) = self.seats.remove(&stream) else {
-            return;
-        };
-        // The table of a round in its first phase is yet to be made.
-        if seat.member.is_actor_host() && self.phase() != Some(Phase::Lock) {
-            self.stale = true;
-        }
+    /// Goes on with whatever a change of the membership may have made possible.
+    fn go_on(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
         match self.stage {
             Stage::Idle => self.fold_pending(now, actions),
             Stage::Gathering { .. } => {}
             Stage::Round { .. } => self.advance(now, actions),
         }
-    }
-
-    fn tick(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
-        match self.stage {
-            Stage::Gathering { until } if now >= until => self.fold_pending(now, actions),
-            Stage::Round { until, .. } if now >= until => self.expire(now, actions),
-            _ => {}
-        }
-    }
-
-    /// Disconnects those who hold up the round and starts another with the rest.
-    fn expire(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
-        let reason = CloseReason::Timeout {
-            after: self.settings.timeout,
-            version: self.version,
-        };
-        for (stream, _) in self.seats.extract_if(.., |_, seat| !seat.acked) {
-            actions.push(Action::Close { stream, reason });
-        }
-        if self.seats.is_empty() {
-            self.fold_pending(now, actions);
-        } else {
-            self.start_round(now, actions);
-        }
-    }
-
-    /// Takes in everything that waited: with one round for all, or, if no actor host came or went,
-    /// by handing the current table to those who came.
-    fn fold_pending(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
-        self.stage = Stage::Idle;
-        let table_changed = self.stale || self.queue.values().any(|member| member.is_actor_host());
-        if table_changed {
-            return self.start_round(now, actions);
-        }
-        let newcomers: Vec<StreamId> = self.queue.keys().copied().collect();
-        self.seat_queue();
-        if !newcomers.is_empty() {
-            self.send_one_shot(newcomers, actions);
-        }
-    }
-
-    fn seat_queue(&mut self) {
-        for (stream, member) in std::mem::take(&mut self.queue) {
-            self.seats.insert(
-                stream,
-                Seat {
-                    member,
-                    acked: false,
-                    holds: None,
-                },
-            );
-        }
-    }
-
-    fn start_round(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
-        self.seat_queue();
-        self.stale = false;
-        if self.seats.is_empty() {
-            self.stage = Stage::Idle;
-            return;
-        }
-        self.version += 1;
-        self.enter(Phase::Lock, now + self.settings.timeout, actions);
-    }
-
-    fn enter(&mut self, phase: Phase, until: Instant, actions: &mut Vec<Action<P>>) {
-        self.stage = Stage::Round { phase, until };
-        let order = match phase {
-            Phase::Lock => Order::Lock {
-                version: self.version,
-            },
-            Phase::Update => Order::Update {
-                table: Arc::new(self.table()),
-            },
-            Phase::Unlock => Order::Unlock {
-                version: self.version,
-            },
-        };
-        for seat in self.seats.values_mut() {
-            seat.acked = false;
-            if phase == Phase::Update {
-                seat.holds = Some(self.version);
-            }
-        }
-        let to = self.seats.keys().copied().collect();
-        actions.push(Action::Send { to, order });
-    }
-
-    /// Goes to the next phase if everybody who is left acknowledged the current one.
-    fn advance(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
-        let Stage::Round { phase, until } = self.stage else {
-            return;
-        };
-        if self.seats.is_empty() {
-            return self.finish(now, actions);
-        }
-        if !self.seats.values().all(|seat| seat.acked) {
-            return;
-        }
-        match phase {
-            Phase::Lock => self.enter(Phase::Update, until, actions),
-            Phase::Update => self.enter(Phase::Unlock, until, actions),
-            Phase::Unlock => self.finish(now, actions),
-        }
-    }
-
-    fn finish(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
-        // With nobody left to keep busy there is nothing to gather for.
-        if self.settings.coalesce.is_zero() || self.seats.is_empty() {
-            self.fold_pending(now, actions);
-        } else {
-            self.stage = Stage::Gathering {
-                until: now + self.settings.coalesce,
-            };
-        }
-    }
-
-    /// Hands the current table to some streams outside any round.
-    fn send_one_shot(&mut self, to: Vec<StreamId>, actions: &mut Vec<Action<P>>) {
-        for stream in &to {
-            if let Some(seat) = self.seats.get_mut(stream) {
-                seat.holds = Some(self.version);
-            }
-        }
-        let version = self.version;
-        let table = Arc::new(self.table());
-        let orders = [
-            Order::Lock { version },
-            Order::Update { table },
-            Order::Unlock { version },
-        ];
-        actions.extend(orders.map(|order| Action::Send {
-            to: to.clone(),
-            order,
-        }));
     }
 }
 

@@ -8,19 +8,27 @@ use tracing::debug;
 use trilby_placement_protocol::server::StreamId;
 use trilby_proto::placement::v1::Host;
 
+use super::ownership::Ownership;
 use crate::{
     hub::{self, Notice, Notices, Orders, Outbox},
-    wire::{self, Message, Origin, Sender},
+    wire::{self, Announced, Message, Origin, Sender},
 };
 
 /// Checks what a sidecar says, passes it on, and yields the orders it gets. It lives as long as the
 /// answer to the call; the hub notices when it is dropped.
 pub(crate) struct Session {
-    sender: Sender,
+    opened: Opened,
     notices: Notices,
     inbound: Streaming<Host>,
     orders: Orders,
     stage: Stage,
+}
+
+/// What is known of a stream before its first message.
+pub(crate) struct Opened {
+    pub sender: Sender,
+    pub announced: Announced,
+    pub ownership: Ownership,
 }
 
 enum Stage {
@@ -36,10 +44,10 @@ enum Stage {
 // === impl Session ===
 
 impl Session {
-    pub(crate) fn new(sender: Sender, notices: Notices, inbound: Streaming<Host>) -> Self {
+    pub(crate) fn new(opened: Opened, notices: Notices, inbound: Streaming<Host>) -> Self {
         let (outbox, orders) = hub::outbox();
         Self {
-            sender,
+            opened,
             notices,
             inbound,
             orders,
@@ -80,7 +88,9 @@ impl Session {
     }
 
     async fn take(&mut self, host: Host) -> Result<(), Status> {
-        let from = self.sender.check(&host)?;
+        let dialect = self.opened.announced.dialect;
+        let from = self.opened.sender.check(&host, dialect)?;
+        self.opened.ownership.check(&host)?;
         match &self.stage {
             Stage::Silent(outbox) => {
                 let outbox = outbox.clone();
@@ -90,7 +100,7 @@ impl Session {
                 origin.check_same(&from)?;
                 self.tell(Notice::Said {
                     stream: *stream,
-                    message: Message::from(host),
+                    message: Message::new(host, dialect),
                 })
                 .await
             }
@@ -104,6 +114,7 @@ impl Session {
         self.tell(Notice::Joined {
             namespace,
             member: wire::member(host),
+            announced: self.opened.announced,
             outbox,
             named,
         })

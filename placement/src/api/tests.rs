@@ -40,21 +40,32 @@ async fn serve(authority: &Authority) -> (SocketAddr, CancellationToken) {
     let address = listener.local_addr().expect("it is bound");
     let rounds = Settings {
         timeout: Duration::from_secs(8),
+        straggler: Duration::from_secs(1),
         coalesce: Duration::ZERO,
+        lease: Duration::from_secs(3),
     };
     let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh");
     let (hub, notices) = Hub::new(
         HubConfig {
             rounds,
             replication: 100,
+            settle: Duration::ZERO,
         },
-        metrics,
+        metrics.clone(),
         None,
     );
     let (publisher, identity) = identity(authority, PLACEMENT);
     let cancel = CancellationToken::new();
     tokio::spawn(hub.run(cancel.clone()));
-    let routes = Routes::new(PlacementApi::authenticated(notices));
+    let routes = Routes::new(PlacementApi::new(
+        notices,
+        Admission {
+            authenticated: true,
+            address_check: AddressCheck::Off,
+            lease: rounds.lease,
+            metrics,
+        },
+    ));
     let serving = trilby_grpc::serve(
         listener,
         Some(identity.server_tls(ClientAuth::Required)),

@@ -3,7 +3,10 @@ use std::time::Duration;
 use prost::Message as _;
 use tokio::sync::oneshot;
 use tonic::Code;
-use trilby_placement_protocol::{Phase, server::Ack};
+use trilby_placement_protocol::{
+    Phase,
+    server::{Ack, Dialect},
+};
 use trilby_proto::placement::v1::{Host, PlacementOrder};
 
 use super::*;
@@ -26,12 +29,15 @@ impl Fixture {
         let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh");
         let rounds = Settings {
             timeout: Duration::from_secs(8),
+            straggler: Duration::from_secs(1),
             coalesce: Duration::ZERO,
+            lease: Duration::from_secs(3),
         };
         let (cancel, tables) = (CancellationToken::new(), Tables::default());
         let config = HubConfig {
             rounds,
             replication: 100,
+            settle: Duration::ZERO,
         };
         let (hub, notices) = Hub::new(config, metrics, Some(tables.clone()));
         tokio::spawn(hub.run(cancel.clone()));
@@ -56,6 +62,10 @@ impl Fixture {
         let joined = Notice::Joined {
             namespace: namespace.into(),
             member,
+            announced: Announced {
+                dialect: Dialect::Plain,
+                returning: false,
+            },
             outbox,
             named,
         };
@@ -89,8 +99,14 @@ impl Client {
 
     /// Goes through a whole round and returns its table.
     async fn round(&mut self, version: u64) -> PlacementOrder {
+        assert_eq!(self.next().await.operation, Phase::Lock.as_str());
+        self.ack(Phase::Lock, version).await;
+        self.rest_of_round(version).await
+    }
+
+    async fn rest_of_round(&mut self, version: u64) -> PlacementOrder {
         let mut table = None;
-        for phase in [Phase::Lock, Phase::Update, Phase::Unlock] {
+        for phase in [Phase::Update, Phase::Unlock] {
             let order = self.next().await;
             assert_eq!(
                 (order.operation.as_str(), order.version),
@@ -155,9 +171,14 @@ async fn silent_stream_is_ended_and_the_others_go_on() {
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(
         status.message(),
-        "dissemination timeout after 8s for version 2"
+        "dissemination timeout after 1s for version 2"
     );
-    one.round(3).await;
+    let tables = one
+        .rest_of_round(2)
+        .await
+        .tables
+        .expect("an update has them");
+    assert_eq!(tables.entries["A"].load_map.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,9 @@ fn identified(id: &str) -> Sender {
 }
 
 fn refusal(sender: &Sender, host: &Host) -> (Code, String) {
-    let status = sender.check(host).expect_err("it is refused");
+    let status = sender
+        .check(host, Dialect::Plain)
+        .expect_err("it is refused");
     (status.code(), status.message().to_owned())
 }
 
@@ -40,7 +42,7 @@ fn operation_and_version_belong_together() {
         operation: 0,
         ..host("a", "n", &[])
     };
-    assert!(Sender::Anybody.check(&old).is_ok());
+    assert!(Sender::Anybody.check(&old, Dialect::Plain).is_ok());
 }
 
 #[test]
@@ -57,7 +59,9 @@ fn app_and_namespace_are_required() {
 fn app_and_namespace_must_be_those_of_the_certificate() {
     let sender = identified("spiffe://elsewhere/ns/n/a");
     assert!(
-        sender.check(&host("a", "n", &["A"])).is_ok(),
+        sender
+            .check(&host("a", "n", &["A"]), Dialect::Plain)
+            .is_ok(),
         "of any trust domain"
     );
     assert_eq!(
@@ -86,13 +90,18 @@ fn internal_types_belong_to_their_app() {
         "A",
     ] {
         assert!(
-            Sender::Anybody.check(&host("a", "n", &[entity])).is_ok(),
+            Sender::Anybody
+                .check(&host("a", "n", &[entity]), Dialect::Plain)
+                .is_ok(),
             "{entity}"
         );
     }
     assert!(
         Sender::Anybody
-            .check(&host("a.b", "n", &["dapr.internal.n.a.b.activity"]))
+            .check(
+                &host("a.b", "n", &["dapr.internal.n.a.b.activity"]),
+                Dialect::Plain
+            )
             .is_ok()
     );
     for entity in [
@@ -113,13 +122,15 @@ fn internal_types_belong_to_their_app() {
 
 #[test]
 fn stream_keeps_its_origin() {
-    let first = Sender::Anybody.check(&host("a", "n", &[])).expect("fine");
+    let first = Sender::Anybody
+        .check(&host("a", "n", &[]), Dialect::Plain)
+        .expect("fine");
     let same = Sender::Anybody
-        .check(&host("a", "n", &["A"]))
+        .check(&host("a", "n", &["A"]), Dialect::Plain)
         .expect("fine");
     assert!(first.check_same(&same).is_ok());
     let other = Sender::Anybody
-        .check(&host("a", "m", &[]))
+        .check(&host("a", "m", &[]), Dialect::Plain)
         .expect("fine by itself");
     let status = first.check_same(&other).expect_err("it moved");
     assert_eq!(status.code(), Code::PermissionDenied);
@@ -128,11 +139,12 @@ fn stream_keeps_its_origin() {
 #[test]
 fn operations_become_messages() {
     let message = |operation: HostOperation, version| {
-        Message::from(Host {
+        let host = Host {
             operation: operation.into(),
             version,
             ..host("a", "n", &["A"])
-        })
+        };
+        Message::new(host, Dialect::Plain)
     };
     let ack = |phase, version| Ack { phase, version };
     for (operation, phase) in [
@@ -152,4 +164,44 @@ fn operations_become_messages() {
         message(HostOperation::Unknown, None),
         Message::Heartbeat(_)
     ));
+}
+
+#[test]
+fn a_beat_is_a_message_without_an_operation_of_those_who_announced_beats() {
+    let beat = Host {
+        operation: 0,
+        version: Some(7),
+        ..host("a", "n", &[])
+    };
+    assert!(Sender::Anybody.check(&beat, Dialect::Extended).is_ok());
+    assert!(matches!(
+        Message::new(beat.clone(), Dialect::Extended),
+        Message::Beat(7)
+    ));
+    let goodbye = Host {
+        version: None,
+        ..beat.clone()
+    };
+    assert!(matches!(
+        Message::new(goodbye, Dialect::Extended),
+        Message::Goodbye
+    ));
+    assert!(matches!(
+        Message::new(beat, Dialect::Plain),
+        Message::Heartbeat(_)
+    ));
+}
+
+#[test]
+fn only_an_announcement_of_these_very_rules_counts() {
+    let mut metadata = MetadataMap::new();
+    assert_eq!(Announced::read(&metadata).dialect, Dialect::Plain);
+    metadata.insert(extension::DIALECT, "2".parse().expect("ASCII"));
+    assert_eq!(Announced::read(&metadata).dialect, Dialect::Plain);
+    metadata.insert(extension::DIALECT, "1".parse().expect("ASCII"));
+    let announced = Announced::read(&metadata);
+    assert_eq!(announced.dialect, Dialect::Extended);
+    assert!(!announced.returning);
+    metadata.insert(extension::RETURNING, "1".parse().expect("ASCII"));
+    assert!(Announced::read(&metadata).returning);
 }

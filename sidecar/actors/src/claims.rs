@@ -72,6 +72,13 @@ impl Claims {
         }
     }
 
+    /// Ends all operations that began before and are not being drained.
+    pub(crate) fn cut(&self) {
+        for (_, group) in self.groups.lock().drain() {
+            group.end.cancel();
+        }
+    }
+
     /// The types with operations since their last drain.
     pub(crate) fn types(&self) -> Vec<Arc<str>> {
         self.groups.lock().keys().cloned().collect()

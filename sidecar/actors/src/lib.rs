@@ -14,6 +14,7 @@ mod error;
 mod host;
 mod hosted;
 mod key;
+mod lease;
 mod message;
 mod observer;
 mod peers;

@@ -1,5 +1,7 @@
 //! The stream to placement: moves messages between it and the client machine, and does what that says.
 
+mod orders;
+
 use std::{pin::Pin, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use futures_util::StreamExt as _;
@@ -7,14 +9,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 use trilby_components::state::NamedStore;
 use trilby_grpc::{Backoff, Channel};
-use trilby_placement_protocol::Phase;
-use trilby_placement_protocol::client::{Action, Client, Event, HostEntry, HostRef, Tables};
+use trilby_placement_protocol::client::{Action, Client, Event};
+use trilby_placement_protocol::{Phase, extension};
 use trilby_proto::placement::v1::placement_client::PlacementClient;
-use trilby_proto::placement::v1::{Host, HostOperation, PlacementOrder, PlacementTables};
+use trilby_proto::placement::v1::{Host, HostOperation, PlacementOrder};
 
 use crate::HostedActors;
 use crate::router::deactivate_moved;
@@ -30,8 +33,14 @@ const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// Messages to placement that may wait to be sent: a report and the acknowledgements of one round.
 const OUTBOX: usize = 16;
 
+/// A lease shorter than this would be over before its beat can be answered.
+const SHORTEST_LEASE_MILLIS: u64 = 100;
+
 /// How long everything active may take to be deactivated when the sidecar stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long placement may take to end a stream that said goodbye.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why the stream ends when the sidecar stops.
 const STOPPING: &str = "the sidecar stops";
@@ -46,6 +55,7 @@ pub(crate) async fn run(
         client: Client::new(runtime.settings.disseminate_timeout),
         runtime: Arc::clone(&runtime),
         settling: None,
+        had_table: false,
         shutdown,
     };
     tokio::select! {
@@ -60,6 +70,8 @@ struct Connection {
     client: Client,
     /// The round whose consequences are being carried out.
     settling: Option<Settling>,
+    /// There was a table on some earlier stream: other hosts may serve by it, too.
+    had_table: bool,
     shutdown: CancellationToken,
 }
 
@@ -71,6 +83,8 @@ struct Stream {
     outbox: mpsc::Sender<Host>,
     hosted: watch::Receiver<Option<Arc<HostedActors>>>,
     store: watch::Receiver<Option<NamedStore>>,
+    /// Placement keeps the rules that were announced.
+    extended: bool,
 }
 
 /// What woke the connection.
@@ -112,20 +126,28 @@ impl Connection {
             return reason;
         }
         let within = self.runtime.settings.disseminate_timeout;
-        let opening = tokio::time::timeout(within, open(channel, messages));
-        let orders = match self.shutdown.run_until_cancelled(opening).await {
-            Some(Ok(Ok(orders))) => orders,
+        let opening = tokio::time::timeout(within, open(channel, messages, self.had_table));
+        let response = match self.shutdown.run_until_cancelled(opening).await {
+            Some(Ok(Ok(response))) => response,
             Some(Ok(Err(status))) => return words(&status),
             Some(Err(_)) => return format!("no answer within {within:?}"),
             None => return STOPPING.to_owned(),
         };
         info!("the stream to placement is open");
         self.runtime.connected.store(true, Relaxed);
+        let lease = match lease_of(response.metadata()) {
+            Ok(lease) => lease,
+            Err(reason) => return reason,
+        };
+        if let Err(reason) = self.step(Event::Accepted { lease }, &outbox).await {
+            return reason;
+        }
         let stream = Stream {
-            orders,
+            orders: response.into_inner(),
             outbox,
             hosted,
             store,
+            extended: lease.is_some(),
         };
         self.serve(stream, backoff).await
     }
@@ -140,7 +162,7 @@ impl Connection {
                 Ok(()) = stream.store.changed() => Wake::Hosting,
                 () = until(deadline) => Wake::Deadline,
                 () = self.shutdown.cancelled() => {
-                    self.leave().await;
+                    self.leave(stream).await;
                     return STOPPING.to_owned();
                 }
             };
@@ -152,6 +174,7 @@ impl Connection {
                 return reason;
             }
             if self.client.routing().version().is_some() {
+                self.had_table = true;
                 backoff.reset();
             }
         }
@@ -159,7 +182,7 @@ impl Connection {
 
     fn event(&mut self, wake: Wake) -> Result<Event, String> {
         match wake {
-            Wake::Order(Some(Ok(order))) => event_of(order),
+            Wake::Order(Some(Ok(order))) => orders::event_of(order),
             Wake::Order(Some(Err(status))) => Err(words(&status)),
             Wake::Order(None) => Err("placement closed it".to_owned()),
             Wake::Settled(version) => {
@@ -178,13 +201,15 @@ impl Connection {
                 Action::Acknowledge { phase, version } => {
                     send(outbox, self.acknowledgement(phase, version)).await?;
                 }
+                Action::Beat { beat } => send(outbox, self.beat(beat)).await?,
+                Action::Lease(lease) => self.runtime.set_lease(lease),
                 Action::Publish(routing) => self.runtime.publish(routing),
                 Action::Settle { version, moved } => {
                     let round = settle(Arc::clone(&self.runtime), version, moved);
                     self.settling = Some(after(self.settling.take(), round));
                 }
                 Action::Ready => self.runtime.ready.store(true, Relaxed),
-                Action::HaltAll => halt_all(&self.runtime).await,
+                Action::HaltAll { by } => self.halt_all(by).await,
                 Action::Ignored { phase, version } => {
                     warn!(%phase, version, "an order of placement does not fit and is ignored");
                 }
@@ -196,12 +221,17 @@ impl Connection {
 
     /// Gives up everything while the stream is still open: placement hands the actors to others only
     /// once it is closed.
-    async fn leave(&mut self) {
-        if tokio::time::timeout(CLOSE_WITHIN, self.lose())
-            .await
-            .is_err()
-        {
+    async fn leave(&mut self, mut stream: Stream) {
+        let halted = tokio::time::timeout(CLOSE_WITHIN, self.lose()).await;
+        if halted.is_err() {
             warn!("not every actor was deactivated within {CLOSE_WITHIN:?}");
+        }
+        if stream.extended && send(&stream.outbox, self.goodbye()).await.is_ok() {
+            // It has arrived when placement ends the stream.
+            let ended = async { while let Some(Ok(_)) = stream.orders.next().await {} };
+            if tokio::time::timeout(GOODBYE_WITHIN, ended).await.is_err() {
+                debug!("placement did not answer the goodbye within {GOODBYE_WITHIN:?}");
+            }
         }
     }
 
@@ -211,14 +241,9 @@ impl Connection {
         self.runtime.ready.store(false, Relaxed);
         for action in self.client.step(Event::Lost, now()) {
             match action {
+                Action::Lease(lease) => self.runtime.set_lease(lease),
                 Action::Publish(routing) => self.runtime.publish(routing),
-                Action::HaltAll => {
-                    // What an earlier round grants to calls under way is theirs.
-                    if let Some(settling) = self.settling.take() {
-                        settling.await;
-                    }
-                    halt_all(&self.runtime).await;
-                }
+                Action::HaltAll { by } => self.halt_all(by).await,
                 other => debug!(?other, "nothing can be sent without a stream"),
             }
         }
@@ -234,6 +259,39 @@ impl Connection {
             operation: HostOperation::Report.into(),
             #[allow(deprecated, reason = "placement of earlier versions reads it")]
             api_level: API_LEVEL,
+            ..Host::default()
+        }
+    }
+
+    /// Brings everything to an end, calls under way at the latest with the lease: from then on the actors
+    /// may be served elsewhere.
+    async fn halt_all(&mut self, by: Option<std::time::Instant>) {
+        let settling = self.settling.take();
+        let calls = async {
+            // What an earlier round grants to calls under way is theirs.
+            if let Some(settling) = settling {
+                settling.await;
+            }
+            drain(&self.runtime, &self.runtime.claims.types()).await;
+        };
+        tokio::select! {
+            () = calls => {}
+            () = until(by) => self.runtime.claims.cut(),
+        }
+        self.runtime.host.deactivate_where(|_| true).await;
+    }
+
+    fn beat(&self, beat: u64) -> Host {
+        Host {
+            version: Some(beat),
+            ..self.goodbye()
+        }
+    }
+
+    fn goodbye(&self) -> Host {
+        Host {
+            id: self.runtime.settings.app_id.clone(),
+            namespace: self.runtime.settings.namespace.clone(),
             ..Host::default()
         }
     }
@@ -257,12 +315,29 @@ impl Connection {
 async fn open(
     channel: Channel,
     messages: mpsc::Receiver<Host>,
-) -> Result<Streaming<PlacementOrder>, Status> {
-    let mut client = PlacementClient::new(channel);
-    let response = client
-        .report_dapr_status(ReceiverStream::new(messages))
-        .await?;
-    Ok(response.into_inner())
+    had_table: bool,
+) -> Result<tonic::Response<Streaming<PlacementOrder>>, Status> {
+    let mut request = tonic::Request::new(ReceiverStream::new(messages));
+    let announced = MetadataValue::from_static(extension::VERSION);
+    let metadata = request.metadata_mut();
+    metadata.insert(extension::DIALECT, announced.clone());
+    if had_table {
+        metadata.insert(extension::RETURNING, announced);
+    }
+    PlacementClient::new(channel)
+        .report_dapr_status(request)
+        .await
+}
+
+/// What placement says about leases; upstream's says nothing.
+fn lease_of(metadata: &MetadataMap) -> Result<Option<Duration>, String> {
+    let Some(value) = metadata.get(extension::LEASE) else {
+        return Ok(None);
+    };
+    let millis = value.to_str().ok().and_then(|text| text.parse().ok());
+    let usable = millis.filter(|millis| *millis >= SHORTEST_LEASE_MILLIS);
+    let lease = usable.ok_or_else(|| format!("placement's lease {value:?} is no number of ms"))?;
+    Ok(Some(Duration::from_millis(lease)))
 }
 
 async fn send(outbox: &mpsc::Sender<Host>, message: Host) -> Result<(), String> {
@@ -281,15 +356,6 @@ fn settle(runtime: Arc<Runtime>, version: u64, moved: Vec<Arc<str>>) -> Settling
         deactivate_moved(&runtime, &moved).await;
         version
     })
-}
-
-async fn halt_all(runtime: &Runtime) {
-    drain_all(runtime).await;
-    runtime.host.deactivate_where(|_| true).await;
-}
-
-async fn drain_all(runtime: &Runtime) {
-    drain(runtime, &runtime.claims.types()).await;
 }
 
 async fn drain(runtime: &Runtime, types: &[Arc<str>]) {
@@ -333,57 +399,6 @@ async fn until(deadline: Option<std::time::Instant>) {
 
 fn now() -> std::time::Instant {
     Instant::now().into_std()
-}
-
-fn event_of(order: PlacementOrder) -> Result<Event, String> {
-    let version = version_of(&order)?;
-    match order.operation.as_str() {
-        "lock" => Ok(Event::Lock { version }),
-        "update" => {
-            let tables = order.tables.ok_or("an update without tables")?;
-            Ok(Event::Update {
-                version,
-                tables: tables_of(tables)?,
-            })
-        }
-        "unlock" => Ok(Event::Unlock { version }),
-        other => Err(format!("unknown operation: {other}")),
-    }
-}
-
-/// Placement of earlier versions names the round in the table only.
-fn version_of(order: &PlacementOrder) -> Result<u64, String> {
-    #[allow(deprecated, reason = "placement of earlier versions fills it")]
-    let text = order
-        .tables
-        .as_ref()
-        .map_or("", |tables| tables.version.as_str());
-    if order.version != 0 || text.is_empty() {
-        return Ok(order.version);
-    }
-    text.parse()
-        .map_err(|_| format!("the table's version {text:?} is no number"))
-}
-
-fn tables_of(tables: PlacementTables) -> Result<Tables, String> {
-    let factor = tables.replication_factor;
-    let replication =
-        u32::try_from(factor).map_err(|_| format!("replication factor {factor} is impossible"))?;
-    let entries = tables.entries.into_iter().map(|(actor_type, table)| {
-        let hosts = table.load_map.into_iter().map(|(key, host)| HostEntry {
-            key: key.into(),
-            host: HostRef {
-                address: host.name.into(),
-                app_id: host.id.into(),
-                port: host.port,
-            },
-        });
-        (actor_type.into(), hosts.collect())
-    });
-    Ok(Tables {
-        replication,
-        entries: entries.collect(),
-    })
 }
 
 #[cfg(test)]

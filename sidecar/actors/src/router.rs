@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tonic::Code;
-use trilby_placement_protocol::client::{HostRef, Routing};
+use trilby_placement_protocol::client::{Held, HostRef, Routing};
 use trilby_resiliency::{Backoff, Builtin};
 
 use crate::runtime::Runtime;
@@ -59,8 +59,8 @@ impl Actors {
             .insert(REMOTE_HEADER.to_owned(), vec!["true".to_owned()]);
         runtime.registered().await?;
         let moved = || ActorError::Invoke(ACTOR_MOVED.to_owned());
-        // Without a table nothing is owned here, and the caller may know better already.
-        if runtime.routing.load().version().is_none() {
+        // Without a table, or a lease, nothing is owned here, and the caller may know better already.
+        if runtime.routing.load().version().is_none() || !runtime.lease.is_open() {
             return Err(moved());
         }
         let (claim, owner) = match runtime.claimed_owner(&request.actor).await {
@@ -143,7 +143,7 @@ impl Runtime {
             .unwrap_or_else(|_| Err(late()))
     }
 
-    /// `None` while the answer has to wait for the next routing.
+    /// `None` while the answer has to wait for the next routing, or for the lease.
     fn lookup(&self, actor: &ActorKey, routing: &Routing) -> Result<Option<HostRef>, Failure> {
         let no_address = || Failure::Again(ActorError::NoAddress(actor.to_string()));
         match routing.hosts_of(&actor.actor_type) {
@@ -151,7 +151,8 @@ impl Runtime {
             Ok(None) => Err(no_address()),
             Ok(Some(route)) => {
                 let owner = route.owner(&actor.actor_id).ok_or_else(no_address)?;
-                Ok(Some(owner.clone()))
+                let callable = !self.is_here(owner) || self.lease.is_open();
+                Ok(callable.then(|| owner.clone()))
             }
         }
     }
@@ -166,8 +167,9 @@ impl Runtime {
 
     fn why_no_routing(&self, actor: &ActorKey) -> String {
         let reason = match self.routing.load().hosts_of(&actor.actor_type) {
-            Err(trilby_placement_protocol::client::Held::NoTable) => "there is no placement table",
-            _ => "the placement round that moves its type does not end",
+            Err(Held::NoTable) => "there is no placement table",
+            Err(Held::Moving) => "the placement round that moves its type does not end",
+            Ok(_) => "placement does not confirm that it is hosted here",
         };
         format!("actor '{actor}' has no host after {ROUTING_WITHIN:?}: {reason}")
     }

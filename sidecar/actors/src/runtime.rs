@@ -12,11 +12,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trilby_components::state::{Item, NamedStore, Operation};
-use trilby_placement_protocol::client::Routing;
+use trilby_placement_protocol::client::{Lease, Routing};
 use trilby_resiliency::Resiliency;
 
 use crate::claims::Claims;
 use crate::host::Host;
+use crate::lease::LeaseGate;
 use crate::state::ActorState;
 use crate::status::{ActiveActors, RuntimeStatus, Status};
 use crate::{ActorError, ActorKey, AppCallback, HostedActors, Observer, Peers, StateTtl};
@@ -69,6 +70,8 @@ pub(crate) struct Runtime {
     pub(crate) routing: ArcSwap<Routing>,
     /// Bumped after each new routing.
     pub(crate) routings: watch::Sender<u64>,
+    /// Whether actors may be called here.
+    pub(crate) lease: LeaseGate,
     pub(crate) claims: Claims,
     pub(crate) host: Host,
     pub(crate) connected: AtomicBool,
@@ -94,6 +97,7 @@ impl Actors {
             hosted: watch::Sender::new(None),
             routing: ArcSwap::default(),
             routings: watch::Sender::new(0),
+            lease: LeaseGate::new(),
             claims: Claims::default(),
             host: Host::new(surroundings.app, surroundings.observer),
             connected: AtomicBool::new(false),
@@ -154,10 +158,13 @@ impl Actors {
             return Err(ActorError::InstanceMissing);
         }
         let claim = runtime.claims.claim(&actor.actor_type);
+        let updated = || ActorError::StateTransaction(crate::router::TABLE_UPDATED.to_owned());
+        if !runtime.lease.is_open() {
+            return Err(updated());
+        }
         let written = claim
             .run(state.transact(operations, runtime.settings.state_ttl))
             .await;
-        let updated = || ActorError::StateTransaction(crate::router::TABLE_UPDATED.to_owned());
         written.unwrap_or_else(|| Err(updated()))
     }
 
@@ -210,6 +217,15 @@ impl Runtime {
         match hosted {
             Some(hosted) if self.store.borrow().is_some() => hosted.types().cloned().collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Calls that waited for the lease look again when it opens.
+    pub(crate) fn set_lease(&self, lease: Lease) {
+        let was_open = self.lease.is_open();
+        self.lease.set(lease);
+        if !was_open && self.lease.is_open() {
+            self.routings.send_modify(|count| *count += 1);
         }
     }
 

@@ -52,6 +52,33 @@ fn owners_match_upstream() {
     }
 }
 
+/// One host of this set shares a point with another: removing either must bring back the other's.
+#[test]
+fn rings_made_from_others_equal_those_made_anew() {
+    let names = [
+        "10.0.0.1:500",
+        "10.0.0.1:5002",
+        "10.0.0.2:50002",
+        "10.0.0.3:50002",
+        "a:1",
+        "z:9",
+    ];
+    let of = |set: u32| {
+        let chosen = names
+            .iter()
+            .enumerate()
+            .filter(move |(bit, _)| set & (1 << bit) != 0);
+        chosen.map(|(_, name)| *name)
+    };
+    for from in 0..64 {
+        let base = Ring::new(of(from), REPLICATION);
+        for to in 0..64 {
+            let anew = Ring::new(of(to), REPLICATION);
+            assert_eq!(base.with_hosts(of(to)), anew, "{from:b} to {to:b}");
+        }
+    }
+}
+
 #[test]
 fn ring_without_points_owns_nothing() {
     assert_eq!(ring(&[]).owner("1"), None);

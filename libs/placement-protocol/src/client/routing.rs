@@ -7,7 +7,7 @@ use std::{
 
 use trilby_hash_ring::Ring;
 
-use super::{HostEntry, Tables};
+use super::{Delta, HostEntry, Tables, TypeDelta};
 
 /// Where the host of an actor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +112,38 @@ impl Routing {
         (next, moved)
     }
 
+    /// The view that `delta` makes of this one, and the types whose hosts differ between both.
+    pub(super) fn patched(&self, version: u64, delta: &Delta) -> (Self, BTreeSet<Arc<str>>) {
+        let mut rings = RingsByHosts::new(self, delta.replication);
+        let mut next = Self {
+            version: Some(version),
+            ..self.clone()
+        };
+        let mut moved = BTreeSet::new();
+        for (actor_type, change) in &delta.types {
+            let known = self.types.get(actor_type);
+            let route = rings.patched(version, known, change);
+            if known.is_some_and(|known| known.same_hosts(&route)) {
+                continue;
+            }
+            if route.hosts.is_empty() {
+                next.types.remove(actor_type);
+            } else {
+                next.types.insert(Arc::clone(actor_type), Arc::new(route));
+            }
+            moved.insert(Arc::clone(actor_type));
+        }
+        next.moving.extend(moved.iter().cloned());
+        (next, moved)
+    }
+
+    /// The same owners with these types no longer held back.
+    pub(super) fn without_holding(&self, types: &[Arc<str>]) -> Self {
+        let mut next = self.clone();
+        next.moving.retain(|held| !types.contains(held));
+        next
+    }
+
     /// The same owners with nothing held back.
     pub(super) fn released(&self) -> Self {
         Self {
@@ -126,13 +158,7 @@ impl Routing {
 impl TypeRoute {
     /// The host of an actor; `None` if the table names no host, or none with a point on the ring.
     pub fn owner(&self, actor_id: &str) -> Option<&HostRef> {
-        let key = self.ring.owner(actor_id)?;
-        let index = self
-            .ring
-            .hosts()
-            .binary_search_by(|host| (**host).cmp(key))
-            .ok()?;
-        self.hosts.get(index)
+        self.hosts.get(self.ring.owner_index(actor_id)?)
     }
 
     /// All hosts, in the order of their keys.
@@ -146,7 +172,7 @@ impl TypeRoute {
 }
 
 /// Rings by their hosts: types with the same hosts share one, and a ring of the last table is not
-/// computed again.
+/// computed again, nor are those points of one that it shares with another.
 struct RingsByHosts {
     replication: u32,
     rings: HashMap<Vec<Arc<str>>, Arc<Ring>>,
@@ -170,12 +196,47 @@ impl RingsByHosts {
             .iter()
             .map(|entry| (&entry.key, &entry.host))
             .collect();
+        self.assemble(version, by_key, None)
+    }
+
+    fn patched(
+        &mut self,
+        version: u64,
+        known: Option<&Arc<TypeRoute>>,
+        change: &TypeDelta,
+    ) -> TypeRoute {
+        let mut by_key: BTreeMap<&Arc<str>, &HostRef> = known
+            .into_iter()
+            .flat_map(|route| route.ring.hosts().iter().zip(&route.hosts))
+            .collect();
+        for key in &change.removed {
+            by_key.remove(key);
+        }
+        by_key.extend(
+            change
+                .upserted
+                .iter()
+                .map(|entry| (&entry.key, &entry.host)),
+        );
+        self.assemble(version, by_key, known)
+    }
+
+    fn assemble(
+        &mut self,
+        version: u64,
+        by_key: BTreeMap<&Arc<str>, &HostRef>,
+        like: Option<&Arc<TypeRoute>>,
+    ) -> TypeRoute {
         let keys: Vec<Arc<str>> = by_key.keys().map(|key| Arc::clone(key)).collect();
         let hosts = by_key.into_values().cloned().collect();
-        let ring = self
-            .rings
-            .entry(keys)
-            .or_insert_with_key(|keys| Arc::new(Ring::new(keys.iter().cloned(), self.replication)));
+        let replication = self.replication;
+        let like = like.filter(|route| route.ring.replication() == replication);
+        let ring = self.rings.entry(keys).or_insert_with_key(|keys| {
+            Arc::new(match like {
+                Some(route) => route.ring.with_hosts(keys.iter().cloned()),
+                None => Ring::new(keys.iter().cloned(), replication),
+            })
+        });
         TypeRoute {
             ring: Arc::clone(ring),
             hosts,

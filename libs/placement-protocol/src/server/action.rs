@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{StreamId, Table};
-use crate::Phase;
+use super::{Delta, StreamId, Table};
 
 /// Something to be done by whoever drives the namespace.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub enum Action<P> {
     },
 }
 
-/// One order of a round.
+/// One order to a sidecar.
 #[derive(Debug)]
 pub enum Order<P> {
     /// A new table is about to come.
@@ -32,15 +31,34 @@ pub enum Order<P> {
         /// The round.
         version: u64,
     },
-    /// The table.
+    /// The whole table.
     Update {
         /// It carries the version of its round.
         table: Arc<Table<P>>,
+    },
+    /// The table, as what it changes in the one that the receiver has. Only for
+    /// [`Dialect::Extended`](super::Dialect::Extended).
+    Delta {
+        /// It carries the version of its round.
+        delta: Arc<Delta<P>>,
+    },
+    /// These types can be called again, ahead of the end of the round: all who hosted them have
+    /// let go of what moves. Only for [`Dialect::Extended`](super::Dialect::Extended).
+    Release {
+        /// The round.
+        version: u64,
+        /// Ascending and distinct, at least one.
+        types: Vec<Arc<str>>,
     },
     /// Everybody has the table.
     Unlock {
         /// The round.
         version: u64,
+    },
+    /// Answers a beat. Only for [`Dialect::Extended`](super::Dialect::Extended).
+    Alive {
+        /// The number of the beat.
+        beat: u64,
     },
 }
 
@@ -50,30 +68,18 @@ pub enum CloseReason {
     /// It did not acknowledge a phase in time.
     #[error("the round of version {version} was not acknowledged within {after:?}")]
     Timeout {
-        /// How long the round was given.
+        /// How long the phase was given.
         after: Duration,
         /// The round.
         version: u64,
     },
-}
-
-// === impl Order ===
-
-impl<P> Order<P> {
-    /// The phase that this order begins.
-    pub fn phase(&self) -> Phase {
-        match self {
-            Self::Lock { .. } => Phase::Lock,
-            Self::Update { .. } => Phase::Update,
-            Self::Unlock { .. } => Phase::Unlock,
-        }
-    }
-
-    /// The round that it belongs to.
-    pub fn version(&self) -> u64 {
-        match self {
-            Self::Lock { version } | Self::Unlock { version } => *version,
-            Self::Update { table } => table.version,
-        }
-    }
+    /// It promised beats, and none came.
+    #[error("no beat came for {after:?}")]
+    Silent {
+        /// How long they were waited for.
+        after: Duration,
+    },
+    /// A newer stream is of the same host.
+    #[error("a newer stream is of the same host")]
+    Superseded,
 }

@@ -1,6 +1,6 @@
 //! What can happen to a namespace.
 
-use super::{Member, StreamId};
+use super::{Dialect, Member, StreamId};
 use crate::Phase;
 
 /// Something that happened in a namespace.
@@ -12,6 +12,10 @@ pub enum Event<P> {
         stream: StreamId,
         /// Who it says it is.
         member: Member<P>,
+        /// What it understands.
+        dialect: Dialect,
+        /// Whether it says that it had a table from an earlier server.
+        returning: bool,
     },
     /// A sidecar says anew which actor types it hosts.
     Reported {
@@ -27,6 +31,13 @@ pub enum Event<P> {
         /// What it acknowledged.
         ack: Ack,
     },
+    /// A sidecar of [`Dialect::Extended`] asks to be told that it still counts.
+    Beat {
+        /// Its stream.
+        stream: StreamId,
+        /// The number of the beat.
+        beat: u64,
+    },
     /// A message without an operation: sidecars older than the three-phase protocol send it to
     /// report as well as to acknowledge.
     Heartbeat {
@@ -34,6 +45,11 @@ pub enum Event<P> {
         stream: StreamId,
         /// Who it says it is.
         member: Member<P>,
+    },
+    /// A sidecar of [`Dialect::Extended`] says that it serves nothing any more and is about to go.
+    Left {
+        /// Its stream.
+        stream: StreamId,
     },
     /// A stream ended, from either side.
     Closed {

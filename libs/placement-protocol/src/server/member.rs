@@ -1,33 +1,37 @@
-//! One sidecar as placement sees it, and the table of all.
+//! One sidecar as placement sees it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// What one sidecar says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<P> {
     /// The address at which other sidecars reach it, `ip:port`.
     pub name: Arc<str>,
+    /// The app that it belongs to.
+    pub app_id: Arc<str>,
     /// The actor types that it hosts, ascending and distinct.
     entities: Vec<Arc<str>>,
     /// What travels into the table along with it.
     pub payload: P,
 }
 
-/// Who hosts actors, at one version.
-#[derive(Debug, Clone)]
-pub struct Table<P> {
-    /// The round that it belongs to.
-    pub version: u64,
-    /// The hosts by name, each with at least one actor type.
-    pub hosts: BTreeMap<Arc<str>, Arc<Member<P>>>,
+/// What a sidecar understands beyond upstream's orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Nothing: it gets whole tables, and is there as long as its stream is.
+    Plain,
+    /// It takes [`Delta`](super::Delta)s and releases, and serves actors only while its beats are
+    /// answered.
+    Extended,
 }
 
 // === impl Member ===
 
 impl<P> Member<P> {
-    /// A sidecar at `name` that hosts `entities`.
+    /// A sidecar of `app_id` at `name` that hosts `entities`.
     pub fn new<E: Into<Arc<str>>>(
         name: &str,
+        app_id: &str,
         entities: impl IntoIterator<Item = E>,
         payload: P,
     ) -> Self {
@@ -36,6 +40,7 @@ impl<P> Member<P> {
         entities.dedup();
         Self {
             name: name.into(),
+            app_id: app_id.into(),
             entities,
             payload,
         }
@@ -55,32 +60,9 @@ impl<P> Member<P> {
     pub(super) fn same_entities(&self, other: &Self) -> bool {
         self.entities == other.entities
     }
-}
 
-// === impl Table ===
-
-impl<P> Table<P> {
-    /// Makes the table of `members`, given from the oldest stream to the newest. Of two streams with
-    /// one name the newest counts: the other is what a fast restart has left behind.
-    pub(super) fn new<'a>(version: u64, members: impl Iterator<Item = &'a Arc<Member<P>>>) -> Self
-    where
-        P: 'a,
-    {
-        let hosts = members
-            .filter(|member| member.is_actor_host())
-            .map(|member| (Arc::clone(&member.name), Arc::clone(member)))
-            .collect();
-        Self { version, hosts }
-    }
-
-    /// The hosts of each actor type.
-    pub fn by_entity(&self) -> BTreeMap<&Arc<str>, Vec<&Arc<Member<P>>>> {
-        let mut entries: BTreeMap<&Arc<str>, Vec<&Arc<Member<P>>>> = BTreeMap::new();
-        for member in self.hosts.values() {
-            for entity in &member.entities {
-                entries.entry(entity).or_default().push(member);
-            }
-        }
-        entries
+    /// Whether both are one host of one app: of two such streams the newest counts.
+    pub(super) fn same_host(&self, other: &Self) -> bool {
+        self.name == other.name && self.app_id == other.app_id
     }
 }

@@ -2,7 +2,12 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-const TIMEOUT: Duration = Duration::from_secs(8);
+const SETTINGS: Settings = Settings {
+    timeout: Duration::from_secs(8),
+    straggler: Duration::from_secs(1),
+    coalesce: Duration::ZERO,
+    lease: Duration::from_secs(3),
+};
 
 /// A namespace with a clock of its own; streams are numbers, hosts are `h<stream>`.
 struct Fixture {
@@ -11,7 +16,12 @@ struct Fixture {
 }
 
 fn member(name: &str, entities: &[&str]) -> Member<()> {
-    Member::new(name, entities.iter().copied(), ())
+    Member::new(name, "app", entities.iter().copied(), ())
+}
+
+fn hosts_of(hosts: &Hosts<()>) -> String {
+    let names: Vec<&str> = hosts.keys().map(|name| &**name).collect();
+    names.join("+")
 }
 
 fn lock(version: u64) -> String {
@@ -31,31 +41,45 @@ fn describe(order: &Order<()>) -> String {
         Order::Lock { version } => lock(*version),
         Order::Unlock { version } => unlock(*version),
         Order::Update { table } => {
-            let entries = table.by_entity().into_iter().map(|(entity, hosts)| {
-                let names: Vec<&str> = hosts.iter().map(|host| &*host.name).collect();
-                format!("{entity}={}", names.join("+"))
-            });
+            let entries = table.types.iter();
+            let entries = entries.map(|(entity, hosts)| format!("{entity}={}", hosts_of(hosts)));
             update(table.version, &entries.collect::<Vec<_>>().join(","))
         }
+        Order::Delta { delta } => {
+            let types = delta.types.iter().map(|(entity, change)| {
+                let removed = change.removed.iter().map(|name| format!("-{name}"));
+                let upserted = change.upserted.iter().map(|host| format!("+{}", host.name));
+                let changes: Vec<String> = removed.chain(upserted).collect();
+                format!("{entity}{}", changes.concat())
+            });
+            let types: Vec<String> = types.collect();
+            format!("delta {}-{} {}", delta.base, delta.version, types.join(","))
+        }
+        Order::Release { version, types } => format!("release {version} {}", types.join("+")),
+        Order::Alive { beat } => format!("alive {beat}"),
     }
 }
 
 impl Fixture {
     fn new() -> Self {
-        Self::with_coalesce(Duration::ZERO)
+        Self::with(SETTINGS)
     }
 
     fn with_coalesce(coalesce: Duration) -> Self {
+        Self::with(Settings {
+            coalesce,
+            ..SETTINGS
+        })
+    }
+
+    fn with(settings: Settings) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "only an origin: all time passes by hand"
         )]
         let now = Instant::now();
         Self {
-            namespace: Namespace::new(Settings {
-                timeout: TIMEOUT,
-                coalesce,
-            }),
+            namespace: Namespace::new(settings, now),
             now,
         }
     }
@@ -80,10 +104,40 @@ impl Fixture {
     }
 
     fn join_as(&mut self, stream: u64, name: &str, entities: &[&str]) -> Vec<String> {
+        self.join_with(stream, member(name, entities), Dialect::Plain)
+    }
+
+    /// A sidecar that takes deltas and keeps beats.
+    fn join_extended(&mut self, stream: u64, entities: &[&str]) -> Vec<String> {
+        let member = member(&format!("h{stream}"), entities);
+        self.join_with(stream, member, Dialect::Extended)
+    }
+
+    fn join_with(&mut self, stream: u64, member: Member<()>, dialect: Dialect) -> Vec<String> {
         self.step(Event::Joined {
             stream: StreamId(stream),
-            member: member(name, entities),
+            member,
+            dialect,
+            returning: false,
         })
+    }
+
+    fn beat(&mut self, stream: u64, beat: u64) -> Vec<String> {
+        let stream = StreamId(stream);
+        self.step(Event::Beat { stream, beat })
+    }
+
+    /// Time passes in which `streams` keep their beats, until something is done.
+    fn pass(&mut self, time: Duration, streams: &[u64]) -> Vec<String> {
+        let (end, mut actions) = (self.now + time, Vec::new());
+        while self.now < end && actions.is_empty() {
+            self.now = (self.now + SETTINGS.beat()).min(end);
+            streams
+                .iter()
+                .for_each(|stream| drop(self.beat(*stream, 0)));
+            actions.extend(self.step(Event::Tick));
+        }
+        actions
     }
 
     fn report(&mut self, stream: u64, entities: &[&str]) -> Vec<String> {
@@ -143,6 +197,18 @@ impl Fixture {
         let mut fixture = Self::new();
         for stream in 1..=count {
             fixture.join(stream, &["A"]);
+            fixture.complete(&(1..=stream).collect::<Vec<_>>());
+        }
+        assert_eq!(fixture.namespace.phase(), None);
+        fixture
+    }
+
+    /// Streams 1 to `count` that take deltas and keep beats, each hosting type `A` and one of its own,
+    /// at rest.
+    fn extended(count: u64) -> Self {
+        let mut fixture = Self::new();
+        for stream in 1..=count {
+            fixture.join_extended(stream, &["A", &format!("own{stream}")]);
             fixture.complete(&(1..=stream).collect::<Vec<_>>());
         }
         assert_eq!(fixture.namespace.phase(), None);
@@ -247,15 +313,25 @@ fn other_types_make_a_round() {
 }
 
 #[test]
-fn other_types_during_a_round_restart_it_at_once() {
+fn other_types_before_the_table_is_made_are_part_of_the_round() {
     let mut it = Fixture::hosts(2);
     it.report(1, &["B"]);
     it.ack(1, Phase::Lock, 3);
-    it.ack(2, Phase::Lock, 3);
-    assert_eq!(it.report(2, &["C"]), ["1+2: lock 4"]);
-    assert!(it.ack(1, Phase::Update, 3).is_empty(), "an older round");
+    assert!(it.report(1, &["C"]).is_empty());
+    assert_eq!(it.ack(2, Phase::Lock, 3), ["1+2: update 3 A=h2,C=h1"]);
+    assert!(it.complete(&[1, 2]).is_empty());
+}
+
+#[test]
+fn other_types_after_the_table_was_made_are_part_of_the_next_round() {
+    let mut it = Fixture::hosts(2);
+    it.report(1, &["B"]);
+    (1..=2).for_each(|stream| drop(it.ack(stream, Phase::Lock, 3)));
+    assert!(it.report(2, &["C"]).is_empty());
+    assert!(it.report(1, &["D"]).is_empty());
+    assert_eq!(it.complete(&[1, 2]), ["1+2: lock 4"]);
     it.ack(1, Phase::Lock, 4);
-    assert_eq!(it.ack(2, Phase::Lock, 4), ["1+2: update 4 B=h1,C=h2"]);
+    assert_eq!(it.ack(2, Phase::Lock, 4), ["1+2: update 4 C=h2,D=h1"]);
 }
 
 #[test]
@@ -433,7 +509,7 @@ fn namespace_is_empty_when_the_last_stream_left() {
 }
 
 #[test]
-fn timeout_disconnects_those_who_did_not_acknowledge_and_starts_again() {
+fn a_host_that_does_not_acknowledge_a_lock_is_left_behind_by_the_round() {
     let mut it = Fixture::hosts(3);
     it.report(1, &["A", "B"]);
     it.join(4, &["A"]);
@@ -442,25 +518,81 @@ fn timeout_disconnects_those_who_did_not_acknowledge_and_starts_again() {
     assert_eq!(
         it.expire(),
         [
-            "close 2: the round of version 4 was not acknowledged within 8s",
-            "1+3+4: lock 5"
+            "close 2: the round of version 4 was not acknowledged within 1s",
+            "1+3: update 4 A=h1+h3,B=h1"
         ]
     );
     assert!(it.close(2).is_empty(), "it is forgotten already");
+    it.complete(&[1, 3]);
+    assert_eq!(it.expire(), ["1+3+4: lock 5"], "after a rest");
 }
 
 #[test]
-fn timeout_counts_from_the_lock_of_the_round() {
-    let mut it = Fixture::new();
-    it.join(1, &["A"]);
-    let due = it.now + TIMEOUT;
-    it.now += Duration::from_secs(5);
-    it.ack(1, Phase::Lock, 1);
-    assert_eq!(it.namespace.deadline(), Some(due));
-    it.now = due;
+fn a_host_that_does_not_acknowledge_an_unlock_is_missing_from_the_next_round() {
+    let mut it = Fixture::hosts(3);
+    it.report(1, &["B"]);
+    for phase in [Phase::Lock, Phase::Update] {
+        (1..=3).for_each(|stream| drop(it.ack(stream, phase, 4)));
+    }
+    it.ack(1, Phase::Unlock, 4);
+    it.ack(3, Phase::Unlock, 4);
+    let closed = "close 2: the round of version 4 was not acknowledged within 1s";
+    assert_eq!(it.expire(), [closed]);
+    assert_eq!(it.expire(), ["1+3: lock 5"], "after a rest");
+}
+
+#[test]
+fn a_host_may_take_the_whole_timeout_to_let_go_of_its_actors() {
+    let mut it = Fixture::hosts(2);
+    it.report(1, &["A", "B"]);
+    (1..=2).for_each(|stream| drop(it.ack(stream, Phase::Lock, 3)));
+    it.ack(1, Phase::Update, 3);
+    it.now += SETTINGS.timeout - Duration::from_millis(1);
+    assert!(it.step(Event::Tick).is_empty());
+    it.now += Duration::from_millis(1);
     assert_eq!(
         it.step(Event::Tick),
-        ["close 1: the round of version 1 was not acknowledged within 8s"]
+        [
+            "close 2: the round of version 3 was not acknowledged within 8s",
+            "1: unlock 3"
+        ]
+    );
+    it.ack(1, Phase::Unlock, 3);
+    assert_eq!(it.expire(), ["1: lock 4"]);
+}
+
+/// Upstream's sidecars read no order while they bring calls to an end.
+#[test]
+fn a_host_that_still_lets_go_is_not_held_to_the_straggler_limit() {
+    let mut it = Fixture::hosts(1);
+    it.join(2, &[]);
+    it.join(3, &["A"]);
+    it.ack(1, Phase::Lock, 2);
+    it.ack(3, Phase::Lock, 2);
+    it.now += SETTINGS.straggler;
+    assert!(it.step(Event::Tick).is_empty(), "2 has its first table");
+    assert_eq!(
+        it.ack(2, Phase::Update, 1),
+        Vec::<String>::new(),
+        "now it has"
+    );
+    assert_eq!(it.ack(2, Phase::Lock, 2), ["1+2+3: update 2 A=h1+h3"]);
+}
+
+#[test]
+fn the_straggler_limit_is_never_longer_than_the_timeout() {
+    let mut it = Fixture::with(Settings {
+        timeout: Duration::from_millis(500),
+        ..SETTINGS
+    });
+    it.join(1, &["A"]);
+    assert_eq!(
+        it.namespace.deadline(),
+        Some(it.now + Duration::from_millis(500))
+    );
+    assert_eq!(
+        it.expire(),
+        ["close 1: the round of version 1 was not acknowledged within 500ms"]
     );
     assert!(it.namespace.is_empty());
 }
@@ -471,7 +603,8 @@ fn timeout_of_everybody_lets_in_those_who_wait() {
     it.report(1, &["B"]);
     it.join(2, &[]);
     let actions = it.expire();
-    assert_eq!(actions[1..], ["2: lock 2", "2: update 2 ", "2: unlock 2"]);
+    assert_eq!(actions[1..], ["2: lock 3"]);
+    assert_eq!(it.ack(2, Phase::Lock, 3), ["2: update 3 "]);
 }
 
 #[test]
@@ -479,7 +612,7 @@ fn early_tick_does_nothing() {
     let mut it = Fixture::new();
     assert!(it.step(Event::Tick).is_empty());
     it.join(1, &["A"]);
-    it.now += TIMEOUT - Duration::from_nanos(1);
+    it.now += SETTINGS.straggler - Duration::from_nanos(1);
     assert!(it.step(Event::Tick).is_empty());
 }
 
@@ -505,33 +638,55 @@ fn window_without_changes_ends_in_rest() {
 }
 
 #[test]
-fn other_types_end_the_window_at_once() {
+fn other_types_are_gathered_as_well() {
     let mut it = Fixture::with_coalesce(Duration::from_millis(200));
     it.join(1, &["A"]);
     it.complete(&[1]);
     it.join(2, &["A"]);
-    assert_eq!(it.report(1, &["B"]), ["1+2: lock 2"]);
+    assert!(it.report(1, &["B"]).is_empty());
+    assert_eq!(it.expire(), ["1+2: lock 2"]);
 }
 
 #[test]
-fn newest_stream_of_a_name_counts() {
+fn newest_stream_of_a_host_ends_the_older() {
     let mut it = Fixture::new();
     it.join_as(1, "10.0.0.1:50002", &["A", "B"]);
     it.complete(&[1]);
-    it.join_as(2, "10.0.0.1:50002", &["A"]);
-    it.ack(1, Phase::Lock, 2);
     assert_eq!(
-        it.ack(2, Phase::Lock, 2),
-        ["1+2: update 2 A=10.0.0.1:50002"]
+        it.join_as(2, "10.0.0.1:50002", &["A"]),
+        ["close 1: a newer stream is of the same host", "2: lock 2"]
     );
+    assert_eq!(it.ack(2, Phase::Lock, 2), ["2: update 2 A=10.0.0.1:50002"]);
+}
+
+#[test]
+fn newest_stream_ends_one_that_is_waited_for() {
+    let mut it = Fixture::hosts(2);
+    it.report(1, &["A", "B"]);
+    it.ack(1, Phase::Lock, 3);
+    assert_eq!(
+        it.join_as(3, "h2", &["A"]),
+        [
+            "close 2: a newer stream is of the same host",
+            "1: update 3 A=h1,B=h1"
+        ]
+    );
+    assert_eq!(it.complete(&[1]), ["1+3: lock 4"]);
+}
+
+#[test]
+fn of_two_apps_that_claim_one_address_the_newest_counts_and_neither_is_ended() {
+    let mut it = Fixture::new();
+    it.join_as(1, "10.0.0.1:50002", &["A", "B"]);
+    it.complete(&[1]);
+    let other = Member::new("10.0.0.1:50002", "other", ["A"], ());
+    assert_eq!(it.join_with(2, other, Dialect::Plain), ["1+2: lock 2"]);
     it.complete(&[1, 2]);
+    let hosts = &it.namespace.table().types;
+    assert_eq!(&*hosts["A"]["10.0.0.1:50002"].app_id, "other");
     it.close(2);
-    assert_eq!(it.complete(&[1]), Vec::<String>::new());
-    assert_eq!(
-        it.namespace.table().by_entity().len(),
-        2,
-        "the older is back"
-    );
+    it.complete(&[1]);
+    assert_eq!(it.namespace.table().types.len(), 2, "the older is back");
 }
 
 #[test]
@@ -542,4 +697,194 @@ fn unknown_streams_change_nothing() {
     assert!(it.heartbeat(9, &["B"]).is_empty());
     assert!(it.ack(9, Phase::Lock, 1).is_empty());
     assert_eq!(it.namespace.version(), 1);
+}
+
+#[test]
+fn a_sidecar_that_takes_deltas_gets_what_differs_and_others_the_whole() {
+    let mut it = Fixture::extended(2);
+    assert_eq!(it.join(3, &["A"]), ["1+2+3: lock 3"]);
+    it.ack(1, Phase::Lock, 3);
+    it.ack(2, Phase::Lock, 3);
+    assert_eq!(
+        it.ack(3, Phase::Lock, 3),
+        [
+            "1+2: delta 2-3 A+h3",
+            "3: update 3 A=h1+h2+h3,own1=h1,own2=h2"
+        ]
+    );
+    it.complete(&[1, 2, 3]);
+    it.report(1, &["A", "new"]);
+    for stream in 1..=2 {
+        it.ack(stream, Phase::Lock, 4);
+    }
+    assert_eq!(
+        it.ack(3, Phase::Lock, 4),
+        [
+            "1+2: delta 3-4 A+h1,new+h1,own1-h1",
+            "3: update 4 A=h1+h2+h3,new=h1,own2=h2"
+        ]
+    );
+}
+
+#[test]
+fn beats_are_answered_to_those_who_announced_them() {
+    let mut it = Fixture::extended(1);
+    assert_eq!(it.beat(1, 7), ["1: alive 7"]);
+    it.join(2, &["A"]);
+    assert!(it.beat(2, 0).is_empty());
+    assert!(it.beat(9, 0).is_empty());
+    it.join_extended(3, &["A"]);
+    assert_eq!(it.beat(3, 0), ["3: alive 0"], "it waits for the next round");
+}
+
+#[test]
+fn a_host_without_beats_is_disconnected_when_its_lease_is_over() {
+    let mut it = Fixture::extended(2);
+    assert!(it.pass(SETTINGS.lease, &[1]).is_empty());
+    let actions = it.pass(SETTINGS.lease, &[1]);
+    assert_eq!(actions, ["close 2: no beat came for 3.5s", "1: lock 3"]);
+    it.complete(&[1]);
+    assert_eq!(
+        it.pass(SETTINGS.grace(), &[]),
+        ["close 1: no beat came for 3.5s"]
+    );
+    assert!(it.namespace.is_empty());
+    assert_eq!(it.namespace.deadline(), None);
+}
+
+#[test]
+fn a_host_that_says_that_it_leaves_is_waited_for_no_longer() {
+    let mut it = Fixture::extended(2);
+    it.pass(SETTINGS.lease, &[1, 2]);
+    let stream = StreamId(2);
+    assert_eq!(it.step(Event::Left { stream }), ["1: lock 3"]);
+    assert!(it.close(2).is_empty());
+    assert_eq!(it.ack(1, Phase::Lock, 3), ["1: delta 2-3 A-h2,own2-h2"]);
+}
+
+#[test]
+fn types_of_a_host_that_is_gone_without_a_word_stay_as_they_are_until_its_lease_is_over() {
+    let mut it = Fixture::extended(2);
+    it.pass(SETTINGS.beat() * 2, &[1]);
+    assert!(it.close(2).is_empty(), "it may serve still");
+    assert_eq!(it.join(3, &["A", "B"]), ["1+3: lock 3"]);
+    it.ack(1, Phase::Lock, 3);
+    assert_eq!(
+        it.ack(3, Phase::Lock, 3),
+        [
+            "1: delta 2-3 B+h3",
+            "3: update 3 A=h1+h2,B=h3,own1=h1,own2=h2"
+        ]
+    );
+    it.complete(&[1, 3]);
+    assert_eq!(it.pass(SETTINGS.lease, &[1]), ["1+3: lock 4"]);
+    it.ack(3, Phase::Lock, 4);
+    assert_eq!(
+        it.ack(1, Phase::Lock, 4),
+        [
+            "1: delta 3-4 A-h2+h3,own2-h2",
+            "3: update 4 A=h1+h3,B=h3,own1=h1"
+        ]
+    );
+}
+
+#[test]
+fn a_host_that_comes_back_is_waited_for_no_longer() {
+    let mut it = Fixture::extended(2);
+    it.pass(SETTINGS.beat() * 2, &[1]);
+    it.close(2);
+    let member = member("h2", &["A"]);
+    assert_eq!(it.join_with(3, member, Dialect::Extended), ["1+3: lock 3"]);
+    it.ack(3, Phase::Lock, 3);
+    assert_eq!(
+        it.ack(1, Phase::Lock, 3),
+        ["1: delta 2-3 A+h2,own2-h2", "3: update 3 A=h1+h2,own1=h1"]
+    );
+}
+
+#[test]
+fn a_straggler_that_may_serve_still_keeps_its_types_as_they_are() {
+    let mut it = Fixture::extended(2);
+    it.join(3, &["A"]);
+    it.ack(1, Phase::Lock, 3);
+    it.ack(3, Phase::Lock, 3);
+    it.beat(2, 1);
+    let actions = it.pass(SETTINGS.straggler, &[1, 2]);
+    assert_eq!(
+        actions,
+        [
+            "close 2: the round of version 3 was not acknowledged within 1s",
+            "1: delta 2-3 ",
+            "3: update 3 A=h1+h2,own1=h1,own2=h2"
+        ]
+    );
+}
+
+#[test]
+fn a_round_does_not_end_while_one_serves_what_it_took_from_it() {
+    let mut it = Fixture::extended(2);
+    it.join(3, &["A"]);
+    (1..=3).for_each(|stream| drop(it.ack(stream, Phase::Lock, 3)));
+    it.ack(1, Phase::Update, 3);
+    it.ack(3, Phase::Update, 3);
+    it.pass(SETTINGS.beat() * 2, &[1]);
+    assert!(it.close(2).is_empty());
+    assert_eq!(it.namespace.phase(), Some(Phase::Update));
+    assert_eq!(it.pass(SETTINGS.lease, &[1]), ["1+3: unlock 3"]);
+    assert_eq!(it.complete(&[1, 3]), Vec::<String>::new());
+    assert_eq!(it.expire(), ["1+3: lock 4"], "without the silent host");
+}
+
+#[test]
+fn only_types_that_move_away_from_a_late_host_wait_for_it() {
+    let mut it = Fixture::extended(3);
+    it.join_extended(4, &["A", "own1", "own2"]);
+    (1..=4).for_each(|stream| drop(it.ack(stream, Phase::Lock, 4)));
+    it.ack(1, Phase::Update, 4);
+    it.ack(3, Phase::Update, 4);
+    it.now += Duration::from_millis(100);
+    assert_eq!(it.step(Event::Tick), ["1+3: release 4 own1"]);
+    assert_eq!(it.ack(4, Phase::Update, 4), ["4: release 4 own1"]);
+    it.now += Duration::from_millis(100);
+    assert!(
+        it.step(Event::Tick).is_empty(),
+        "A and own2 wait for host 2"
+    );
+    assert_eq!(
+        it.ack(2, Phase::Update, 4),
+        ["2: release 4 own1", "1+2+3+4: unlock 4"]
+    );
+}
+
+#[test]
+fn rounds_wait_for_hosts_of_an_earlier_server() {
+    let mut it = Fixture::new();
+    it.namespace = Namespace::new(SETTINGS, it.now + SETTINGS.grace());
+    let begin = it.now;
+    let joined = it.step(Event::Joined {
+        stream: StreamId(1),
+        member: member("h1", &["A"]),
+        dialect: Dialect::Extended,
+        returning: true,
+    });
+    assert!(joined.is_empty());
+    it.join(2, &["A"]);
+    let actions = it.pass(SETTINGS.grace(), &[1]);
+    assert_eq!(actions, ["1+2: lock 1"]);
+    assert_eq!(it.now, begin + SETTINGS.grace());
+}
+
+#[test]
+fn changes_that_never_cease_leave_half_the_time_free() {
+    let mut it = Fixture::hosts(1);
+    it.join(2, &["A"]);
+    it.join(3, &["A"]);
+    it.now += Duration::from_millis(40);
+    assert!(it.complete(&[1, 2]).is_empty());
+    assert_eq!(
+        it.namespace.deadline(),
+        Some(it.now + Duration::from_millis(40))
+    );
+    it.join(4, &["A"]);
+    assert_eq!(it.expire(), ["1+2+3+4: lock 3"]);
 }

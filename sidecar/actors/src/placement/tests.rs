@@ -1,3 +1,5 @@
+use trilby_placement_protocol::client::{HostEntry, HostRef, Tables};
+
 use super::*;
 use crate::testing::silent_actors;
 
@@ -7,6 +9,7 @@ fn connection() -> Connection {
         client: Client::new(Duration::from_secs(30)),
         runtime: Arc::clone(actors.runtime().expect("it is enabled")),
         settling: None,
+        had_table: false,
         shutdown: CancellationToken::new(),
     }
 }
