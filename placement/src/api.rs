@@ -6,6 +6,10 @@ mod session;
 
 use std::{
     convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,7 +25,10 @@ use tonic::{
     server::{Grpc, NamedService, StreamingService},
 };
 use tower::Service;
-use trilby_placement_protocol::{extension, server::Dialect};
+use trilby_placement_protocol::{
+    extension,
+    server::{Dialect, StreamId},
+};
 use trilby_proto::placement::v1::{Host, placement_server::SERVICE_NAME};
 
 use self::{
@@ -44,6 +51,8 @@ const REPORT: &str = "/dapr.proto.placement.v1.Placement/ReportDaprStatus";
 pub(crate) struct PlacementApi {
     notices: Notices,
     admission: Admission,
+    /// How many streams were opened.
+    opened: Arc<AtomicU64>,
 }
 
 /// Whom the service lets in, and on which terms.
@@ -64,7 +73,11 @@ pub(crate) struct Admission {
 impl PlacementApi {
     /// Streams speak to the hub behind `notices`.
     pub(crate) fn new(notices: Notices, admission: Admission) -> Self {
-        Self { notices, admission }
+        Self {
+            notices,
+            admission,
+            opened: Arc::default(),
+        }
     }
 
     fn open(&self, request: tonic::Request<tonic::Streaming<Host>>) -> Result<Answer, Status> {
@@ -77,6 +90,7 @@ impl PlacementApi {
             ..
         } = self.admission.clone();
         let opened = Opened {
+            stream: StreamId(self.opened.fetch_add(1, Relaxed)),
             sender: self.sender(extensions)?,
             announced,
             ownership: Ownership::new(address_check, peer, metrics),

@@ -37,18 +37,15 @@ const QUEUE: usize = 1024;
 pub(crate) enum Notice {
     /// A stream with its first message. The hub learns of its end by its orders being dropped.
     Joined {
+        stream: StreamId,
         namespace: String,
         member: Member<Report>,
         announced: Announced,
         outbox: Outbox,
-        named: StreamName,
     },
     /// A later message.
     Said { stream: StreamId, message: Message },
 }
-
-/// Tells a session the number of its stream.
-pub(crate) type StreamName = tokio::sync::oneshot::Sender<StreamId>;
 
 /// Sessions' end of the hub.
 pub(crate) type Notices = mpsc::Sender<Notice>;
@@ -70,7 +67,6 @@ pub(crate) struct Hub {
     namespaces: BTreeMap<String, Namespace<Report>>,
     streams: HashMap<StreamId, Stream>,
     closed: FuturesUnordered<Pin<Box<dyn Future<Output = StreamId> + Send>>>,
-    last_stream: u64,
     metrics: Metrics,
     tables: Option<Tables>,
 }
@@ -99,7 +95,6 @@ impl Hub {
             namespaces: BTreeMap::new(),
             streams: HashMap::new(),
             closed: FuturesUnordered::new(),
-            last_stream: 0,
             metrics,
             tables,
         };
@@ -131,16 +126,13 @@ impl Hub {
     fn take(&mut self, notice: Notice) {
         match notice {
             Notice::Joined {
+                stream,
                 namespace,
                 member,
                 announced,
                 outbox,
-                named,
             } => {
-                let stream = self.open(&namespace, &member, outbox);
-                if named.send(stream).is_err() {
-                    debug!(namespace, "a stream ended while it joined");
-                }
+                self.open(stream, &namespace, &member, outbox);
                 let Announced { dialect, returning } = announced;
                 let joined = Event::Joined {
                     stream,
@@ -173,9 +165,7 @@ impl Hub {
         }
     }
 
-    fn open(&mut self, namespace: &str, member: &Member<Report>, outbox: Outbox) -> StreamId {
-        self.last_stream += 1;
-        let id = StreamId(self.last_stream);
+    fn open(&mut self, id: StreamId, namespace: &str, member: &Member<Report>, outbox: Outbox) {
         self.closed.push({
             let closed = outbox.closed();
             Box::pin(async move {
@@ -198,7 +188,6 @@ impl Hub {
         );
         self.metrics.connected(namespace, stream.actor_host);
         self.streams.insert(id, stream);
-        id
     }
 
     fn close(&mut self, id: StreamId) {

@@ -34,7 +34,7 @@ pub use event::{Ack, Event};
 pub use member::{Dialect, Member};
 pub use table::{Delta, Hosts, Table, TypeDelta};
 
-/// Names one stream. Later streams have greater numbers.
+/// Names one stream. Streams that were opened later have greater numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
 

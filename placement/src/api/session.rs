@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use tokio::sync::oneshot;
 use tonic::{Status, Streaming};
 use tracing::debug;
 use trilby_placement_protocol::server::StreamId;
@@ -26,6 +25,7 @@ pub(crate) struct Session {
 
 /// What is known of a stream before its first message.
 pub(crate) struct Opened {
+    pub stream: StreamId,
     pub sender: Sender,
     pub announced: Announced,
     pub ownership: Ownership,
@@ -34,10 +34,7 @@ pub(crate) struct Opened {
 enum Stage {
     /// Nothing was said yet.
     Silent(Outbox),
-    Joined {
-        stream: StreamId,
-        origin: Origin,
-    },
+    Joined(Origin),
     Over,
 }
 
@@ -96,10 +93,10 @@ impl Session {
                 let outbox = outbox.clone();
                 self.join(outbox, from, host).await
             }
-            Stage::Joined { stream, origin } => {
+            Stage::Joined(origin) => {
                 origin.check_same(&from)?;
                 self.tell(Notice::Said {
-                    stream: *stream,
+                    stream: self.opened.stream,
                     message: Message::new(host, dialect),
                 })
                 .await
@@ -109,19 +106,17 @@ impl Session {
     }
 
     async fn join(&mut self, outbox: Outbox, origin: Origin, host: Host) -> Result<(), Status> {
-        let (named, name) = oneshot::channel();
         let namespace = origin.namespace.clone();
         self.tell(Notice::Joined {
+            stream: self.opened.stream,
             namespace,
             member: wire::member(host),
             announced: self.opened.announced,
             outbox,
-            named,
         })
         .await?;
-        let stream = name.await.map_err(|_| shutting_down())?;
         // From here on the hub alone holds the way to this stream: when it lets go, the stream ends.
-        self.stage = Stage::Joined { stream, origin };
+        self.stage = Stage::Joined(origin);
         Ok(())
     }
 

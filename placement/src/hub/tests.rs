@@ -1,7 +1,9 @@
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use prost::Message as _;
-use tokio::sync::oneshot;
 use tonic::Code;
 use trilby_placement_protocol::{
     Phase,
@@ -16,6 +18,7 @@ struct Fixture {
     notices: Notices,
     cancel: CancellationToken,
     tables: Tables,
+    streams: AtomicU64,
 }
 
 struct Client {
@@ -45,6 +48,7 @@ impl Fixture {
             notices,
             cancel,
             tables,
+            streams: AtomicU64::new(0),
         }
     }
 
@@ -57,9 +61,10 @@ impl Fixture {
             ..Host::default()
         };
         let (outbox, orders) = outbox();
-        let (named, name) = oneshot::channel();
+        let stream = StreamId(self.streams.fetch_add(1, Relaxed));
         let member = wire::member(host);
         let joined = Notice::Joined {
+            stream,
             namespace: namespace.into(),
             member,
             announced: Announced {
@@ -67,10 +72,8 @@ impl Fixture {
                 returning: false,
             },
             outbox,
-            named,
         };
         assert!(self.notices.send(joined).await.is_ok());
-        let stream = name.await.expect("the hub answers");
         Client {
             stream,
             orders,

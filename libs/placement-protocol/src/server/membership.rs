@@ -55,7 +55,9 @@ impl<P> Namespace<P> {
         now: Instant,
         actions: &mut Vec<Action<P>>,
     ) {
-        self.supersede(&seat.member, actions);
+        if !self.supersede(stream, &seat.member, actions) {
+            return;
+        }
         if seat.dialect == Dialect::Extended {
             self.expect_beats(now);
         }
@@ -198,9 +200,21 @@ impl<P> Namespace<P> {
     }
 
     /// Of several streams of one host the newest counts. The host's process has begun anew, or has
-    /// given up what it served before it came back: nothing has to be waited for.
-    fn supersede(&mut self, newest: &Member<P>, actions: &mut Vec<Action<P>>) {
+    /// given up what it served before it came back: nothing has to be waited for. `false`: this one is
+    /// not the newest, its first message was late.
+    fn supersede(
+        &mut self,
+        stream: StreamId,
+        newest: &Member<P>,
+        actions: &mut Vec<Action<P>>,
+    ) -> bool {
         let same = |seat: &Seat<P>| seat.member.same_host(newest);
+        let reason = CloseReason::Superseded;
+        let mut newer = self.seats.range(stream..).chain(self.queue.range(stream..));
+        if newer.any(|(_, seat)| same(seat)) {
+            actions.push(Action::Close { stream, reason });
+            return false;
+        }
         let waiting = self.queue.extract_if(.., |_, seat| same(seat));
         let mut gone: Vec<StreamId> = waiting.map(|(stream, _)| stream).collect();
         let seated: Vec<_> = self.seats.extract_if(.., |_, seat| same(seat)).collect();
@@ -208,10 +222,8 @@ impl<P> Namespace<P> {
             gone.push(stream);
             self.forget(&seat);
         }
-        actions.extend(gone.into_iter().map(|stream| Action::Close {
-            stream,
-            reason: CloseReason::Superseded,
-        }));
+        let closed = gone.into_iter();
+        actions.extend(closed.map(|stream| Action::Close { stream, reason }));
         let departed = |host: &Departed<P>| host.member.same_host(newest);
         if self
             .departed
@@ -221,6 +233,7 @@ impl<P> Namespace<P> {
         {
             self.table_differs();
         }
+        true
     }
 
     /// A seat that was taken out serves no longer.

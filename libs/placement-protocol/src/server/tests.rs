@@ -660,6 +660,17 @@ fn newest_stream_of_a_host_ends_the_older() {
 }
 
 #[test]
+fn a_stream_whose_first_message_is_late_does_not_end_a_newer_one() {
+    let mut it = Fixture::new();
+    it.join_as(2, "10.0.0.1:50002", &["A"]);
+    it.complete(&[2]);
+    assert_eq!(
+        it.join_as(1, "10.0.0.1:50002", &["A", "B"]),
+        ["close 1: a newer stream is of the same host"]
+    );
+}
+
+#[test]
 fn newest_stream_ends_one_that_is_waited_for() {
     let mut it = Fixture::hosts(2);
     it.report(1, &["A", "B"]);

@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     /// A server that starts again waits for those who come back, once one of them says so. Were all who
     /// come first new, it would not know.
     pub(crate) no_newcomers_before: Duration,
+    /// Print everything that happens.
+    pub(crate) trace: bool,
 }
 
 impl Plan {
@@ -56,6 +58,7 @@ impl Plan {
             partitioned: BTreeMap::new(),
             leaving: BTreeSet::new(),
             no_newcomers_before: Duration::ZERO,
+            trace: std::env::var_os("SIMULATION_TRACE").is_some(),
         }
     }
 
@@ -74,7 +77,9 @@ impl World {
             return;
         }
         let index = self.random.below(self.sidecars.len());
-        match self.random.below(100) {
+        let kind = self.random.below(100);
+        self.trace(|| format!("trouble {kind} for {index}"));
+        match kind {
             0..20 => self.change_hosting(index),
             20..32 => self.crash(index),
             32..47 => self.stop(index),

@@ -1,6 +1,9 @@
 //! The server's side: one namespace at a time, streams, and leaders that follow one another.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use trilby_placement_protocol::server::{
     Ack, Action, Event, Member, Namespace, Settings, StreamId,
@@ -25,7 +28,8 @@ pub(crate) struct Server {
     /// Which links have said something, as streams.
     pub(crate) streams: BTreeMap<usize, StreamId>,
     pub(crate) frozen_until: Duration,
-    /// `None` between two leaders.
+    settled_at: Instant,
+    /// Not between two leaders.
     pub(crate) leads: bool,
     /// Grows with each leader.
     pub(crate) term: u64,
@@ -33,9 +37,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(clock: Clock) -> Self {
+        let settled_at = clock.show(Duration::ZERO);
         Self {
             clock,
-            namespace: Namespace::new(SETTINGS, clock.show(Duration::ZERO)),
+            settled_at,
+            namespace: Namespace::new(SETTINGS, settled_at),
             streams: BTreeMap::new(),
             frozen_until: Duration::ZERO,
             leads: true,
@@ -46,8 +52,8 @@ impl Server {
     /// The next leader, who knows nothing of the last.
     pub(crate) fn lead(&mut self, clock: Clock, settle: Duration, time: Duration) {
         self.clock = clock;
-        let settled_at = clock.show(time) + settle;
-        self.namespace = Namespace::new(SETTINGS, settled_at);
+        self.settled_at = clock.show(time) + settle;
+        self.namespace = Namespace::new(SETTINGS, self.settled_at);
         self.streams.clear();
         self.leads = true;
         self.frozen_until = Duration::ZERO;
@@ -60,8 +66,8 @@ impl Server {
         let actions = self.namespace.step(event, now);
         assert!(self.namespace.version() >= before, "versions never go back");
         if self.namespace.is_empty() {
-            // The service forgets it; what is made anew has no hosts of an earlier server to wait for.
-            self.namespace = Namespace::new(SETTINGS, now);
+            // The service forgets it.
+            self.namespace = Namespace::new(SETTINGS, self.settled_at);
         }
         actions
     }

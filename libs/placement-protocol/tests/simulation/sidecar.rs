@@ -52,6 +52,7 @@ pub(crate) struct Sidecar {
 const DRAIN: Duration = Duration::from_millis(400);
 
 /// Something that a sidecar wants of the world.
+#[derive(Debug)]
 pub(crate) enum Wish {
     Say(Upward),
     /// End the stream without a word, and come back.

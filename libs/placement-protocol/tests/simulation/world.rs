@@ -164,6 +164,13 @@ impl World {
         }
     }
 
+    /// Tells what happens, if asked to by `SIMULATION_TRACE`.
+    pub(crate) fn trace(&self, what: impl FnOnce() -> String) {
+        if self.plan.trace {
+            println!("{:>10.3?} {}", self.time, what());
+        }
+    }
+
     /// Until when the one whom it concerns is frozen.
     fn frozen_until(&self, what: &What) -> Option<Duration> {
         let until = match what {
@@ -186,6 +193,7 @@ impl World {
         if let Some(until) = self.frozen_until(&what) {
             return self.at(until, what);
         }
+        self.trace(|| format!("{what:?}"));
         match what {
             What::Up(link) => self.arrive_up(link),
             What::Down(link) => self.arrive_down(link),
@@ -252,7 +260,9 @@ impl World {
     /// Lets a sidecar take in an event, and does what it wants.
     pub(crate) fn drive(&mut self, index: usize, event: client::Event) {
         let time = self.time;
+        self.trace(|| format!("  {index} takes {event:?}"));
         let wishes = self.sidecars[index].step(event, time);
+        self.trace(|| format!("  {index} wants {wishes:?}"));
         let mut hang = false;
         for wish in wishes {
             match wish {
@@ -428,7 +438,9 @@ impl World {
             return;
         }
         let before = self.server.namespace.version();
+        self.trace(|| format!("  server takes {event:?}"));
         for action in self.server.step(event, self.time) {
+            self.trace(|| format!("  server wants {action:?}"));
             match action {
                 server::Action::Send { to, order } => self.send(&to, &order),
                 server::Action::Close { stream, .. } => self.close(stream),
