@@ -268,9 +268,11 @@ impl<P> Namespace<P> {
         }
     }
 
-    /// Whether a member is, or is to be, in a table.
+    /// Whether a member is to be in a table, or is in one that somebody may hold.
     fn takes_part(&self, member: &Member<P>) -> bool {
-        member.is_actor_host() || self.table.types_of(&member.name).next().is_some()
+        let before = self.transition.as_ref().map(|it| &it.before);
+        let mut tables = before.into_iter().chain([&self.table]);
+        member.is_actor_host() || tables.any(|table| table.has_host(&member.name))
     }
 
     /// The table of a round in its first phase is yet to be made.

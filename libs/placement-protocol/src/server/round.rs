@@ -15,7 +15,7 @@ use crate::Phase;
 /// A change of tables that is not over.
 #[derive(Debug)]
 pub(super) struct Transition<P> {
-    before: Arc<Table<P>>,
+    pub(super) before: Arc<Table<P>>,
     changed: BTreeSet<Arc<str>>,
     /// Those of `changed` that can be called again.
     released: BTreeSet<Arc<str>>,

@@ -86,6 +86,10 @@ impl<P> Table<P> {
             .map(|(entity, _)| entity)
     }
 
+    pub(super) fn has_host(&self, name: &str) -> bool {
+        self.types_of(name).next().is_some()
+    }
+
     /// Leaves the hosts of `entity` as they are in `before`.
     pub(super) fn keep(&mut self, entity: &Arc<str>, before: &Self) {
         match before.types.get(entity) {
