@@ -1,11 +1,14 @@
-//! `dapr.proto.placement.v1.Placement`, with orders that are encoded once for all streams.
+//! `dapr.proto.placement.v1.Placement`.
+//!
+//! Generated code would encode each order for each stream, and keep a copy for each. Here an order is
+//! encoded once, with its frame, and all streams share the bytes.
 
-mod codec;
 mod ownership;
 mod session;
 
 use std::{
     convert::Infallible,
+    future::{Ready, ready},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -14,25 +17,18 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    future::BoxFuture,
-    stream::{BoxStream, StreamExt as _},
-};
-use http::{Request, Response};
-use tonic::{
-    Status,
-    body::Body,
-    server::{Grpc, NamedService, StreamingService},
-};
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http_body_util::StreamBody;
+use tonic::{Status, Streaming, body::Body, codec::Codec as _, server::NamedService};
+use tonic_prost::ProstCodec;
 use tower::Service;
 use trilby_placement_protocol::{
     extension,
     server::{Dialect, StreamId},
 };
-use trilby_proto::placement::v1::{Host, placement_server::SERVICE_NAME};
+use trilby_proto::placement::v1::{Host, PlacementOrder, placement_server::SERVICE_NAME};
 
 use self::{
-    codec::OrderCodec,
     ownership::Ownership,
     session::{Opened, Session},
 };
@@ -46,7 +42,10 @@ use crate::{
 /// The one method.
 const REPORT: &str = "/dapr.proto.placement.v1.Placement/ReportDaprStatus";
 
-/// The service. Generated code would encode each order for each stream.
+/// What every answer of gRPC is.
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// The service.
 #[derive(Debug, Clone)]
 pub(crate) struct PlacementApi {
     notices: Notices,
@@ -80,29 +79,37 @@ impl PlacementApi {
         }
     }
 
-    fn open(&self, request: tonic::Request<tonic::Streaming<Host>>) -> Result<Answer, Status> {
-        let extensions = request.extensions();
-        let peer = trilby_grpc::peer(extensions).and_then(|peer| peer.addr);
-        let announced = Announced::read(request.metadata());
-        let Admission {
-            address_check,
-            metrics,
-            ..
-        } = self.admission.clone();
-        let opened = Opened {
-            stream: StreamId(self.opened.fetch_add(1, Relaxed)),
-            sender: self.sender(extensions)?,
-            announced,
-            ownership: Ownership::new(address_check, peer, metrics),
-        };
-        let session = Session::new(opened, self.notices.clone(), request.into_inner());
-        let mut answer = tonic::Response::new(session.into_orders().boxed());
-        if announced.dialect == Dialect::Extended {
-            let millis = self.admission.lease.as_millis().to_string();
-            let value = millis.parse().expect("digits are ASCII");
-            answer.metadata_mut().insert(extension::LEASE, value);
+    fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        if request.uri().path() != REPORT {
+            let text = format!("unknown method {}", request.uri().path());
+            return Err(Status::unimplemented(text));
         }
-        Ok(answer)
+        let (head, body) = request.into_parts();
+        let opened = self.open(&head)?;
+        let dialect = opened.announced.dialect;
+        let decoder = ProstCodec::<PlacementOrder, Host>::default().decoder();
+        let inbound = Streaming::new_request(decoder, body, None, None);
+        let session = Session::new(opened, self.notices.clone(), inbound);
+        let mut response = Response::new(Body::new(StreamBody::new(session.into_frames())));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, GRPC);
+        if dialect == Dialect::Extended {
+            let millis = self.admission.lease.as_millis().to_string();
+            let millis = HeaderValue::try_from(millis).expect("digits are ASCII");
+            headers.insert(extension::LEASE, millis);
+        }
+        Ok(response)
+    }
+
+    fn open(&self, head: &http::request::Parts) -> Result<Opened, Status> {
+        let peer = trilby_grpc::peer(&head.extensions).and_then(|peer| peer.addr);
+        let (policy, metrics) = (self.admission.address_check, self.admission.metrics.clone());
+        Ok(Opened {
+            stream: StreamId(self.opened.fetch_add(1, Relaxed)),
+            sender: self.sender(&head.extensions)?,
+            announced: Announced::read(&head.headers),
+            ownership: Ownership::new(policy, peer, metrics),
+        })
     }
 
     fn sender(&self, extensions: &http::Extensions) -> Result<Sender, Status> {
@@ -123,37 +130,16 @@ impl NamedService for PlacementApi {
 impl Service<Request<Body>> for PlacementApi {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+    type Future = Ready<Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let method = ReportMethod(self.clone());
-        Box::pin(async move {
-            if request.uri().path() != REPORT {
-                let text = format!("unknown method {}", request.uri().path());
-                return Ok(Status::unimplemented(text).into_http());
-            }
-            Ok(Grpc::new(OrderCodec).streaming(method, request).await)
-        })
-    }
-}
-
-type Answer = tonic::Response<BoxStream<'static, Result<bytes::Bytes, Status>>>;
-
-struct ReportMethod(PlacementApi);
-
-impl StreamingService<Host> for ReportMethod {
-    type Response = bytes::Bytes;
-    type ResponseStream = BoxStream<'static, Result<bytes::Bytes, Status>>;
-    type Future = BoxFuture<'static, Result<tonic::Response<Self::ResponseStream>, Status>>;
-
     /// Answers at once: some clients send nothing before they have seen the head of the answer.
-    fn call(&mut self, request: tonic::Request<tonic::Streaming<Host>>) -> Self::Future {
-        let answer = self.0.open(request);
-        Box::pin(async move { answer })
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = self.answer(request);
+        ready(Ok(answer.unwrap_or_else(Status::into_http)))
     }
 }
 

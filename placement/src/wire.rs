@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-use prost::Message as _;
-use tonic::{Status, metadata::MetadataMap};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::HeaderMap;
+use tonic::Status;
 use trilby_identity::SpiffeId;
 use trilby_placement_protocol::{
     Phase, extension,
@@ -56,6 +56,9 @@ pub(crate) struct Origin {
     pub namespace: String,
     pub app_id: String,
 }
+
+/// Bytes of the frame around a gRPC message.
+pub(crate) const FRAME: usize = 5;
 
 /// The first segments of actor types that belong to sidecars, followed by namespace and app.
 const INTERNAL: [&str; 2] = ["dapr", "internal"];
@@ -183,7 +186,7 @@ pub(crate) fn member(host: Host) -> Member<Report> {
 
 impl Announced {
     /// Reads it from the metadata of a call. An announcement of rules other than ours counts as none.
-    pub(crate) fn read(metadata: &MetadataMap) -> Self {
+    pub(crate) fn read(metadata: &HeaderMap) -> Self {
         let word = metadata.get(extension::DIALECT);
         let ours = word.is_some_and(|version| version == extension::VERSION);
         Self {
@@ -224,7 +227,17 @@ pub(crate) fn encode(order: &Order<Report>, replication: u32) -> Bytes {
         operation: operation.to_owned(),
         version,
     };
-    order.encode_to_vec().into()
+    framed(&order)
+}
+
+/// A message with the frame that gRPC puts around it: not compressed, and how long it is.
+fn framed(message: &impl prost::Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = BytesMut::with_capacity(FRAME + length);
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(length).expect("a table is far below 4 GiB"));
+    message.encode(&mut bytes).expect("there is room for it");
+    bytes.freeze()
 }
 
 type Entries = HashMap<String, PlacementTable>;

@@ -1,7 +1,11 @@
 //! One stream of one sidecar.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
+use http::HeaderMap;
+use http_body::Frame;
 use tonic::{Status, Streaming};
 use tracing::debug;
 use trilby_placement_protocol::server::StreamId;
@@ -52,15 +56,18 @@ impl Session {
         }
     }
 
-    /// The orders, to the end of the stream.
-    pub(crate) fn into_orders(self) -> impl Stream<Item = Result<Bytes, Status>> + Send {
+    /// The orders as frames of an answer, to the end of the stream.
+    pub(crate) fn into_frames(self) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
         stream::unfold(self, async |mut session| {
-            let order = session.next().await?;
-            if let Err(status) = &order {
-                debug!(code = ?status.code(), reason = status.message(), "stream ends");
-                session.stage = Stage::Over;
-            }
-            Some((order, session))
+            let frame = match session.next().await? {
+                Ok(order) => Frame::data(order),
+                Err(status) => {
+                    debug!(code = ?status.code(), reason = status.message(), "stream ends");
+                    session.stage = Stage::Over;
+                    Frame::trailers(trailers(&status))
+                }
+            };
+            Some((Ok(frame), session))
         })
     }
 
@@ -123,6 +130,15 @@ impl Session {
     async fn tell(&self, notice: Notice) -> Result<(), Status> {
         self.notices.send(notice).await.map_err(|_| shutting_down())
     }
+}
+
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // The texts of all statuses are percent-encoded, and so are fit for headers.
+    if let Err(unfit) = status.add_header(&mut trailers) {
+        debug!(%unfit, "a status does not fit into headers");
+    }
+    trailers
 }
 
 fn shutting_down() -> Status {

@@ -85,7 +85,7 @@ impl Fixture {
 impl Client {
     async fn next(&mut self) -> PlacementOrder {
         let order = self.orders.next().await.expect("an order");
-        PlacementOrder::decode(order).expect("it is encoded as such")
+        PlacementOrder::decode(order.slice(wire::FRAME..)).expect("it is encoded as such")
     }
 
     async fn ack(&self, phase: Phase, version: u64) {

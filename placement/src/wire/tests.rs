@@ -194,7 +194,7 @@ fn a_beat_is_a_message_without_an_operation_of_those_who_announced_beats() {
 
 #[test]
 fn only_an_announcement_of_these_very_rules_counts() {
-    let mut metadata = MetadataMap::new();
+    let mut metadata = HeaderMap::new();
     assert_eq!(Announced::read(&metadata).dialect, Dialect::Plain);
     metadata.insert(extension::DIALECT, "2".parse().expect("ASCII"));
     assert_eq!(Announced::read(&metadata).dialect, Dialect::Plain);

@@ -85,13 +85,13 @@ impl<P> Namespace<P> {
             return;
         }
         match phase {
+            // What was taken from them may go on elsewhere only when they serve no longer.
+            Phase::Update if self.departed.values().any(|host| host.owes) => {}
             _ if self.seats.is_empty() => self.finish(now, actions),
             Phase::Lock => {
                 self.make_table();
                 self.enter(Phase::Update, now, actions);
             }
-            // What was taken from them may go on elsewhere only when they serve no longer.
-            Phase::Update if self.departed.values().any(|host| host.owes) => {}
             Phase::Update => self.enter(Phase::Unlock, now, actions),
             Phase::Unlock => self.finish(now, actions),
         }

@@ -93,16 +93,6 @@ impl World {
         self.later(next, What::Chaos);
     }
 
-    /// Nothing is broken any more.
-    pub(crate) fn make_peace(&mut self) {
-        let time = self.time;
-        self.server.frozen_until = self.server.frozen_until.min(time);
-        for sidecar in &mut self.sidecars {
-            sidecar.frozen_until = sidecar.frozen_until.min(time);
-        }
-        self.plan.partitioned.clear();
-    }
-
     fn change_hosting(&mut self, index: usize) {
         if self.sidecars[index].alive && !self.sidecars[index].frozen(self.time) {
             self.host_something(index);

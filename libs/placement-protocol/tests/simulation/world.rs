@@ -120,7 +120,6 @@ impl World {
         self.at(Duration::from_millis(5), What::Call);
         self.at(Duration::from_millis(300), What::Chaos);
         self.until(self.plan.trouble);
-        self.make_peace();
         let peace = self.plan.trouble + PEACE;
         self.until(peace);
         let version = self.server.namespace.version();
@@ -497,6 +496,7 @@ impl World {
             .filter(|index| !self.sidecars[*index].frozen(self.time))
             .filter(|index| self.sidecars[*index].serves(&entity, IDS[id], self.time))
             .collect();
+        self.trace(|| format!("  {entity}/{} is served by {serving:?}", IDS[id]));
         for index in serving {
             let ends = self.time + self.random.millis(1, 800);
             self.calls += 1;
@@ -572,7 +572,7 @@ impl World {
     }
 }
 
-/// Longer than all limits that follow one another: halting, silence, a leader's rest, two rounds.
+/// What has begun by then runs out: the longest trouble, an election, silence, two rounds.
 const PEACE: Duration = Duration::from_secs(40);
 
 /// A stream that the server has ended, or knows to be gone.
