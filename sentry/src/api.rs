@@ -164,9 +164,7 @@ impl CertificateApi {
         let signed = issuer
             .sign(&leaf, &key, moment)
             .map_err(|error| failed(error.to_string()))?;
-        self.authority
-            .leaf_ends
-            .signed(issuer.id(), signed.not_after);
+        self.authority.leaves.signed(issuer.id(), signed.not_after);
         let tokens = issuer
             .tokens()
             .map(|tokens| issue(tokens, (&id, &request.jwt_audiences), moment));

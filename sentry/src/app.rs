@@ -19,7 +19,7 @@ use trilby_proto::sentry::v1::ca_server::CaServer;
 use crate::{
     api::CertificateApi,
     args::{Args, Mode},
-    authority::{Authority, LeafEnds, OwnObserver, OwnSigner},
+    authority::{Authority, Leaves, OwnObserver, OwnSigner},
     dns_names::DnsNames,
     metrics::Metrics,
     oidc::{CertificateFiles, Discovery},
@@ -126,7 +126,7 @@ pub async fn build(
         store: backing.store,
         surroundings: backing.surroundings,
         evidence: Evidence::default(),
-        leaf_ends: LeafEnds::default(),
+        leaves: Leaves::default(),
         sentry,
         trust_domain: trust_domain.clone(),
         sources: backing.sources,

@@ -33,7 +33,7 @@ use crate::{
     surroundings::{News, Surroundings, Tone},
     tokens::{TokenDocuments, TokenSettings},
 };
-pub(crate) use leaves::LeafEnds;
+pub(crate) use leaves::Leaves;
 pub(crate) use own::{OwnObserver, OwnSigner};
 use rotate::Rotator;
 
@@ -61,8 +61,8 @@ pub(crate) struct Authority {
     pub(crate) surroundings: Surroundings,
     /// Who trusts the next root, while one comes.
     pub(crate) evidence: Evidence,
-    /// When what was signed here ends.
-    pub(crate) leaf_ends: LeafEnds,
+    /// For how long anything may be signed, and when what was signed here ends.
+    pub(crate) leaves: Leaves,
     pub(crate) sentry: SpiffeId,
     pub(crate) trust_domain: TrustDomain,
     /// Who makes authorities and issuers.
@@ -92,6 +92,7 @@ struct Keeper {
 struct Complaints {
     load: String,
     renewal: String,
+    life: String,
 }
 
 impl Authority {
@@ -107,7 +108,9 @@ impl Authority {
 
     /// Now, and for how long what is signed now is valid.
     pub(crate) fn moment(&self) -> (SystemTime, Validity) {
-        (self.now(), *self.validity.borrow())
+        let mut validity = *self.validity.borrow();
+        validity.ttl = validity.ttl.min(self.leaves.longest_life());
+        (self.now(), validity)
     }
 
     /// Takes what is stored into use; returns it if it is new. Without anything stored, what is in
@@ -263,13 +266,9 @@ impl Absent for Authority {
             "no certificate authority stored, made one"
         );
         // What is made here shows that by its names.
-        if source.name() != SELF_SIGNED {
-            let record = Record {
-                source: Some(source.name().to_owned()),
-                ..Record::default()
-            };
-            made.rotation.record = Some(record.write());
-        }
+        let source = Some(source.name()).filter(|name| *name != SELF_SIGNED);
+        let ttl = self.validity.borrow().ttl;
+        made.rotation.record = Record::of_new(source, ttl).map(|record| record.write());
         Ok(made)
     }
 
@@ -308,6 +307,11 @@ impl Keeper {
         authority.metrics.stored_authority_usable(loaded.is_ok());
         self.complaints.load(&loaded);
         let usable = loaded.is_ok();
+        let noted = match usable {
+            true => authority.note_life().await.map_err(AuthorityError::from),
+            false => Ok(None),
+        };
+        self.complaints.life(&noted);
         let renewed = authority.renew_in_time().await;
         self.complaints.renewal(&renewed);
         let rotated = match usable {
@@ -359,6 +363,15 @@ impl Complaints {
     fn load<T>(&mut self, outcome: &Result<T, AuthorityError>) {
         if let Some(error) = changed(&mut self.load, outcome) {
             tracing::error!(error, "certificate authority could not be loaded");
+        }
+    }
+
+    fn life<T>(&mut self, outcome: &Result<T, AuthorityError>) {
+        if let Some(error) = changed(&mut self.life, outcome) {
+            tracing::warn!(
+                error,
+                "for how long certificates are given is not stored, a rotation after a restart may not wait for them"
+            );
         }
     }
 

@@ -218,7 +218,7 @@ impl Issuer {
         let certificate = params.signed_by(key, &self.signer)?;
         Ok(Signed {
             chain_pem: pem::encode("CERTIFICATE", certificate.der()) + &self.chain_pem,
-            serial: serial.iter().map(|byte| format!("{byte:02x}")).collect(),
+            serial: format!("{:032x}", u128::from_be_bytes(serial)),
             not_after,
         })
     }

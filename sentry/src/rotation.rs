@@ -18,6 +18,7 @@ pub(crate) mod bridge;
 pub(crate) mod decision;
 pub(crate) mod evidence;
 pub(crate) mod holders;
+mod lives;
 mod record;
 pub(crate) mod roots;
 pub(crate) mod status;

@@ -15,7 +15,7 @@ use crate::{issuer::Validity, validator::JwksOptions};
 pub(crate) use follow::Follower;
 
 /// Upstream's life of a certificate.
-const WORKLOAD_TTL: Duration = Duration::from_hours(24);
+pub(crate) const WORKLOAD_TTL: Duration = Duration::from_hours(24);
 
 /// Upstream's tolerance for clocks that are behind.
 const CLOCK_SKEW: Duration = Duration::from_mins(15);

@@ -4,7 +4,7 @@ use trilby_identity::{Csr, KeyType, SystemClock, TrustDomain};
 
 use super::*;
 use crate::{
-    authority::LeafEnds,
+    authority::Leaves,
     issuer::testing::{VALIDITY, issuer_with_tokens},
     jose::{Algorithm, KeySet, SigningKey, sign},
     rotation::Evidence,
@@ -38,7 +38,7 @@ fn authority(issuer: Option<Arc<Issuer>>, registry: &prometheus::Registry) -> Au
         trust_domain: TrustDomain::parse("td").unwrap(),
         surroundings: Surroundings::Machine { status: nowhere() },
         evidence: Evidence::default(),
-        leaf_ends: LeafEnds::default(),
+        leaves: Leaves::default(),
         sources: Sources::own(SelfSigned::default()),
         validity,
         tokens: None,

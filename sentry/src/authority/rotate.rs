@@ -102,7 +102,7 @@ impl Rotator {
             holders: &holders,
             now: order.now,
             workload_ttl: authority.moment().1.ttl,
-            leaves_end_here: authority.leaf_ends.of_others(issuer.id()),
+            leaves_end_here: authority.leaves.of_others(issuer.id()),
         });
         match step {
             Step::Stay(waiting) => {
@@ -220,19 +220,26 @@ impl Rotator {
         match &self.listed {
             Some((_, Ok(Some(pods)))) => pods.holders(record, &authority.evidence, lasted),
             Some((_, Err(error))) => Holders::Unknown(error.clone()),
-            Some((_, Ok(None))) | None => self.identities(authority, record, lasted),
+            Some((_, Ok(None))) | None => self.identities(authority, (record, now), lasted),
         }
     }
 
     /// Without pods: those who asked for certificates while both roots were there.
-    fn identities(&self, authority: &Authority, record: &Record, lasted: Duration) -> Holders {
+    fn identities(
+        &self,
+        authority: &Authority,
+        (record, now): (&Record, u64),
+        lasted: Duration,
+    ) -> Holders {
         if record.phase == Phase::Retired {
             return Holders::Unknown(
                 "the end of the bridge: nobody knows who holds the old root alone".to_owned(),
             );
         }
         let ttl = authority.moment().1.ttl;
-        if lasted.min(self.began.elapsed()) < ttl {
+        // Whoever holds one that was given for longer may not have asked since.
+        let longer = record.longer_leaves_end.is_some_and(|end| end >= now);
+        if longer || lasted.min(self.began.elapsed()) < ttl {
             return Holders::Unknown(
                 "every workload to ask for a certificate once more".to_owned(),
             );

@@ -47,7 +47,7 @@ fn authority(dir: &Path, clock: &HandClock) -> Authority {
             status: path("rotation-status.yaml"),
         },
         evidence: Evidence::default(),
-        leaf_ends: LeafEnds::default(),
+        leaves: Leaves::default(),
         sources: Sources::own(SelfSigned::default()),
         validity,
         tokens: None,

@@ -63,6 +63,12 @@ pub(crate) struct Record {
     /// When the last leaf of the old issuer ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) leaves_end: Option<u64>,
+    /// For how long leaves are given, in seconds; see [`super::lives`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) leaf_life: Option<u64>,
+    /// When the last leaf ends that was given for longer than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) longer_leaves_end: Option<u64>,
 }
 
 /// Why a record says nothing.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     Phase, Record, RotationDocuments, bridge,
-    decision::{AuthorityFacts, replica_lag},
+    decision::AuthorityFacts,
     roots::{Root, organization, root_of, roots},
 };
 use crate::{
@@ -177,8 +177,9 @@ pub(crate) fn activated(
     let next = documents.rotation.next.clone();
     let next = next.ok_or(TransitionError::NothingPrepared)?;
     let issuer_end = Bundle::read(documents, now).map_or(now, |bundle| bundle.not_after);
-    let leaves_end = issuer_end.min(now + workload_ttl + replica_lag(workload_ttl));
-    record.leaves_end = Some(unix_seconds(leaves_end).max(leaves_end_here));
+    let leaves_end = record.last_leaf_end(workload_ttl, now);
+    let leaves_end = leaves_end.min(unix_seconds(issuer_end));
+    record.leaves_end = Some(leaves_end.max(leaves_end_here));
     record.source = record.next_source.take();
     enter(&mut record, Phase::Active, now);
     let documents = Documents {

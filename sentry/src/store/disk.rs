@@ -103,6 +103,10 @@ impl DiskStore {
         if let Some(root_key) = &documents.root_key {
             write(&self.root_key, root_key)?;
         }
+        match &documents.rotation.record {
+            Some(record) => write(&self.beside(RECORD), record)?,
+            None => remove(&self.beside(RECORD))?,
+        }
         // The certificates last, so that a start that was cut short is seen as incomplete.
         write(&self.key, &documents.key)?;
         write(&self.issuer, &documents.issuer)?;

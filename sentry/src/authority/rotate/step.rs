@@ -49,7 +49,7 @@ pub(super) async fn make(
         Transition::Distribute => transition::distributed(old, record, now)?,
         Transition::Activate => {
             let ttl = authority.moment().1.ttl;
-            transition::activated(old, record, (now, ttl), authority.leaf_ends.of_all())?
+            transition::activated(old, record, (now, ttl), authority.leaves.of_all())?
         }
         Transition::Prolong { until } => transition::prolonged(old, record, until),
         Transition::Retire => transition::retired(old, record, now),

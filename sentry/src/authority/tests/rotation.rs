@@ -147,7 +147,7 @@ async fn certificates_that_were_given_for_longer_are_waited_for_by_all_replicas(
     }
     // It hears of the order last, and gave a certificate for a month before.
     let given = clock.now() + 30 * DAY;
-    two.leaf_ends.signed(two.issuer().unwrap().id(), given);
+    two.leaves.signed(two.issuer().unwrap().id(), given);
     order(dir.path(), "1");
     for _ in 0..3 {
         look(&one).await;
@@ -161,6 +161,66 @@ async fn certificates_that_were_given_for_longer_are_waited_for_by_all_replicas(
     clock.advance(30 * DAY);
     look(&one).await;
     assert_eq!(record(&one).phase, Phase::Retired);
+}
+
+/// A replica under a Configuration that has certificates hold so long.
+fn giving(ttl: Duration, dir: &Path, clock: &HandClock) -> Authority {
+    let validity = Validity { ttl, ..VALIDITY };
+    Authority {
+        validity: watch::channel(validity).1,
+        ..authority(dir, clock)
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_were_given_for_longer_before_a_restart_are_waited_for() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    // Nothing but what is stored outlives the first.
+    look(&giving(30 * DAY, dir.path(), &clock)).await;
+    let given = leaf(&giving_now(30 * DAY, dir.path(), &clock).await);
+    assert!(given.not_after() > clock.now() + 29 * DAY);
+    for _ in 0..4 {
+        order(dir.path(), "1");
+        look(&giving(TTL, dir.path(), &clock)).await;
+        clock.advance(2 * TTL);
+    }
+    let active = giving_now(TTL, dir.path(), &clock).await;
+    assert_eq!(record(&active).phase, Phase::Active);
+    given.verify(&anchors(&active), clock.now()).unwrap();
+    clock.advance(30 * DAY);
+    let later = giving_now(TTL, dir.path(), &clock).await;
+    assert_eq!(record(&later).phase, Phase::Retired);
+}
+
+async fn giving_now(ttl: Duration, dir: &Path, clock: &HandClock) -> Authority {
+    let authority = giving(ttl, dir, clock);
+    look(&authority).await;
+    authority
+}
+
+#[tokio::test]
+async fn a_certificate_is_given_for_longer_only_after_that_is_stored() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let first = giving_now(TTL, dir.path(), &clock).await;
+    assert!(
+        first
+            .issuer()
+            .unwrap()
+            .documents()
+            .rotation
+            .record
+            .is_none(),
+        "what everybody has needs no word"
+    );
+    let raised = giving(30 * DAY, dir.path(), &clock);
+    raised.refresh().await.unwrap();
+    assert!(leaf(&raised).not_after() <= clock.now() + TTL);
+    look(&raised).await;
+    assert_eq!(record(&raised).leaf_life, Some(30 * 24 * 3600));
+    assert!(leaf(&raised).not_after() > clock.now() + 29 * DAY);
+    look(&raised).await;
+    let stored = std::fs::read(dir.path().join("rotation.json")).unwrap();
+    assert_eq!(Record::read(Some(&stored)), Ok(record(&raised)));
 }
 
 #[tokio::test]
