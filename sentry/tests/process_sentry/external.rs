@@ -1,5 +1,7 @@
 //! Issuers from outside: the test plays cert-manager, and whoever approves and signs requests.
 
+mod moving;
+
 use std::{
     path::PathBuf,
     time::{Duration, SystemTime},

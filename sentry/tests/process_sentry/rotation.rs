@@ -1,11 +1,17 @@
 //! The root rotates, and nobody notices.
 
+mod bridgeless;
 mod cluster;
 mod crash;
+mod evidence;
 mod load;
 mod recovery;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -106,6 +112,23 @@ async fn control_plane(ttl: &str) -> (&'static ApiServer, String) {
     (api, system)
 }
 
+/// A kubeconfig with rights in a namespace alone. Pods of other tests, which have the same API server, do not count then.
+async fn confined(api: &ApiServer, namespace: &str) -> PathBuf {
+    let account = "confined-sentry";
+    let who = format!("--serviceaccount={namespace}:{account}");
+    let reviewer = format!("reviews-of-{namespace}");
+    let reviews = "--clusterrole=system:auth-delegator";
+    for create in [
+        &["serviceaccount", account][..],
+        &["rolebinding", account, "--clusterrole=cluster-admin", &who],
+        &["clusterrolebinding", &reviewer, reviews, &who],
+    ] {
+        let create = [&["-n", namespace, "create"], create].concat();
+        api.kubectl(&create).await;
+    }
+    api.kubeconfig_of(namespace, account).await
+}
+
 /// The same, and a replica that runs.
 async fn replica(ttl: &str) -> (&'static ApiServer, String, Sentry) {
     let (api, system) = control_plane(ttl).await;
@@ -130,6 +153,13 @@ async fn config_map(api: &ApiServer, namespace: &str, key: &str) -> String {
         .get_json(namespace, &format!("configmap/{BUNDLE}"))
         .await;
     found["data"][key].as_str().unwrap_or_default().to_owned()
+}
+
+/// Deletes a pod that no node runs.
+async fn delete_pod(api: &ApiServer, namespace: &str, name: &str) {
+    let at_once = ["--grace-period=0", "--force"];
+    let delete = ["-n", namespace, "delete", "pod", name];
+    api.kubectl(&[&delete[..], &at_once].concat()).await;
 }
 
 /// The published status, as soon as `wanted` says so.

@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use trilby_identity::Anchors;
 use trilby_testkit::{
-    ApiServer, assert_eventually,
-    mesh::{TRUST_DOMAIN, install_crds},
-    services::Sentry,
-    unexpected,
+    ApiServer, assert_eventually, mesh::TRUST_DOMAIN, services::Sentry, unexpected,
 };
 
 use super::{
-    BUNDLE, Home, LIMIT, annotate, caller, config_map, objects, replica, secret, sentry, status,
+    BUNDLE, Home, LIMIT, annotate, caller, config_map, confined, control_plane, replica, secret,
+    sentry, status,
 };
 use crate::caller::{openssl_verify_by, request};
 
@@ -37,7 +35,7 @@ async fn rights(api: &ApiServer, namespace: &str) -> PathBuf {
 }
 
 /// A pod with a sidecar that was started with these anchors, as the injector makes it.
-async fn pod(api: &ApiServer, namespace: &str, name: &str, anchors: &str) {
+pub(super) async fn pod(api: &ApiServer, namespace: &str, name: &str, anchors: &str) {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -66,23 +64,36 @@ async fn events(api: &ApiServer, namespace: &str) -> Vec<String> {
 }
 
 /// Two replicas, a shop, and two pods in it with what was trusted when they were made.
-struct World {
-    api: &'static ApiServer,
-    system: String,
-    shop: String,
-    replicas: [Sentry; 2],
-    first: String,
+pub(super) struct World {
+    pub(super) api: &'static ApiServer,
+    pub(super) system: String,
+    pub(super) shop: String,
+    pub(super) replicas: [Sentry; 2],
+    pub(super) first: String,
     dir: tempfile::TempDir,
 }
 
 impl World {
-    async fn start() -> Self {
-        let api = ApiServer::shared().await;
-        install_crds(api).await;
-        let system = api.namespace("dapr-system").await;
+    /// With certificates that hold so long.
+    pub(super) async fn start(ttl: &str) -> Self {
+        let (api, system) = control_plane(ttl).await;
         let shop = api.namespace("shop").await;
-        objects(api, &system, "20s").await;
         let kubeconfig = rights(api, &system).await;
+        Self::with(api, kubeconfig, (system, shop)).await
+    }
+
+    /// The same in one namespace, with rights there alone: all pods that are thought of are this test's.
+    pub(super) async fn confined(ttl: &str) -> Self {
+        let (api, system) = control_plane(ttl).await;
+        let kubeconfig = confined(api, &system).await;
+        Self::with(api, kubeconfig, (system.clone(), system)).await
+    }
+
+    async fn with(
+        api: &'static ApiServer,
+        kubeconfig: PathBuf,
+        (system, shop): (String, String),
+    ) -> Self {
         let mut replicas = [sentry(&kubeconfig, &system), sentry(&kubeconfig, &system)];
         for replica in &mut replicas {
             replica.start().await;
@@ -101,7 +112,7 @@ impl World {
         }
     }
 
-    async fn token(&self, pod: &str) -> PathBuf {
+    pub(super) async fn token(&self, pod: &str) -> PathBuf {
         let audience = format!("spiffe://{TRUST_DOMAIN}/ns/{}/dapr-sentry", self.system);
         let token = self.api.pod_token(&self.shop, pod, &audience).await;
         let path = self.dir.path().join(format!("{pod}.token"));
@@ -165,7 +176,7 @@ impl World {
 
 #[tokio::test]
 async fn an_annotation_rotates_the_root_and_snapshots_are_served_over_the_bridge() {
-    let world = World::start().await;
+    let world = World::start("20s").await;
     let (api, system) = (world.api, &world.system);
     let first = &world.first;
     // One workload with our client; upstream's sleeps with what it was started with.
