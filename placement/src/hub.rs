@@ -108,7 +108,10 @@ impl Hub {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                () = sleep_until_some(deadline) => self.tick(),
+                () = sleep_until_some(deadline) => {
+                    self.catch_up();
+                    self.tick();
+                }
                 Some(stream) = self.closed.next() => self.close(stream),
                 notice = self.notices.recv() => match notice {
                     Some(notice) => self.take(notice),
@@ -120,6 +123,16 @@ impl Hub {
             stream
                 .outbox
                 .end(Status::unavailable("placement server is shutting down"));
+        }
+    }
+
+    /// Takes in what was said before: nobody is late whose message waits here.
+    fn catch_up(&mut self) {
+        for _ in 0..QUEUE {
+            match self.notices.try_recv() {
+                Ok(notice) => self.take(notice),
+                Err(_) => return,
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use tonic::Status;
 use trilby_identity::SpiffeId;
 use trilby_placement_protocol::{
     Phase, extension,
-    server::{Ack, Dialect, Hosts, Member, Order, TypeDelta},
+    server::{Ack, Dialect, Member, Order, TypeDelta},
 };
 use trilby_proto::placement::v1::{
     Host, HostOperation, PlacementOrder, PlacementTable, PlacementTables,
@@ -204,8 +204,11 @@ pub(crate) fn encode(order: &Order<Report>, replication: u32) -> Bytes {
     let (operation, version, tables) = match order {
         Order::Lock { version } => (Phase::Lock.as_str(), *version, None),
         Order::Unlock { version } => (Phase::Unlock.as_str(), *version, None),
-        Order::Update { table } => {
-            let entries = entries(&table.types, whole);
+        Order::Update { table, dialect } => {
+            let entries = entries(&table.types, |hosts| match dialect {
+                Dialect::Plain => load_map(hosts.values(), Host::clone),
+                Dialect::Extended => load_map(hosts.values(), slim),
+            });
             let tables = tables(entries, table.version, replication);
             (Phase::Update.as_str(), table.version, Some(tables))
         }
@@ -249,24 +252,34 @@ fn entries<T>(types: &BTreeMap<Arc<str>, T>, entry: impl Fn(&T) -> PlacementTabl
         .collect()
 }
 
-fn whole(hosts: &Hosts<Report>) -> PlacementTable {
-    load_map(hosts.values())
-}
-
 fn changed(change: &TypeDelta<Report>) -> PlacementTable {
     let removed = (0..).zip(&change.removed);
     let hosts = removed.map(|(index, name)| (index, name.to_string()));
     PlacementTable {
         hosts: hosts.collect(),
-        ..load_map(change.upserted.iter())
+        ..load_map(change.upserted.iter(), slim)
     }
 }
 
-fn load_map<'a>(hosts: impl Iterator<Item = &'a Arc<Member<Report>>>) -> PlacementTable {
-    let named = |host: &Arc<Member<Report>>| (host.name.to_string(), host.payload.clone());
+fn load_map<'a>(
+    hosts: impl Iterator<Item = &'a Arc<Member<Report>>>,
+    as_told: fn(&Report) -> Host,
+) -> PlacementTable {
+    let named = |host: &Arc<Member<Report>>| (host.name.to_string(), as_told(&host.payload));
     PlacementTable {
         load_map: hosts.map(named).collect(),
         ..PlacementTable::default()
+    }
+}
+
+/// Of a host what makes it one: less than half of what it reports, in a table that has it once for each
+/// of its types.
+fn slim(host: &Report) -> Host {
+    Host {
+        name: host.name.clone(),
+        id: host.id.clone(),
+        port: host.port,
+        ..Host::default()
     }
 }
 

@@ -7,7 +7,7 @@
 /// beats if placement answers with [`LEASE`]. Its value is the [`VERSION`] of these rules.
 pub const DIALECT: &str = "trilby-placement-dialect";
 
-/// The value of [`DIALECT`].
+/// The value of [`DIALECT`]. In the tables of such a stream a host has its `name`, `id` and `port` alone.
 pub const VERSION: &str = "1";
 
 /// Metadata with which a sidecar opens its stream, of any value: it had a table before, so others may

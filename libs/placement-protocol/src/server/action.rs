@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Delta, StreamId, Table};
+use super::{Delta, Dialect, StreamId, Table};
 
 /// Something to be done by whoever drives the namespace.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub enum Order<P> {
     Update {
         /// It carries the version of its round.
         table: Arc<Table<P>>,
+        /// What its receivers understand.
+        dialect: Dialect,
     },
     /// The table, as what it changes in the one that the receiver has. Only for
     /// [`Dialect::Extended`](super::Dialect::Extended).

@@ -134,16 +134,16 @@ impl<P> Namespace<P> {
                 seat.settling = true;
             }
         }
-        let table = Arc::clone(&self.table);
-        let orders = [
-            Order::Lock { version },
-            Order::Update { table },
-            Order::Unlock { version },
-        ];
-        actions.extend(orders.map(|order| Action::Send {
-            to: to.clone(),
-            order,
-        }));
+        let mut send = |to: &[StreamId], order| {
+            let to = to.to_vec();
+            actions.extend((!to.is_empty()).then_some(Action::Send { to, order }));
+        };
+        send(&to, Order::Lock { version });
+        for (dialect, to) in self.by_dialect(&to) {
+            let table = Arc::clone(&self.table);
+            send(&to, Order::Update { table, dialect });
+        }
+        send(&to, Order::Unlock { version });
     }
 
     fn start_round(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
@@ -235,13 +235,22 @@ impl<P> Namespace<P> {
             seat.holds = Some(self.version);
             seat.settling = true;
         }
-        let table = Arc::clone(&self.table);
-        let orders = [
-            (to_change, Order::Delta { delta }),
-            (to_replace, Order::Update { table }),
-        ];
+        let mut orders = vec![(to_change, Order::Delta { delta })];
+        for (dialect, to) in self.by_dialect(&to_replace) {
+            let table = Arc::clone(&self.table);
+            orders.push((to, Order::Update { table, dialect }));
+        }
         let orders = orders.into_iter().filter(|(to, _)| !to.is_empty());
         actions.extend(orders.map(|(to, order)| Action::Send { to, order }));
+    }
+
+    fn by_dialect(&self, streams: &[StreamId]) -> [(Dialect, Vec<StreamId>); 2] {
+        let speaks = |dialect| {
+            let all = streams.iter().copied();
+            let its = all.filter(|it| self.seats.get(it).is_some_and(|it| it.dialect == dialect));
+            (dialect, its.collect())
+        };
+        [Dialect::Extended, Dialect::Plain].map(speaks)
     }
 
     fn send_to_all(&self, order: Order<P>, actions: &mut Vec<Action<P>>) {

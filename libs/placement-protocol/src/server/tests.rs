@@ -40,7 +40,7 @@ fn describe(order: &Order<()>) -> String {
     match order {
         Order::Lock { version } => lock(*version),
         Order::Unlock { version } => unlock(*version),
-        Order::Update { table } => {
+        Order::Update { table, .. } => {
             let entries = table.types.iter();
             let entries = entries.map(|(entity, hosts)| format!("{entity}={}", hosts_of(hosts)));
             update(table.version, &entries.collect::<Vec<_>>().join(","))

@@ -48,6 +48,7 @@ fn simulate(runs: u64, plan: &Plan) -> Outcome {
         drop(named);
         sum.calls += outcome.calls;
         sum.overlaps += outcome.overlaps;
+        sum.frozen_overlaps += outcome.frozen_overlaps;
         sum.rounds += outcome.rounds;
         sum.leaders += outcome.leaders;
     }

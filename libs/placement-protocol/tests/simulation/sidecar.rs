@@ -133,16 +133,20 @@ impl Sidecar {
 
     /// Whether a call of an actor is let through here now.
     pub(crate) fn serves(&self, entity: &str, id: &str, time: Duration) -> bool {
-        let open = match self.gate {
-            Lease::Over => false,
-            Lease::Stream => true,
-            Lease::Until(until) => self.clock.show(time) < until,
-        };
+        let open = self.is_leased(time);
         let Ok(Some(route)) = self.client.routing().hosts_of(entity) else {
             return false;
         };
         let here = |host: &trilby_placement_protocol::client::HostRef| *host.address == *self.name;
         open && self.alive && route.owner(id).is_some_and(here)
+    }
+
+    pub(crate) fn is_leased(&self, time: Duration) -> bool {
+        match self.gate {
+            Lease::Over => false,
+            Lease::Stream => true,
+            Lease::Until(until) => self.clock.show(time) < until,
+        }
     }
 
     pub(crate) fn holds_back(&self) -> bool {

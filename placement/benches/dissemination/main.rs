@@ -1,0 +1,126 @@
+//! What a change of the actor table costs: one binary, or several in turn.
+//!
+//! ```sh
+//! cargo bench -p trilby-placement --bench dissemination -- target/release/placement [OTHER_PLACEMENT ...]
+//! ```
+//!
+//! Hosts are simulated: each has a connection of its own, decodes and acknowledges, but builds no rings.
+//! They share the machine with the server. Of each binary a Markdown table: how long it took until the
+//! last host had unlocked after all joined at once, and after one left or joined; what was sent; the
+//! server's CPU for such a round, and its memory. `deltas` are hosts that announce that they take
+//! changes, as ours do; `whole` are those that do not, as upstream's; a server that knows of no deltas
+//! is run with the latter alone.
+//!
+//! `HOSTS=10,100` chooses other sizes.
+
+#![allow(clippy::print_stdout, reason = "the table is the output")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "what helps a benchmark fails as it does"
+)]
+
+mod crowd;
+mod host;
+
+use std::{path::PathBuf, time::Duration};
+
+use crowd::Crowd;
+use host::Kind;
+use tokio::time::Instant;
+use trilby_testkit::services::Placement;
+
+/// Changes of one host each, half of them departures.
+const CHANGES: usize = 40;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let arguments = std::env::args().skip(1);
+    let binaries: Vec<PathBuf> = arguments
+        .filter(|argument| !argument.starts_with('-'))
+        .map(|binary| std::fs::canonicalize(binary).unwrap())
+        .collect();
+    assert!(!binaries.is_empty(), "name at least one placement");
+    let sizes = std::env::var("HOSTS").unwrap_or_else(|_| "10,100,500,1000".to_owned());
+    let sizes: Vec<usize> = sizes.split(',').map(|size| size.parse().unwrap()).collect();
+    println!(
+        "| placement | hosts | kind | all join ms | p50 ms | p99 ms | sent MB | CPU ms | RSS MB, peak | lost streams |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for hosts in sizes {
+        for binary in &binaries {
+            for kind in [Kind::Deltas, Kind::Whole] {
+                measure(binary, hosts, kind).await;
+            }
+        }
+    }
+}
+
+async fn measure(binary: &PathBuf, hosts: usize, kind: Kind) {
+    let mut placement = Placement::new().binary(binary.clone());
+    placement.start().await;
+    let mut crowd = Crowd::new(placement.grpc_address(), kind);
+    if kind == Kind::Deltas && !crowd.takes_deltas().await {
+        return;
+    }
+    let began = Instant::now();
+    crowd.join(hosts).await;
+    let all = began.elapsed();
+    let (cpu, sent) = (cpu(&placement), crowd.received());
+    let mut took = Vec::new();
+    for change in 0..CHANGES {
+        // What followed the last change is over.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let began = Instant::now();
+        match change % 2 {
+            0 => crowd.leave().await,
+            _ => crowd.join(1).await,
+        }
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    let rounds = f64::from(u32::try_from(CHANGES).unwrap());
+    let spent = (self::cpu(&placement) - cpu).as_secs_f64() * 1000.0 / rounds;
+    let megabytes = megabytes(crowd.received() - sent) / rounds;
+    let (now, peak) = memory(&placement);
+    println!(
+        "| {} | {hosts} | {} | {:.0} | {:.1} | {:.1} | {megabytes:.2} | {spent:.1} | {now:.0}, {peak:.0} | {} |",
+        binary.display(),
+        kind.name(),
+        millis(all),
+        millis(took[took.len() / 2]),
+        millis(took[took.len() * 99 / 100]),
+        crowd.lost(),
+    );
+    placement.kill().await;
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// The server's CPU time so far, from the kernel's counters of hundredths of a second.
+fn cpu(placement: &Placement) -> Duration {
+    let stat = format!("/proc/{}/stat", placement.pid().unwrap());
+    let stat = std::fs::read_to_string(stat).unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let fields: Vec<&str> = fields.collect();
+    let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+/// Resident memory now and at most, in MB.
+fn memory(placement: &Placement) -> (f64, f64) {
+    let status = format!("/proc/{}/status", placement.pid().unwrap());
+    let status = std::fs::read_to_string(status).unwrap();
+    let figure = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.unwrap().split_whitespace().next().unwrap();
+        megabytes(kilobytes.parse::<u64>().unwrap() * 1024)
+    };
+    (figure("VmRSS:"), figure("VmHWM:"))
+}
