@@ -124,16 +124,21 @@ impl Stream {
                     }
                 },
                 _ = beats.tick(), if self.extended => {
-                    let _ = self.up.send(message(HostOperation::Unknown, Some(beat))).await;
+                    self.say(HostOperation::Unknown, Some(beat)).await;
                     beat += 1;
                 }
                 _ = leave.recv() => break,
             }
         }
         if self.extended {
-            let _ = self.up.send(message(HostOperation::Unknown, None)).await;
+            self.say(HostOperation::Unknown, None).await;
             while let Ok(Some(_)) = self.orders.message().await {}
         }
+    }
+
+    /// What the server does not take any more is seen where orders are read.
+    async fn say(&self, operation: HostOperation, version: Option<u64>) {
+        drop(self.up.send(message(operation, version)).await);
     }
 
     async fn take(&mut self, order: PlacementOrder, shared: &Shared) {
@@ -161,7 +166,7 @@ impl Stream {
             "unlock" => HostOperation::Unlock,
             _ => return,
         };
-        let _ = self.up.send(message(operation, Some(version))).await;
+        self.say(operation, Some(version)).await;
         if operation == HostOperation::Unlock {
             shared.unlocked(&self.name, self.hosts.len());
         }

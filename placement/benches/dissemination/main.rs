@@ -22,7 +22,10 @@
 mod crowd;
 mod host;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crowd::Crowd;
 use host::Kind;
@@ -55,8 +58,8 @@ async fn main() {
     }
 }
 
-async fn measure(binary: &PathBuf, hosts: usize, kind: Kind) {
-    let mut placement = Placement::new().binary(binary.clone());
+async fn measure(binary: &Path, hosts: usize, kind: Kind) {
+    let mut placement = Placement::new().binary(binary.to_owned());
     placement.start().await;
     let mut crowd = Crowd::new(placement.grpc_address(), kind);
     if kind == Kind::Deltas && !crowd.takes_deltas().await {

@@ -63,7 +63,7 @@ impl Plan {
     }
 
     pub(crate) fn model(&self, index: usize) -> Model {
-        let upstream = self.upstream_every > 0 && index % self.upstream_every == 0;
+        let upstream = self.upstream_every > 0 && index.is_multiple_of(self.upstream_every);
         match upstream {
             true => Model::Upstream,
             false => Model::Trilby,

@@ -6,6 +6,11 @@
 //! `SIMULATION_RUNS` sets how many seeds each kind of world is run with, `SIMULATION_SEED` the first of
 //! them. A failure names its seed, which then replays exactly.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what a run has seen, and what happens in one that is traced"
+)]
+
 mod chaos;
 mod clock;
 mod network;
