@@ -230,6 +230,22 @@ impl<P> Service<P> {
         self.running().signal(rustix::process::Signal::USR1);
     }
 
+    /// Stops it in its tracks (SIGSTOP) until [`Self::thaw`]: its sockets stay open, nobody answers.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn freeze(&mut self) {
+        self.running().signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT) after [`Self::freeze`].
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn thaw(&mut self) {
+        self.running().signal(rustix::process::Signal::CONT);
+    }
+
     /// Kills it.
     ///
     /// # Panics
