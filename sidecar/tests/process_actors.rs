@@ -1,6 +1,8 @@
 //! Actors of real sidecars around the real placement service: whatever befalls their hosts, no actor is
 //! served by two of them at a time, and all are served in the end.
 
+#![allow(clippy::unwrap_used, reason = "test")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
