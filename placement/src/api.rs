@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     config::AddressCheck,
-    hub::Notices,
+    leadership::Post,
     metrics::Metrics,
     wire::{Announced, Sender},
 };
@@ -48,7 +48,7 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// The service.
 #[derive(Debug, Clone)]
 pub(crate) struct PlacementApi {
-    notices: Notices,
+    post: Post,
     admission: Admission,
     /// How many streams were opened.
     opened: Arc<AtomicU64>,
@@ -70,10 +70,10 @@ pub(crate) struct Admission {
 // === impl PlacementApi ===
 
 impl PlacementApi {
-    /// Streams speak to the hub behind `notices`.
-    pub(crate) fn new(notices: Notices, admission: Admission) -> Self {
+    /// Streams are served while `post` leads.
+    pub(crate) fn new(post: Post, admission: Admission) -> Self {
         Self {
-            notices,
+            post,
             admission,
             opened: Arc::default(),
         }
@@ -84,12 +84,13 @@ impl PlacementApi {
             let text = format!("unknown method {}", request.uri().path());
             return Err(Status::unimplemented(text));
         }
+        let hub = (self.post.clone(), self.post.admit()?);
         let (head, body) = request.into_parts();
         let opened = self.open(&head)?;
         let dialect = opened.announced.dialect;
         let decoder = ProstCodec::<PlacementOrder, Host>::default().decoder();
         let inbound = Streaming::new_request(decoder, body, None, None);
-        let session = Session::new(opened, self.notices.clone(), inbound);
+        let session = Session::new(opened, hub, inbound);
         let mut response = Response::new(Body::new(StreamBody::new(session.into_frames())));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, GRPC);

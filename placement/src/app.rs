@@ -11,7 +11,8 @@ use trilby_grpc::ServeConfig;
 use crate::{
     api::{Admission, PlacementApi},
     config::Config,
-    hub::{Hub, HubConfig},
+    hub::HubConfig,
+    leadership::{Post, Source, Terms},
     metrics::Metrics,
     security::Security,
     state::Tables,
@@ -21,10 +22,10 @@ use crate::{
 pub struct Bound {
     listener: TcpListener,
     security: Security,
-    hub: Hub,
+    source: Source,
+    terms: Terms,
     api: PlacementApi,
     serve: ServeConfig,
-    metrics: Metrics,
     leadership: Latch,
     server: Latch,
 }
@@ -40,24 +41,25 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     let listener =
         net::listen_async(&config.listen_address, config.port).context("placement server")?;
     let security = Security::start(config.tls, process).await?;
-    let tables = config.serve_state.then(Tables::default);
-    if let Some(tables) = tables.clone() {
-        process.admin_route("/placement/state", move || AdminReply::json(tables.json()));
-    }
     let rounds = HubConfig {
         rounds: config.rounds,
         replication: config.replication_factor,
         // What an earlier process handed out may be served still.
         settle: config.rounds.grace(),
     };
-    let (hub, notices) = Hub::new(rounds, metrics.clone(), tables);
     let admission = Admission {
         authenticated: matches!(security, Security::MutualTls(_)),
         address_check: config.address_check,
         lease: config.rounds.lease,
         metrics: metrics.clone(),
     };
-    let api = PlacementApi::new(notices, admission);
+    let tables = config.serve_state.then(Tables::default);
+    let terms = Terms::new(&config.id, rounds, metrics).with_tables(tables.clone());
+    if let Some(tables) = tables {
+        serve_state(process, terms.post(), tables);
+    }
+    let api = PlacementApi::new(terms.post(), admission);
+    let source = Source::single();
     let serve = ServeConfig {
         keepalive_interval: config.keepalive_interval,
         keepalive_timeout: config.keepalive_timeout,
@@ -66,13 +68,23 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     Ok(Bound {
         listener,
         security,
-        hub,
+        source,
+        terms,
         api,
         serve,
-        metrics,
         leadership,
         server,
     })
+}
+
+/// As upstream, a replica that does not lead knows nothing.
+fn serve_state(process: &Process, post: Post, tables: Tables) {
+    process.admin_route("/placement/state", move || {
+        AdminReply::json(match post.leads() {
+            true => tables.json(),
+            false => "null".to_owned(),
+        })
+    });
 }
 
 // === impl Bound ===
@@ -91,18 +103,18 @@ impl Bound {
         let Self {
             listener,
             security,
-            hub,
+            source,
+            terms,
             api,
             serve,
-            metrics,
             leadership,
             server,
         } = self;
         let cancel = process.shutdown();
-        process.spawn("hub", {
+        process.spawn("terms", {
             let cancel = cancel.clone();
             async move {
-                hub.run(cancel).await;
+                terms.run(source, cancel).await;
                 Ok(())
             }
         });
@@ -111,8 +123,6 @@ impl Bound {
             trilby_grpc::serve(listener, security.server_tls(), routes, (serve, cancel)).await;
             Ok(())
         });
-        // The only replica leads.
-        metrics.leading();
         leadership.ready();
         server.ready();
     }

@@ -14,6 +14,8 @@ const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// Settings of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// Name of this replica.
+    pub id: String,
     /// Address to listen on; empty for all.
     pub listen_address: String,
     /// Port to listen on.
@@ -149,6 +151,7 @@ impl Config {
             tls: args
                 .tls_enabled
                 .then(|| TlsSettings::new(&args, environment.namespace)),
+            id: args.id,
             listen_address: args.listen_address,
             port: args.port,
         })

@@ -23,6 +23,7 @@ use trilby_placement_protocol::server::{
 };
 
 use crate::{
+    leadership::Tenure,
     metrics::Metrics,
     state::Tables,
     wire::{self, Announced, Message, Report},
@@ -59,7 +60,7 @@ pub(crate) struct HubConfig {
     pub settle: Duration,
 }
 
-/// All namespaces and all streams.
+/// All namespaces and all streams of one term.
 pub(crate) struct Hub {
     config: HubConfig,
     settled_at: Instant,
@@ -101,29 +102,59 @@ impl Hub {
         (hub, sender)
     }
 
-    /// Runs until `cancel`, then ends all streams.
-    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+    /// Runs until `stop`, or until the tenure is over: from then on nothing is sent any more.
+    pub(crate) async fn run(&mut self, tenure: &Tenure, stop: &CancellationToken) {
         loop {
             let deadline = self.next_deadline();
+            // A process can be frozen: what is ready now may have waited for longer than the tenure lasted.
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => break,
-                () = sleep_until_some(deadline) => {
+                () = stop.cancelled() => return,
+                () = tenure.ended() => return,
+                () = sleep_until_some(deadline) => if !tenure.is_over() {
                     self.catch_up();
                     self.tick();
-                }
-                Some(stream) = self.closed.next() => self.close(stream),
+                },
+                Some(stream) = self.closed.next() => if !tenure.is_over() {
+                    self.close(stream);
+                },
                 notice = self.notices.recv() => match notice {
-                    Some(notice) => self.take(notice),
-                    None => break,
+                    Some(notice) if !tenure.is_over() => self.take(notice),
+                    _ => return,
                 },
             }
         }
-        for stream in self.streams.values() {
-            stream
-                .outbox
-                .end(Status::unavailable("placement server is shutting down"));
+    }
+
+    /// Ends all streams with `status` and waits until they are gone, at most `within`. Whether they are.
+    pub(crate) async fn dismiss(mut self, status: Status, within: Duration) -> bool {
+        self.notices.close();
+        while let Ok(notice) = self.notices.try_recv() {
+            if let Notice::Joined { outbox, .. } = notice {
+                outbox.end(status.clone());
+            }
         }
+        for stream in self.streams.values() {
+            stream.outbox.end(status.clone());
+        }
+        let gone = async {
+            while let Some(stream) = self.closed.next().await {
+                if let Some(Stream {
+                    namespace,
+                    actor_host,
+                    ..
+                }) = self.streams.remove(&stream)
+                {
+                    self.metrics.disconnected(&namespace, actor_host);
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(within, gone).await.is_ok();
+        for stream in self.streams.values() {
+            self.metrics
+                .disconnected(&stream.namespace, stream.actor_host);
+        }
+        in_time
     }
 
     /// Takes in what was said before: nobody is late whose message waits here.

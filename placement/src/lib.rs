@@ -17,6 +17,7 @@ mod app;
 mod args;
 mod config;
 mod hub;
+mod leadership;
 mod metrics;
 mod security;
 mod state;

@@ -1,17 +1,19 @@
 //! What can be observed from outside.
 
+mod leadership;
+
 use std::time::Duration;
 
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+pub(crate) use leadership::LeaderMetrics;
 
 /// The service's metrics. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     runtimes: IntGaugeVec,
     actor_runtimes: IntGaugeVec,
-    leader: [IntGauge; 2],
+    leadership: LeaderMetrics,
     rounds: IntCounterVec,
     timeouts: IntCounterVec,
     durations: HistogramVec,
@@ -50,11 +52,6 @@ impl Metrics {
             registry.register(Box::new(family.clone()))?;
             Ok::<_, prometheus::Error>(family)
         };
-        let single = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
         Ok(Self {
             runtimes: gauge(
                 "dapr_placement_runtimes_total",
@@ -64,13 +61,7 @@ impl Metrics {
                 "dapr_placement_actor_runtimes_total",
                 "Connected sidecars that hosted actors when they connected",
             )?,
-            leader: [
-                single("dapr_placement_leader_status", "Whether this replica leads")?,
-                single(
-                    "dapr_placement_raft_leader_status",
-                    "Whether this replica leads",
-                )?,
-            ],
+            leadership: LeaderMetrics::register(registry)?,
             rounds: counter(
                 "dapr_placement_rounds_total",
                 "Rounds of dissemination that began",
@@ -90,9 +81,9 @@ impl Metrics {
         })
     }
 
-    /// This replica leads from now on.
-    pub(crate) fn leading(&self) {
-        self.leader.iter().for_each(|gauge| gauge.set(1));
+    /// Those of leadership.
+    pub(crate) fn leadership(&self) -> &LeaderMetrics {
+        &self.leadership
     }
 
     pub(crate) fn connected(&self, namespace: &str, actor_host: bool) {

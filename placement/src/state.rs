@@ -70,6 +70,11 @@ impl Tables {
         document.tables.insert(name.to_owned(), view);
     }
 
+    /// Forgets all of them.
+    pub(crate) fn clear(&self) {
+        self.0.lock().tables.clear();
+    }
+
     /// The whole document.
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(&*self.0.lock()).expect("maps with string keys are JSON")

@@ -14,6 +14,7 @@ use trilby_proto::placement::v1::Host;
 use super::ownership::Ownership;
 use crate::{
     hub::{self, Notice, Notices, Orders, Outbox},
+    leadership::Post,
     wire::{self, Announced, Message, Origin, Sender},
 };
 
@@ -21,6 +22,7 @@ use crate::{
 /// answer to the call; the hub notices when it is dropped.
 pub(crate) struct Session {
     opened: Opened,
+    post: Post,
     notices: Notices,
     inbound: Streaming<Host>,
     orders: Orders,
@@ -45,10 +47,16 @@ enum Stage {
 // === impl Session ===
 
 impl Session {
-    pub(crate) fn new(opened: Opened, notices: Notices, inbound: Streaming<Host>) -> Self {
+    /// A stream to the hub behind `notices`, which serves while `post` leads.
+    pub(crate) fn new(
+        opened: Opened,
+        (post, notices): (Post, Notices),
+        inbound: Streaming<Host>,
+    ) -> Self {
         let (outbox, orders) = hub::outbox();
         Self {
             opened,
+            post,
             notices,
             inbound,
             orders,
@@ -128,7 +136,8 @@ impl Session {
     }
 
     async fn tell(&self, notice: Notice) -> Result<(), Status> {
-        self.notices.send(notice).await.map_err(|_| shutting_down())
+        let sent = self.notices.send(notice).await;
+        sent.map_err(|_| self.post.refusal())
     }
 }
 
@@ -139,8 +148,4 @@ fn trailers(status: &Status) -> HeaderMap {
         debug!(%unfit, "a status does not fit into headers");
     }
     trailers
-}
-
-fn shutting_down() -> Status {
-    Status::unavailable("placement server is shutting down")
 }

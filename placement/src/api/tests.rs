@@ -18,6 +18,7 @@ use trilby_testkit::ca::Authority;
 use super::*;
 use crate::{
     hub::{Hub, HubConfig},
+    leadership::{LEADER_KEY, Tenure},
     metrics::Metrics,
 };
 
@@ -37,7 +38,6 @@ fn identity(authority: &Authority, id: &str) -> (Publisher, Identity) {
 /// Placement with an identity of `authority`, until the token is cancelled.
 async fn serve(authority: &Authority) -> (SocketAddr, CancellationToken) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let address = listener.local_addr().expect("it is bound");
     let rounds = Settings {
         timeout: Duration::from_secs(8),
         straggler: Duration::from_secs(1),
@@ -45,38 +45,51 @@ async fn serve(authority: &Authority) -> (SocketAddr, CancellationToken) {
         lease: Duration::from_secs(3),
     };
     let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh");
-    let (hub, notices) = Hub::new(
+    let (mut hub, notices) = Hub::new(
         HubConfig {
             rounds,
             replication: 100,
             settle: Duration::ZERO,
         },
-        metrics.clone(),
+        metrics,
         None,
     );
-    let (publisher, identity) = identity(authority, PLACEMENT);
     let cancel = CancellationToken::new();
-    tokio::spawn(hub.run(cancel.clone()));
-    let routes = Routes::new(PlacementApi::new(
-        notices,
-        Admission {
-            authenticated: true,
-            address_check: AddressCheck::Off,
-            lease: rounds.lease,
-            metrics,
-        },
-    ));
+    let stop = cancel.clone();
+    tokio::spawn(async move { hub.run(&Tenure::endless(), &stop).await });
+    let post = Post::of_leader(notices);
+    let address = serve_as(post, authority, listener, cancel.clone());
+    (address, cancel)
+}
+
+/// Placement on that post.
+fn serve_as(
+    post: Post,
+    authority: &Authority,
+    listener: TcpListener,
+    cancel: CancellationToken,
+) -> SocketAddr {
+    let address = listener.local_addr().expect("it is bound");
+    let (publisher, identity) = identity(authority, PLACEMENT);
+    let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh");
+    let admission = Admission {
+        authenticated: true,
+        address_check: AddressCheck::Off,
+        lease: Duration::from_secs(3),
+        metrics,
+    };
+    let routes = Routes::new(PlacementApi::new(post, admission));
     let serving = trilby_grpc::serve(
         listener,
         Some(identity.server_tls(ClientAuth::Required)),
         routes,
-        (ServeConfig::new("test"), cancel.clone()),
+        (ServeConfig::new("test"), cancel),
     );
     tokio::spawn(async move {
         serving.await;
         drop(publisher);
     });
-    (address, cancel)
+    address
 }
 
 /// Reports as app `a` of namespace `n`, with the certificate of `id`; gives the first order.
@@ -156,4 +169,28 @@ async fn certificate_of_another_authority_is_refused_in_the_handshake() {
         .expect_err("nobody vouches for it");
     assert_eq!(status.code(), Code::Unavailable);
     cancel.cancel();
+}
+
+#[tokio::test]
+async fn follower_refuses_streams_and_says_where_the_leader_is() {
+    let authority = Authority::new("test");
+    for leader in [None, Some("dapr-placement-server-1.example:50005")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let cancel = CancellationToken::new();
+        let post = Post::of_follower(leader);
+        let address = serve_as(post, &authority, listener, cancel.clone());
+        let status = report(address, &authority, "spiffe://public/ns/n/a")
+            .await
+            .expect_err("it does not lead");
+        assert_eq!(
+            (status.code(), status.message()),
+            (
+                Code::FailedPrecondition,
+                "node id=test is not a leader. Only the leader can serve requests"
+            )
+        );
+        let told = status.metadata().get(LEADER_KEY);
+        assert_eq!(told.map(|it| it.to_str().expect("text")), leader);
+        cancel.cancel();
+    }
 }

@@ -17,6 +17,7 @@ use super::*;
 struct Fixture {
     notices: Notices,
     cancel: CancellationToken,
+    tenure: Tenure,
     tables: Tables,
     streams: AtomicU64,
 }
@@ -42,11 +43,18 @@ impl Fixture {
             replication: 100,
             settle: Duration::ZERO,
         };
-        let (hub, notices) = Hub::new(config, metrics, Some(tables.clone()));
-        tokio::spawn(hub.run(cancel.clone()));
+        let (mut hub, notices) = Hub::new(config, metrics, Some(tables.clone()));
+        let (tenure, stop) = (Tenure::endless(), cancel.clone());
+        let term = tenure.clone();
+        tokio::spawn(async move {
+            hub.run(&term, &stop).await;
+            hub.dismiss(Status::unavailable("over"), Duration::from_secs(1))
+                .await
+        });
         Self {
             notices,
             cancel,
+            tenure,
             tables,
             streams: AtomicU64::new(0),
         }
@@ -237,7 +245,19 @@ async fn shutdown_ends_every_stream() {
         }
     };
     assert_eq!(status.code(), Code::Unavailable);
-    assert_eq!(status.message(), "placement server is shutting down");
+    assert_eq!(status.message(), "over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_once_the_tenure_is_over() {
+    let fixture = Fixture::start();
+    let mut client = fixture.join("n", "h1", &["A"]).await;
+    assert_eq!(client.next().await.version, 1);
+    // As after a freeze: the acknowledgement is there when the hub wakes up, and so is the end.
+    fixture.tenure.end();
+    client.ack(Phase::Lock, 1).await;
+    let status = client.orders.next().await.expect_err("no table");
+    assert_eq!(status.message(), "over");
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,7 +267,8 @@ async fn metrics_count_streams_by_namespace() {
     metrics.connected("n", true);
     metrics.connected("n", false);
     metrics.disconnected("n", true);
-    metrics.leading();
+    metrics.leadership().following();
+    metrics.leadership().leading();
     let text = prometheus::TextEncoder::new()
         .encode_to_string(&registry.gather())
         .expect("text");
