@@ -12,6 +12,7 @@
 //! the messages on the wire, which belong to the crates that drive these machines.
 
 pub mod client;
+pub mod election;
 pub mod extension;
 mod phase;
 pub mod server;
