@@ -23,7 +23,10 @@ const FILES: &[&str] = &[
 const OPENTELEMETRY: &[&str] = &["opentelemetry/proto/collector/trace/v1/trace_service.proto"];
 
 /// Additions of ours, each in a package of its own.
-const ADDITIONS: &[&str] = &["trilby/operator/v1/reports.proto"];
+const ADDITIONS: &[&str] = &[
+    "trilby/operator/v1/reports.proto",
+    "trilby/placement/v1/election.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=dapr");

@@ -1,5 +1,7 @@
 //! Wiring.
 
+mod replicas;
+
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
@@ -12,17 +14,19 @@ use crate::{
     api::{Admission, PlacementApi},
     config::Config,
     hub::HubConfig,
-    leadership::{Post, Source, Terms},
+    leadership::{Post, Terms},
     metrics::Metrics,
     security::Security,
     state::Tables,
 };
 
+use replicas::Replicas;
+
 /// The service with its socket open and nothing running.
 pub struct Bound {
     listener: TcpListener,
     security: Security,
-    source: Source,
+    replicas: Replicas,
     terms: Terms,
     api: PlacementApi,
     serve: ServeConfig,
@@ -40,26 +44,25 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     let metrics = Metrics::register(process.metrics())?;
     let listener =
         net::listen_async(&config.listen_address, config.port).context("placement server")?;
-    let security = Security::start(config.tls, process).await?;
+    let security = Security::start(config.tls.clone(), process).await?;
+    let replicas = Replicas::build(&config, &security, metrics.leadership().clone()).await?;
     let rounds = HubConfig {
         rounds: config.rounds,
         replication: config.replication_factor,
-        // What an earlier process handed out may be served still.
-        settle: config.rounds.grace(),
+        settle: replicas.settle(&config),
     };
     let admission = Admission {
-        authenticated: matches!(security, Security::MutualTls(_)),
+        authenticated: matches!(security, Security::MutualTls { .. }),
         address_check: config.address_check,
         lease: config.rounds.lease,
         metrics: metrics.clone(),
     };
     let tables = config.serve_state.then(Tables::default);
-    let terms = Terms::new(&config.id, rounds, metrics).with_tables(tables.clone());
+    let terms = Terms::new(&config.cluster.own().id, rounds, metrics).with_tables(tables.clone());
     if let Some(tables) = tables {
         serve_state(process, terms.post(), tables);
     }
     let api = PlacementApi::new(terms.post(), admission);
-    let source = Source::single();
     let serve = ServeConfig {
         keepalive_interval: config.keepalive_interval,
         keepalive_timeout: config.keepalive_timeout,
@@ -68,7 +71,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     Ok(Bound {
         listener,
         security,
-        source,
+        replicas,
         terms,
         api,
         serve,
@@ -103,7 +106,7 @@ impl Bound {
         let Self {
             listener,
             security,
-            source,
+            replicas,
             terms,
             api,
             serve,
@@ -111,6 +114,7 @@ impl Bound {
             server,
         } = self;
         let cancel = process.shutdown();
+        let source = replicas.start(&security, process);
         process.spawn("terms", {
             let cancel = cancel.clone();
             async move {

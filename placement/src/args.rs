@@ -66,11 +66,11 @@ pub struct Args {
     /// Where this runs: kubernetes or standalone
     #[arg(long, default_value = "standalone")]
     pub mode: String,
-    /// No effect: tables are always kept in memory
+    /// Keep nothing of elections on disk, even if --raft-logstore-path is given
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = go_bool)]
     pub inmem_store_enabled: Option<bool>,
-    /// No effect: tables are always kept in memory
+    /// Directory in which the number of the last election is kept; tables are always kept in memory
     #[arg(long)]
     pub raft_logstore_path: Option<String>,
     /// No effect
@@ -106,8 +106,6 @@ impl Args {
     /// The flags that were given although they do nothing.
     pub fn without_effect(&self) -> impl Iterator<Item = &'static str> {
         [
-            ("inmem-store-enabled", self.inmem_store_enabled.is_some()),
-            ("raft-logstore-path", self.raft_logstore_path.is_some()),
             ("max-api-level", self.max_api_level.is_some()),
             ("min-api-level", self.min_api_level.is_some()),
         ]

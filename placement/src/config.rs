@@ -6,7 +6,10 @@ use tracing::warn;
 use trilby_go_syntax::{GoDuration, truthy};
 use trilby_placement_protocol::server::Settings;
 
-use crate::Args;
+use crate::{
+    Args,
+    leadership::{Cluster, ClusterError},
+};
 
 /// What both keep-alive settings may be.
 const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
@@ -14,8 +17,10 @@ const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// Settings of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Name of this replica.
-    pub id: String,
+    /// All replicas, and which this one is.
+    pub cluster: Cluster,
+    /// The directory in which an election's number is kept; `None`: nowhere.
+    pub kept_in: Option<PathBuf>,
     /// Address to listen on; empty for all.
     pub listen_address: String,
     /// Port to listen on.
@@ -82,22 +87,9 @@ pub enum ConfigError {
         /// Its value.
         value: GoDuration,
     },
-    /// `--id` is not in `--initial-cluster`.
-    #[error("id {id:?} is not in initial-cluster {cluster:?}")]
-    NotInCluster {
-        /// This replica.
-        id: String,
-        /// The list as given.
-        cluster: String,
-    },
-    /// `--initial-cluster` has others beside this replica.
-    #[error(
-        "initial-cluster names {count} replicas: leader election is not built yet, run one replica"
-    )]
-    Replicas {
-        /// How many.
-        count: usize,
-    },
+    /// `--initial-cluster` cannot be used.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Rounds would end before they begin.
     #[error("disseminate-timeout must be positive")]
     NoTimeout,
@@ -133,7 +125,7 @@ impl Config {
         for flag in args.without_effect() {
             warn!("flag --{flag} has no effect");
         }
-        check_cluster(&args.id, &args.initial_cluster)?;
+        let cluster = Cluster::parse(&args.id, &args.initial_cluster)?;
         check_positive(&args)?;
         let from_environment = || environment.metadata_enabled.as_deref().is_some_and(truthy);
         Ok(Self {
@@ -151,7 +143,8 @@ impl Config {
             tls: args
                 .tls_enabled
                 .then(|| TlsSettings::new(&args, environment.namespace)),
-            id: args.id,
+            cluster,
+            kept_in: kept_in(&args),
             listen_address: args.listen_address,
             port: args.port,
         })
@@ -174,24 +167,17 @@ impl TlsSettings {
     }
 }
 
-/// Entries that are not `id=address` are skipped, as upstream does.
-fn check_cluster(id: &str, cluster: &str) -> Result<(), ConfigError> {
-    let ids: Vec<&str> = cluster
-        .split(',')
-        .filter_map(|entry| entry.split_once('='))
-        .filter(|(_, address)| !address.contains('='))
-        .map(|(id, _)| id.trim())
-        .collect();
-    if !ids.contains(&id) {
-        return Err(ConfigError::NotInCluster {
-            id: id.to_owned(),
-            cluster: cluster.to_owned(),
-        });
+/// A path means that something is to be kept, unless the other flag objects.
+fn kept_in(args: &Args) -> Option<PathBuf> {
+    let path = args
+        .raft_logstore_path
+        .as_deref()
+        .filter(|path| !path.is_empty());
+    if path.is_none() && args.inmem_store_enabled == Some(false) {
+        warn!("flag --inmem-store-enabled=false has no effect without --raft-logstore-path");
     }
-    if ids.len() > 1 {
-        return Err(ConfigError::Replicas { count: ids.len() });
-    }
-    Ok(())
+    path.filter(|_| args.inmem_store_enabled != Some(true))
+        .map(PathBuf::from)
 }
 
 fn check_positive(args: &Args) -> Result<(), ConfigError> {

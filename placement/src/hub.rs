@@ -79,6 +79,21 @@ struct Stream {
     actor_host: bool,
 }
 
+// === impl Notice ===
+
+impl Notice {
+    /// Whether a sidecar asks how long it may go on.
+    fn is_beat(&self) -> bool {
+        matches!(
+            self,
+            Self::Said {
+                message: Message::Beat(_),
+                ..
+            }
+        )
+    }
+}
+
 // === impl Hub ===
 
 impl Hub {
@@ -112,14 +127,14 @@ impl Hub {
                 () = stop.cancelled() => return,
                 () = tenure.ended() => return,
                 () = sleep_until_some(deadline) => if !tenure.is_over() {
-                    self.catch_up();
+                    self.catch_up(tenure);
                     self.tick();
                 },
                 Some(stream) = self.closed.next() => if !tenure.is_over() {
                     self.close(stream);
                 },
                 notice = self.notices.recv() => match notice {
-                    Some(notice) if !tenure.is_over() => self.take(notice),
+                    Some(notice) if !tenure.is_over() => self.receive(notice, tenure),
                     _ => return,
                 },
             }
@@ -158,12 +173,19 @@ impl Hub {
     }
 
     /// Takes in what was said before: nobody is late whose message waits here.
-    fn catch_up(&mut self) {
+    fn catch_up(&mut self, tenure: &Tenure) {
         for _ in 0..QUEUE {
             match self.notices.try_recv() {
-                Ok(notice) => self.take(notice),
+                Ok(notice) => self.receive(notice, tenure),
                 Err(_) => return,
             }
+        }
+    }
+
+    /// A beat is answered only by a leader that may promise a lease; it comes again.
+    fn receive(&mut self, notice: Notice, tenure: &Tenure) {
+        if tenure.vouches() || !notice.is_beat() {
+            self.take(notice);
         }
     }
 

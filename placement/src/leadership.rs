@@ -6,25 +6,28 @@
 //! A leader leads on borrowed time: its [`Tenure`] ends by the clock unless it is extended, and whoever acts on behalf
 //! of the leader looks at it before. So a replica that was frozen, or cut off, does not lead when it wakes up.
 
+mod cluster;
 mod post;
+mod raft;
 mod terms;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub use cluster::{Cluster, ClusterError, Member};
 #[cfg(test)]
 pub(crate) use post::LEADER_KEY;
 pub(crate) use post::Post;
+pub(crate) use raft::{Elector, KeptTerm, PeerTls, Peers, RaftConfig};
 pub(crate) use terms::Terms;
 
 /// What this replica is at the moment, as a source sees it.
 #[derive(Debug, Clone)]
 pub(crate) enum Role {
     /// Another leads, or nobody. `leader`: where its sidecars connect, if that is known.
-    #[allow(dead_code, reason = "for sources with several replicas")]
     Follower { leader: Option<String> },
     /// This replica, for as long as it lasts.
     Leader(Tenure),
@@ -34,8 +37,14 @@ pub(crate) enum Role {
 #[derive(Debug, Clone)]
 pub(crate) struct Tenure {
     /// `None`: without end.
-    until: Arc<Mutex<Option<Instant>>>,
+    lease: Option<Arc<Mutex<Lease>>>,
     over: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Lease {
+    until: Instant,
+    lasts: Duration,
 }
 
 /// Where roles come from, and the way to give leadership back.
@@ -52,46 +61,56 @@ impl Tenure {
     /// One that nobody contests.
     pub(crate) fn endless() -> Self {
         Self {
-            until: Arc::default(),
+            lease: None,
             over: CancellationToken::new(),
         }
     }
 
-    /// One that ends unless it is extended.
-    #[allow(dead_code, reason = "for sources with several replicas")]
-    pub(crate) fn until(end: Instant) -> Self {
-        let tenure = Self::endless();
-        *tenure.until.lock() = Some(end);
-        tenure
+    /// One that ends then unless it is extended; each extension counts from a moment at which nobody contested it, and
+    /// `lasts` so long from there.
+    pub(crate) fn lasting(until: Instant, lasts: Duration) -> Self {
+        let lease = Lease { until, lasts };
+        Self {
+            lease: Some(Arc::new(Mutex::new(lease))),
+            over: CancellationToken::new(),
+        }
     }
 
     /// Lets it last until `end`, unless it is over already.
-    #[allow(dead_code, reason = "for sources with several replicas")]
     pub(crate) fn extend(&self, end: Instant) {
-        if !self.is_over() {
-            *self.until.lock() = Some(end);
+        if let Some(lease) = self.lease.as_ref().filter(|_| !self.is_over()) {
+            lease.lock().until = end;
         }
     }
 
     /// Ends it now.
-    #[allow(dead_code, reason = "for sources with several replicas")]
     pub(crate) fn end(&self) {
         self.over.cancel();
     }
 
     /// Whether it has ended. Once it has, it stays so.
     pub(crate) fn is_over(&self) -> bool {
-        if !self.over.is_cancelled() && self.until.lock().is_some_and(|end| end <= Instant::now()) {
+        if !self.over.is_cancelled() && self.until().is_some_and(|end| end <= Instant::now()) {
             self.over.cancel();
         }
         self.over.is_cancelled()
     }
 
+    /// Whether it was uncontested so short a time ago that a sidecar may be promised a whole lease from now on: the next
+    /// leader begins a lease and a sixth after the last such moment.
+    pub(crate) fn vouches(&self) -> bool {
+        let Some(lease) = &self.lease else {
+            return true;
+        };
+        let Lease { until, lasts } = *lease.lock();
+        // One eighth, not one sixth: clocks differ.
+        !self.is_over() && Instant::now() + lasts <= until + lasts / 8
+    }
+
     /// Completes when it has ended.
     pub(crate) async fn ended(&self) {
         while !self.is_over() {
-            let until = *self.until.lock();
-            match until {
+            match self.until() {
                 Some(end) => {
                     tokio::select! {
                         () = tokio::time::sleep_until(end) => {}
@@ -101,6 +120,10 @@ impl Tenure {
                 None => self.over.cancelled().await,
             }
         }
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.lease.as_ref().map(|lease| lease.lock().until)
     }
 }
 
@@ -119,14 +142,14 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    const LEASE: Duration = Duration::from_secs(3);
 
     #[tokio::test(start_paused = true)]
     async fn tenure_ends_by_the_clock_unless_it_is_extended() {
         let start = Instant::now();
-        let tenure = Tenure::until(start + Duration::from_secs(3));
+        let tenure = Tenure::lasting(start + LEASE, LEASE);
         tokio::time::advance(Duration::from_secs(2)).await;
         tenure.extend(start + Duration::from_secs(5));
         tokio::time::advance(Duration::from_secs(2)).await;
@@ -138,12 +161,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn tenure_that_is_over_cannot_be_extended() {
         let start = Instant::now();
-        let tenure = Tenure::until(start + Duration::from_secs(3));
+        let tenure = Tenure::lasting(start + LEASE, LEASE);
         tokio::time::advance(Duration::from_secs(3)).await;
         tenure.extend(start + Duration::from_secs(9));
         assert!(tenure.is_over());
         let given_back = Tenure::endless();
         given_back.end();
         given_back.ended().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leader_vouches_only_while_it_has_just_heard_from_the_others() {
+        let tenure = Tenure::lasting(Instant::now() + LEASE, LEASE);
+        tokio::time::advance(LEASE / 8).await;
+        assert!(tenure.vouches());
+        tokio::time::advance(LEASE / 100).await;
+        assert!(!tenure.vouches() && !tenure.is_over());
+        tenure.extend(Instant::now() + LEASE);
+        assert!(tenure.vouches());
+        assert!(Tenure::endless().vouches());
     }
 }

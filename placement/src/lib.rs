@@ -10,7 +10,9 @@
 //! and their timers. Tables live in memory only: whoever restarts this process makes all sidecars
 //! report anew.
 //!
-//! Deliberately absent: how an actor is called; more than one replica.
+//! Of several replicas one leads and serves the sidecars; see `leadership`.
+//!
+//! Deliberately absent: how an actor is called.
 
 mod api;
 mod app;
@@ -26,3 +28,4 @@ mod wire;
 pub use app::{Bound, build};
 pub use args::Args;
 pub use config::{Config, ConfigError, Environment};
+pub use leadership::{Cluster, ClusterError, Member};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tracing::info;
 use trilby_bootstrap::Process;
-use trilby_identity::{Anchors, ClientAuth, Identity, KeyType};
+use trilby_identity::{Anchors, ClientAuth, Identity, KeyType, SpiffeId};
 use trilby_sentry_client::{Config, ControlPlane, Health, Hooks, Mode, TokenSource};
 
-use crate::config::TlsSettings;
+use crate::{config::TlsSettings, leadership::PeerTls};
 
 /// The service's name within the control plane.
 const APP_ID: &str = "dapr-placement";
@@ -18,7 +18,11 @@ pub(crate) enum Security {
     /// Not at all: any client may claim to be any app.
     Plaintext,
     /// Both sides show SVIDs.
-    MutualTls(Identity),
+    MutualTls {
+        identity: Identity,
+        /// Placement's own name, that of every replica.
+        own: SpiffeId,
+    },
 }
 
 // === impl Security ===
@@ -45,7 +49,9 @@ impl Security {
                 Health::NotReady(reason) => latch.unready(reason),
             }),
         };
-        let (identity, renewal) = trilby_sentry_client::start(settings.request()?, hooks)?;
+        let request = settings.request()?;
+        let own = request.control_plane.placement();
+        let (identity, renewal) = trilby_sentry_client::start(request, hooks)?;
         process.spawn("identity", async move {
             renewal.await;
             Ok(())
@@ -53,14 +59,25 @@ impl Security {
         info!("waiting for the identity");
         // The sender lives in the renewal task, which lives as long as the process.
         drop(identity.svid().wait_for(Option::is_some).await);
-        Ok(Self::MutualTls(identity))
+        Ok(Self::MutualTls { identity, own })
     }
 
     /// What the server speaks; `None` for plain text.
     pub(crate) fn server_tls(&self) -> Option<Arc<rustls::ServerConfig>> {
         match self {
             Self::Plaintext => None,
-            Self::MutualTls(identity) => Some(identity.server_tls(ClientAuth::Required)),
+            Self::MutualTls { identity, .. } => Some(identity.server_tls(ClientAuth::Required)),
+        }
+    }
+
+    /// How replicas prove themselves to each other; `None` for plain text.
+    pub(crate) fn peer_tls(&self) -> Option<PeerTls> {
+        match self {
+            Self::Plaintext => None,
+            Self::MutualTls { identity, own } => Some(PeerTls {
+                identity: identity.clone(),
+                own: own.clone(),
+            }),
         }
     }
 }

@@ -40,14 +40,10 @@ fn every_flag_is_accepted_with_one_dash() {
 
 #[test]
 fn flags_without_effect_are_named() {
-    let flags = [
-        "placement",
-        "--inmem-store-enabled=true",
-        "--max-api-level=20",
-    ];
+    let flags = ["placement", "--min-api-level=0", "--max-api-level=20"];
     let args: Args = trilby_bootstrap::args::parse_from(flags).expect("known");
     let named: Vec<_> = args.without_effect().collect();
-    assert_eq!(named, ["inmem-store-enabled", "max-api-level"]);
+    assert_eq!(named, ["max-api-level", "min-api-level"]);
 }
 
 #[test]
@@ -64,10 +60,6 @@ fn unusable_flags_say_why() {
         (
             &["--id=x"],
             "id \"x\" is not in initial-cluster \"dapr-placement-0=127.0.0.1:8201\"",
-        ),
-        (
-            &["--id=a", "--initial-cluster=a=h:1,b=h:2,c=h:3"],
-            "initial-cluster names 3 replicas: leader election is not built yet, run one replica",
         ),
         (
             &["--disseminate-timeout=0s"],
@@ -118,4 +110,21 @@ fn sentry_is_looked_for_in_the_own_namespace() {
         config.tls.expect("on").sentry_address,
         "dapr-sentry.dapr-system.svc:443"
     );
+}
+
+#[test]
+fn term_is_kept_where_a_path_is_given_and_no_flag_objects() {
+    for (flags, kept) in [
+        (&[][..], None),
+        (&["--inmem-store-enabled=false"], None),
+        (&["--raft-logstore-path=/x"], Some("/x")),
+        (
+            &["--raft-logstore-path=/x", "--inmem-store-enabled=false"],
+            Some("/x"),
+        ),
+        (&["--raft-logstore-path=/x", "--inmem-store-enabled"], None),
+    ] {
+        let config = config(flags).expect("usable");
+        assert_eq!(config.kept_in, kept.map(PathBuf::from), "{flags:?}");
+    }
 }

@@ -51,7 +51,6 @@ impl LeaderMetrics {
     }
 
     /// The last election that this replica knows of has this number.
-    #[allow(dead_code, reason = "for sources with several replicas")]
     pub(crate) fn term(&self, term: u64) {
         self.term.set(i64::try_from(term).unwrap_or(i64::MAX));
     }

@@ -33,7 +33,7 @@ impl Settings {
 
     /// How often a leader asks whether it still leads.
     pub fn beat(&self) -> Duration {
-        self.lease / 6
+        self.lease / 12
     }
 
     /// How long a candidate waits for votes.

@@ -51,7 +51,8 @@ impl Fixture {
     }
 
     async fn lead(&self) -> Tenure {
-        let tenure = Tenure::until(Instant::now() + Duration::from_secs(3));
+        let lease = Duration::from_secs(3);
+        let tenure = Tenure::lasting(Instant::now() + lease, lease);
         self.roles.send_replace(Role::Leader(tenure.clone()));
         self.settled(true).await;
         tenure
@@ -88,7 +89,7 @@ async fn end_of_the_tenure_ends_the_streams_with_upstreams_words() {
     let joined = crate::hub::Notice::Joined {
         namespace: "n".into(),
         member: crate::wire::member(crate::wire::Report::default()),
-        announced: crate::wire::Announced::read(&tonic::metadata::MetadataMap::new()),
+        announced: crate::wire::Announced::read(&http::HeaderMap::new()),
         stream: trilby_placement_protocol::server::StreamId(1),
         outbox,
     };

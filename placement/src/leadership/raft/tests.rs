@@ -1,0 +1,133 @@
+//! Three electors over real sockets in plain text.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+use trilby_grpc::ServeConfig;
+use trilby_testkit::eventually::eventually;
+
+use super::*;
+use crate::metrics::Metrics;
+
+/// Short, so that the tests are.
+const LEASE: Duration = Duration::from_millis(1200);
+
+/// One replica until it is dropped.
+struct Node {
+    roles: watch::Receiver<Role>,
+    resign: CancellationToken,
+    stop: CancellationToken,
+    server: CancellationToken,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.server.cancel();
+        self.stop.cancel();
+    }
+}
+
+impl Node {
+    async fn start(id: &str, list: &str, listener: TcpListener) -> Self {
+        let metrics = Metrics::register(&prometheus::Registry::new()).expect("fresh");
+        let config = RaftConfig {
+            cluster: Arc::new(Cluster::parse(id, list).expect("usable")),
+            lease: LEASE,
+            address: format!("{id}.example:50005"),
+            tls: None,
+            kept: KeptTerm::Memory,
+            metrics: metrics.leadership().clone(),
+        };
+        let (elector, peers, source) = Elector::new(config).await.expect("usable");
+        let (stop, server) = (CancellationToken::new(), CancellationToken::new());
+        tokio::spawn(elector.run(stop.clone()));
+        let routes = Routes::new(peers.into_server());
+        let serve = (ServeConfig::new("test"), server.clone());
+        tokio::spawn(trilby_grpc::serve(listener, None, routes, serve));
+        Self {
+            roles: source.roles,
+            resign: source.resign,
+            stop,
+            server,
+        }
+    }
+
+    fn leads(&self) -> bool {
+        matches!(&*self.roles.borrow(), Role::Leader(tenure) if !tenure.is_over())
+    }
+
+    fn follows(&self) -> Option<String> {
+        match &*self.roles.borrow() {
+            Role::Follower { leader } => leader.clone(),
+            Role::Leader(_) => None,
+        }
+    }
+}
+
+async fn listeners() -> Vec<(TcpListener, SocketAddr)> {
+    let mut listeners = Vec::new();
+    for _ in 0..3 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("it is bound");
+        listeners.push((listener, address));
+    }
+    listeners
+}
+
+/// Three replicas, once one of them leads and the others know.
+async fn elected() -> Vec<Node> {
+    let listeners = listeners().await;
+    let list: Vec<String> = (0..)
+        .zip(&listeners)
+        .map(|(n, (_, address))| format!("r{n}={address}"))
+        .collect();
+    let list = list.join(",");
+    let mut nodes = Vec::new();
+    for (n, (listener, _)) in listeners.into_iter().enumerate() {
+        nodes.push(Node::start(&format!("r{n}"), &list, listener).await);
+    }
+    leader_of(&nodes).await;
+    nodes
+}
+
+/// The one that leads, once all others follow it.
+async fn leader_of(nodes: &[Node]) -> usize {
+    eventually("one leads and the others follow", async || {
+        let leaders: Vec<usize> = (0..nodes.len()).filter(|n| nodes[*n].leads()).collect();
+        let named = nodes.iter().filter_map(Node::follows).count();
+        match leaders[..] {
+            [leader] if named == nodes.len() - 1 => Ok(leader),
+            _ => Err(format!("{leaders:?} lead, {named} follow")),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn one_of_three_leads_and_the_others_say_where_it_is() {
+    let nodes = elected().await;
+    let leader = leader_of(&nodes).await;
+    for node in nodes.iter().filter(|node| !node.leads()) {
+        let told = node.follows().expect("it follows");
+        assert!(told.ends_with(".example:50005"), "{told} of {leader}");
+    }
+}
+
+#[tokio::test]
+async fn resigning_leader_is_succeeded() {
+    let mut nodes = elected().await;
+    let leader = leader_of(&nodes).await;
+    let leaving = nodes.remove(leader);
+    leaving.stop.cancel();
+    leaving.resign.cancel();
+    leader_of(&nodes).await;
+}
+
+#[tokio::test]
+async fn dead_leader_is_succeeded() {
+    let mut nodes = elected().await;
+    let leader = leader_of(&nodes).await;
+    drop(nodes.remove(leader));
+    leader_of(&nodes).await;
+}
