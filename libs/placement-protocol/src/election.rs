@@ -320,10 +320,11 @@ impl Election {
             _ if self.is_overtaken(from, question) => false,
             // Of two who ask around at the same time, the one that stands earlier anyway.
             Subject::Canvass => settled && !self.is_ahead_of(from),
+            Subject::Vote if !settled => false,
             Subject::Vote => {
                 self.promise_to(from, (reign, number), now);
                 self.role = Role::Following { leader: None };
-                settled
+                true
             }
             Subject::Beat => {
                 self.promise_to(from, (reign, number), now);

@@ -8,8 +8,8 @@ use crate::ports::Port;
 #[derive(Debug)]
 pub struct PlacementPorts {
     grpc: Port,
-    /// Held for the flag that names it.
-    _raft: Port,
+    /// Where the other replicas reach it.
+    raft: Port,
 }
 
 /// The placement service.
@@ -25,7 +25,7 @@ impl Placement {
         let (grpc, raft) = (Port::free(), Port::free());
         let number = grpc.number();
         let cluster = format!("dapr-placement-0={}", raft.address());
-        Self::control_plane("placement", PlacementPorts { grpc, _raft: raft })
+        Self::control_plane("placement", PlacementPorts { grpc, raft })
             .arg("--port", number)
             .arg("--id", "dapr-placement-0")
             .arg("--initial-cluster", cluster)
@@ -37,6 +37,24 @@ impl Placement {
         self.raw_arg("--tls-enabled")
             .arg("--trust-anchors-file", trust_anchors.display())
             .env("DAPR_SENTRY_TOKEN_FILE", token.display())
+    }
+
+    /// The same as replicas of each other, named after a StatefulSet's pods.
+    #[must_use]
+    pub fn replicas(nodes: Vec<Self>) -> Vec<Self> {
+        let id = |place: usize| format!("dapr-placement-server-{place}");
+        let members = nodes.iter().enumerate();
+        let members: Vec<String> = members
+            .map(|(place, node)| format!("{}={}", id(place), node.ports.raft.address()))
+            .collect();
+        let cluster = members.join(",");
+        let nodes = nodes.into_iter().enumerate();
+        nodes
+            .map(|(place, node)| {
+                node.arg("--id", id(place))
+                    .arg("--initial-cluster", &cluster)
+            })
+            .collect()
     }
 
     /// Where sidecars connect.

@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use tokio::net::TcpListener;
-use tonic::service::Routes;
-use trilby_grpc::ServeConfig;
-use trilby_testkit::eventually::eventually;
+use tonic::{Code, service::Routes};
+use trilby_grpc::{ChannelConfig, ServeConfig, Target};
+use trilby_identity::{ClientAuth, Expect, Identity, Publisher, Svid, TrustBundle};
+use trilby_proto::trilby::placement::v1::{self as wire, election_client::ElectionClient};
+use trilby_testkit::{ca::Authority, eventually::eventually};
 
 use super::*;
 use crate::metrics::Metrics;
 
 /// Short, so that the tests are.
 const LEASE: Duration = Duration::from_millis(1200);
+
+const PLACEMENT: &str = "spiffe://cluster.local/ns/dapr-system/dapr-placement";
 
 /// One replica until it is dropped.
 struct Node {
@@ -130,4 +135,63 @@ async fn dead_leader_is_succeeded() {
     let leader = leader_of(&nodes).await;
     drop(nodes.remove(leader));
     leader_of(&nodes).await;
+}
+
+/// An identity, and what keeps it published.
+fn identity(authority: &Authority, id: &str) -> (Publisher, Identity) {
+    let anchors = TrustBundle::from_pem(authority.certificate().as_bytes()).expect("anchors");
+    let (publisher, identity) = trilby_identity::channel(anchors);
+    let credential = authority.workload(id);
+    let key = PrivateKeyDer::from_pem_slice(credential.key.as_bytes()).expect("a key");
+    let svid = Svid::from_pem(credential.certificate.as_bytes(), key).expect("an SVID");
+    publisher.publish(svid).expect("the anchors vouch for it");
+    (publisher, identity)
+}
+
+/// Asks a replica whose list is `a` and `b` as `id`, with that list.
+async fn ask_as(id: &str, replicas: &str) -> Code {
+    let authority = Authority::new("test");
+    let (_published, own) = identity(&authority, PLACEMENT);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("it is bound");
+    let (asked, _inbox) = mpsc::channel(1);
+    let cluster = Cluster::parse("a", "a=127.0.0.1:1,b=127.0.0.1:2").expect("usable");
+    let owner = PLACEMENT.parse().expect("a SPIFFE ID");
+    let peers = Peers::new(Arc::new(cluster), Some(owner), asked);
+    let over = CancellationToken::new();
+    let serve = (ServeConfig::new("test"), over.clone());
+    let tls = own.server_tls(ClientAuth::Required);
+    let routes = Routes::new(peers.into_server());
+    tokio::spawn(trilby_grpc::serve(listener, Some(tls), routes, serve));
+    let (_published, caller) = identity(&authority, id);
+    let expect = Expect::Exact(PLACEMENT.parse().expect("a SPIFFE ID"));
+    let target = Target {
+        host: address.ip().to_string(),
+        port: address.port(),
+    };
+    let tls = Some(caller.client_tls(expect));
+    let channel = trilby_grpc::channel(target, tls, ChannelConfig::default()).expect("usable");
+    let question = wire::Question {
+        from: "b".to_owned(),
+        replicas: replicas.to_owned(),
+        ..wire::Question::default()
+    };
+    let answer = ElectionClient::new(channel).ask(question).await;
+    over.cancel();
+    answer.expect_err("nobody answers in this test").code()
+}
+
+#[tokio::test]
+async fn certificate_of_another_service_is_refused() {
+    let stranger = "spiffe://cluster.local/ns/dapr-system/dapr-operator";
+    assert_eq!(ask_as(stranger, "a,b").await, Code::PermissionDenied);
+    let elsewhere = "spiffe://cluster.local/ns/other/dapr-placement";
+    assert_eq!(ask_as(elsewhere, "a,b").await, Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn replica_with_another_list_is_refused() {
+    assert_eq!(ask_as(PLACEMENT, "a,b,c").await, Code::FailedPrecondition);
+    // The list is right; the question lacks its subject.
+    assert_eq!(ask_as(PLACEMENT, "a,b").await, Code::InvalidArgument);
 }
