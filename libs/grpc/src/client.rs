@@ -94,12 +94,7 @@ pub fn channel(
     } else {
         Scheme::HTTP
     };
-    let origin = Uri::builder()
-        .scheme(scheme)
-        .authority(target.to_string())
-        .path_and_query("/")
-        .build()
-        .map_err(|_| InvalidTarget(target.to_string()))?;
+    let origin = origin_of(&target, scheme)?;
     let tls = tls.map(|tls| with_alpn(&tls));
     Ok(Channel {
         shared: Arc::new(Shared {
@@ -111,6 +106,15 @@ pub fn channel(
             connecting: tokio::sync::Mutex::new(None),
         }),
     })
+}
+
+fn origin_of(target: &Target, scheme: Scheme) -> Result<Uri, InvalidTarget> {
+    Uri::builder()
+        .scheme(scheme)
+        .authority(target.to_string())
+        .path_and_query("/")
+        .build()
+        .map_err(|_| InvalidTarget(target.to_string()))
 }
 
 struct Shared {
@@ -201,6 +205,30 @@ impl Channel {
                 connecting: tokio::sync::Mutex::new(None),
             }),
         }
+    }
+
+    /// A channel to another target, with the same TLS and limits.
+    ///
+    /// # Errors
+    /// When the target's host cannot stand in a URI.
+    pub fn towards(&self, target: Target) -> Result<Self, InvalidTarget> {
+        let Shared {
+            origin,
+            tls,
+            config,
+            ..
+        } = &*self.shared;
+        let scheme = origin.scheme().cloned().unwrap_or(Scheme::HTTP);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                origin: origin_of(&target, scheme)?,
+                target,
+                tls: tls.clone(),
+                config: *config,
+                open: Arc::default(),
+                connecting: tokio::sync::Mutex::new(None),
+            }),
+        })
     }
 
     /// Connects now unless it is connected.

@@ -41,6 +41,7 @@ pub use message::{
 };
 pub use observer::Observer;
 pub use peers::{Peer, Peers};
+pub use placement::Route;
 pub use runtime::{Actors, Settings, Surroundings};
 pub use state::StateTtl;
 pub use status::{ActiveActors, RuntimeStatus, Status};

@@ -1,6 +1,7 @@
 //! The stream to placement: moves messages between it and the client machine, and does what that says.
 
 mod orders;
+mod route;
 
 use std::{pin::Pin, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -13,7 +14,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 use trilby_components::state::NamedStore;
-use trilby_grpc::{Backoff, Channel};
+use trilby_grpc::Channel;
 use trilby_placement_protocol::client::{Action, Client, Event};
 use trilby_placement_protocol::{Phase, extension};
 use trilby_proto::placement::v1::placement_client::PlacementClient;
@@ -23,12 +24,10 @@ use crate::HostedActors;
 use crate::router::deactivate_moved;
 use crate::runtime::Runtime;
 
+pub use route::Route;
+
 /// What sidecars of this generation report; placement ignores it.
 const API_LEVEL: u32 = 20;
-
-/// Pauses between attempts, with jitter; short, because calls wait for the first table.
-const RECONNECT_FIRST: Duration = Duration::from_millis(500);
-const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// Messages to placement that may wait to be sent: a report and the acknowledgements of one round.
 const OUTBOX: usize = 16;
@@ -46,20 +45,17 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 const STOPPING: &str = "the sidecar stops";
 
 /// Keeps the stream open until `shutdown`, and then until nothing is active here any more.
-pub(crate) async fn run(
-    runtime: Arc<Runtime>,
-    channels: Vec<Channel>,
-    shutdown: CancellationToken,
-) {
+pub(crate) async fn run(runtime: Arc<Runtime>, route: Route, shutdown: CancellationToken) {
     let connection = Connection {
         client: Client::new(runtime.settings.disseminate_timeout),
         runtime: Arc::clone(&runtime),
         settling: None,
         had_table: false,
+        route,
         shutdown,
     };
     tokio::select! {
-        () = connection.keep(channels) => {}
+        () = connection.keep() => {}
         () = runtime.host.deactivate_idle() => {}
     }
     runtime.closed.cancel();
@@ -72,6 +68,7 @@ struct Connection {
     settling: Option<Settling>,
     /// There was a table on some earlier stream: other hosts may serve by it, too.
     had_table: bool,
+    route: Route,
     shutdown: CancellationToken,
 }
 
@@ -98,23 +95,31 @@ enum Wake {
 // === impl Connection ===
 
 impl Connection {
-    async fn keep(mut self, channels: Vec<Channel>) {
-        let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_MAX);
-        for channel in channels.iter().cycle() {
-            let reason = self.attempt(channel.clone(), &mut backoff).await;
-            self.lose().await;
+    async fn keep(mut self) {
+        while !self.shutdown.is_cancelled() {
+            let reason = match self.route.next().await {
+                Ok(channel) => {
+                    let reason = self.attempt(channel.clone()).await;
+                    self.lose().await;
+                    format!("{}: {reason}", channel.target())
+                }
+                Err(reason) => reason,
+            };
             if self.shutdown.is_cancelled() {
                 return;
             }
-            warn!(placement = %channel.target(), %reason, "no stream to placement");
-            let pause = tokio::time::sleep(backoff.pause());
-            // If it is cut short, the next attempt ends before it begins.
+            if self.route.is_looking() {
+                debug!(%reason, "no stream to placement");
+            } else {
+                warn!(%reason, "no stream to placement");
+            }
+            let pause = tokio::time::sleep(self.route.pause());
             self.shutdown.run_until_cancelled(pause).await;
         }
     }
 
     /// Opens one stream, serves it to its end and says why it ended.
-    async fn attempt(&mut self, channel: Channel, backoff: &mut Backoff) -> String {
+    async fn attempt(&mut self, channel: Channel) -> String {
         let (outbox, messages) = mpsc::channel(OUTBOX);
         // From before the report, so that no later change is missed.
         let hosted = self.runtime.hosted.subscribe();
@@ -129,7 +134,7 @@ impl Connection {
         let opening = tokio::time::timeout(within, open(channel, messages, self.had_table));
         let response = match self.shutdown.run_until_cancelled(opening).await {
             Some(Ok(Ok(response))) => response,
-            Some(Ok(Err(status))) => return words(&status),
+            Some(Ok(Err(status))) => return self.refused(&status),
             Some(Err(_)) => return format!("no answer within {within:?}"),
             None => return STOPPING.to_owned(),
         };
@@ -149,10 +154,10 @@ impl Connection {
             store,
             extended: lease.is_some(),
         };
-        self.serve(stream, backoff).await
+        self.serve(stream).await
     }
 
-    async fn serve(&mut self, mut stream: Stream, backoff: &mut Backoff) -> String {
+    async fn serve(&mut self, mut stream: Stream) -> String {
         loop {
             let deadline = self.client.deadline();
             let wake = tokio::select! {
@@ -175,15 +180,20 @@ impl Connection {
             }
             if self.client.routing().version().is_some() {
                 self.had_table = true;
-                backoff.reset();
+                self.route.succeeded();
             }
         }
+    }
+
+    fn refused(&mut self, status: &Status) -> String {
+        self.route.ended(status);
+        words(status)
     }
 
     fn event(&mut self, wake: Wake) -> Result<Event, String> {
         match wake {
             Wake::Order(Some(Ok(order))) => orders::event_of(order),
-            Wake::Order(Some(Err(status))) => Err(words(&status)),
+            Wake::Order(Some(Err(status))) => Err(self.refused(&status)),
             Wake::Order(None) => Err("placement closed it".to_owned()),
             Wake::Settled(version) => {
                 self.settling = None;

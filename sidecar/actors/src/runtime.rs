@@ -109,11 +109,11 @@ impl Actors {
         }
     }
 
-    /// Keeps the stream to placement open over `channels` in turn, and deactivates idle actors, until
+    /// Keeps the stream to placement open along `route`, and deactivates idle actors, until
     /// `shutdown`; then brings the calls under way to an end and deactivates what is active.
-    pub async fn run(&self, channels: Vec<trilby_grpc::Channel>, shutdown: CancellationToken) {
+    pub async fn run(&self, route: crate::Route, shutdown: CancellationToken) {
         if let Some(runtime) = &self.runtime {
-            crate::placement::run(Arc::clone(runtime), channels, shutdown).await;
+            crate::placement::run(Arc::clone(runtime), route, shutdown).await;
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use trilby_actors::{
     ActorKey, ActorRequest, ActorResponse, Actors, AppCallback, AppConfig, AppFailure,
-    HostedActors, Peer, Peers, Settings, StateTtl, Surroundings, TimerFire,
+    HostedActors, Peer, Peers, Route, Settings, StateTtl, Surroundings, TimerFire,
 };
 use trilby_components::{in_memory::InMemoryState, state::NamedStore};
 use trilby_grpc::ChannelConfig;
@@ -138,7 +138,7 @@ impl Sidecar {
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({
             let (actors, shutdown) = (actors.clone(), shutdown.clone());
-            async move { actors.run(vec![channel], shutdown).await }
+            async move { actors.run(Route::listed(vec![channel]), shutdown).await }
         });
         Self {
             actors,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use trilby_actors::{Actors, Settings, StateTtl, Surroundings};
+use trilby_actors::{Actors, Route, Settings, StateTtl, Surroundings};
 use trilby_crds::ConfigurationSpec;
 use trilby_grpc::{Channel, ChannelConfig};
 use trilby_identity::Expect;
@@ -53,10 +53,10 @@ pub(super) fn start(
         settings(wiring, advertised(wiring, host, port)),
         surroundings,
     );
-    let (running, channels) = (actors.clone(), channels(wiring)?);
+    let (running, route) = (actors.clone(), route(wiring)?);
     let (serving, in_use) = (ending.serving.clone(), Arc::clone(&ending.in_use));
     wiring.process.spawn("actors", async move {
-        running.run(channels, serving).await;
+        running.run(route, serving).await;
         drop(in_use);
         Ok(())
     });
@@ -98,7 +98,8 @@ fn advertised(wiring: &Wiring<'_>, host: IpAddr, port: u16) -> String {
     }
 }
 
-fn channels(wiring: &Wiring<'_>) -> anyhow::Result<Vec<Channel>> {
+/// In Kubernetes the first address stands for all replicas.
+fn route(wiring: &Wiring<'_>) -> anyhow::Result<Route> {
     let placement = identity::control_plane(wiring.config)?.placement();
     let tls = wiring
         .identity
@@ -109,11 +110,13 @@ fn channels(wiring: &Wiring<'_>) -> anyhow::Result<Vec<Channel>> {
         trilby_grpc::channel(target, tls.clone(), ChannelConfig::default())
             .context("placement-host-address")
     };
-    wiring
-        .config
-        .control_plane
-        .placement_addresses
+    let addresses = &wiring.config.control_plane.placement_addresses;
+    let mut channels = addresses
         .iter()
         .map(channel)
-        .collect()
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(match in_kubernetes(wiring.config) {
+        true => Route::named(channels.swap_remove(0)),
+        false => Route::listed(channels),
+    })
 }

@@ -10,8 +10,16 @@ fn connection() -> Connection {
         runtime: Arc::clone(actors.runtime().expect("it is enabled")),
         settling: None,
         had_table: false,
+        route: nowhere(),
         shutdown: CancellationToken::new(),
     }
+}
+
+fn nowhere() -> Route {
+    let target = "127.0.0.1:1".parse().expect("an address");
+    let limits = trilby_grpc::ChannelConfig::default();
+    let channel = trilby_grpc::channel(target, None, limits).expect("usable");
+    Route::listed(vec![channel])
 }
 
 fn update(version: u64, types: &[&str]) -> Event {
