@@ -142,3 +142,36 @@ fn images_are_listed_in_order_with_their_digests() {
     );
     assert_eq!(images(&Pod::default()), None);
 }
+
+/// An API server that serves pods by their list alone, whatever is selected, as that of upstream's tests does.
+fn api_server_of_lists(pods: &Value) -> Client {
+    let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods});
+    let list = list.to_string();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (code, text) = match request.uri().path() {
+            "/api/v1/pods" => (200, list.clone()),
+            _ => (404, "404 page not found".to_owned()),
+        };
+        let body = kube::client::Body::from(text.into_bytes());
+        let response = http::Response::builder().status(code).body(body).unwrap();
+        async move { Ok::<_, std::convert::Infallible>(response) }
+    });
+    Client::new(service, "default")
+}
+
+#[tokio::test]
+async fn a_pod_is_found_by_the_list_of_all_and_one_that_is_in_no_answer_is_refused() {
+    let pods = json!([
+        {"metadata": {"name": "cart-1", "namespace": "bank", "uid": "another"}},
+        {"metadata": {"name": "cart-1", "namespace": "shop", "uid": "one"}},
+    ]);
+    let sentry = "spiffe://td/ns/dapr-system/dapr-sentry".parse().unwrap();
+    let td = TrustDomain::parse("td").unwrap();
+    let validator = KubernetesValidator::new(api_server_of_lists(&pods), &sentry, td);
+    let found = validator.pod("shop", "cart-1").await.unwrap();
+    assert_eq!(found.metadata.uid.as_deref(), Some("one"));
+    for (namespace, name) in [("shop", "gone-1"), ("gone", "cart-1")] {
+        let denied = validator.pod(namespace, name).await.unwrap_err();
+        assert_eq!(denied.to_string(), "failed to get pod of identity");
+    }
+}
