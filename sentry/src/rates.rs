@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use trilby_identity::SpiffeId;
 
-/// The most identities that are counted at once, some 40 bytes each. More than this in a few seconds go uncounted.
-const MAX_COUNTED: usize = 16 * 1024;
+/// The most identities that are counted at once, 17 bytes each: as many as a table of 16,384 holds before it grows. More
+/// than this in a few seconds go uncounted.
+const MAX_COUNTED: usize = 14 * 1024;
 
 /// How much may be asked for at once: what is allowed in this time.
 const BURST: Duration = Duration::from_secs(10);
@@ -26,80 +27,74 @@ const FORGET: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(crate) struct Rates {
-    /// What one identity regains in a second.
-    per_second: f64,
+    /// In what time an identity regains one request.
+    regain: Duration,
     hasher: RandomState,
+    began: Instant,
     counted: Mutex<Counted>,
 }
 
 struct Counted {
-    buckets: HashMap<u64, Bucket>,
+    /// When each has regained everything, in nanoseconds since the beginning: one number says how much is left.
+    whole_at: HashMap<u64, u64>,
     forgot: Instant,
-}
-
-struct Bucket {
-    left: f64,
-    at: Instant,
 }
 
 impl Rates {
     /// So many requests a minute for each.
     pub(crate) fn new(per_minute: NonZeroU32) -> Self {
+        let began = Instant::now();
         let counted = Counted {
-            buckets: HashMap::new(),
-            forgot: Instant::now(),
+            whole_at: HashMap::new(),
+            forgot: began,
         };
         Self {
-            per_second: f64::from(per_minute.get()) / 60.0,
+            regain: Duration::from_mins(1) / per_minute.get(),
             hasher: RandomState::new(),
+            began,
             counted: Mutex::new(counted),
         }
     }
 
     /// Whether `id` may ask now, and counts it if so.
     pub(crate) fn admit(&self, id: &SpiffeId, from: Option<IpAddr>) -> bool {
-        let now = Instant::now();
+        let now = nanoseconds(self.began.elapsed());
         let who = self.hasher.hash_one((id.as_str(), from));
         let mut counted = self.counted.lock();
-        if counted.buckets.len() >= MAX_COUNTED && !counted.buckets.contains_key(&who) {
-            self.forget(&mut counted, now);
-            if counted.buckets.len() >= MAX_COUNTED {
+        if counted.whole_at.len() >= MAX_COUNTED && !counted.whole_at.contains_key(&who) {
+            counted.forget(now);
+            if counted.whole_at.len() >= MAX_COUNTED {
                 return true;
             }
         }
-        let most = self.most();
-        let bucket = counted.buckets.entry(who).or_insert(Bucket {
-            left: most,
-            at: now,
-        });
-        bucket.left = self.regained(bucket, now);
-        bucket.at = now;
-        let admitted = bucket.left >= 1.0;
+        let whole_at = counted.whole_at.entry(who).or_insert(now);
+        let after = (*whole_at).max(now) + nanoseconds(self.regain);
+        let admitted = after - now <= nanoseconds(self.most());
         if admitted {
-            bucket.left -= 1.0;
+            *whole_at = after;
         }
         admitted
     }
 
-    /// At least one: a limit below that would admit nobody.
-    fn most(&self) -> f64 {
-        (self.per_second * BURST.as_secs_f64()).max(1.0)
+    /// What may be missing. At least one request: a limit below that would admit nobody.
+    fn most(&self) -> Duration {
+        BURST.max(self.regain)
     }
+}
 
-    fn regained(&self, bucket: &Bucket, now: Instant) -> f64 {
-        let regained = self.per_second * (now - bucket.at).as_secs_f64();
-        (bucket.left + regained).min(self.most())
-    }
-
-    fn forget(&self, counted: &mut Counted, now: Instant) {
-        if now - counted.forgot < FORGET {
+impl Counted {
+    fn forget(&mut self, now: u64) {
+        if self.forgot.elapsed() < FORGET {
             return;
         }
-        counted.forgot = now;
-        let most = self.most();
-        let is_missed = |bucket: &Bucket| self.regained(bucket, now) < most;
-        counted.buckets.retain(|_, bucket| is_missed(bucket));
+        self.forgot = Instant::now();
+        self.whole_at.retain(|_, whole_at| *whole_at > now);
     }
+}
+
+/// Enough for centuries.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
 }
 
 #[cfg(test)]
@@ -136,10 +131,10 @@ mod tests {
         for number in 0..MAX_COUNTED + 100 {
             assert!(rates.admit(&id(&number.to_string()), None));
         }
-        assert_eq!(rates.counted.lock().buckets.len(), MAX_COUNTED);
+        assert_eq!(rates.counted.lock().whole_at.len(), MAX_COUNTED);
         assert!(!rates.admit(&id("0"), None), "who is counted stays so");
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(rates.admit(&id("new"), None));
-        assert_eq!(rates.counted.lock().buckets.len(), 1);
+        assert_eq!(rates.counted.lock().whole_at.len(), 1);
     }
 }
