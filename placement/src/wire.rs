@@ -172,8 +172,9 @@ impl Message {
     }
 }
 
-/// The sidecar as it describes itself.
-pub(crate) fn member(host: Host) -> Member<Report> {
+/// The sidecar as it describes itself, its types in order as upstream tells them on.
+pub(crate) fn member(mut host: Host) -> Member<Report> {
+    host.entities.sort_unstable();
     let entities: Vec<Arc<str>> = host
         .entities
         .iter()

@@ -205,3 +205,9 @@ fn only_an_announcement_of_these_very_rules_counts() {
     metadata.insert(extension::RETURNING, "1".parse().expect("ASCII"));
     assert!(Announced::read(&metadata).returning);
 }
+
+#[test]
+fn types_are_told_on_in_order() {
+    let reported = host("a", "n", &["b", "a"]);
+    assert_eq!(member(reported).payload.entities, ["a", "b"]);
+}
