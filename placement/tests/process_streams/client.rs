@@ -133,3 +133,40 @@ fn describe(order: &PlacementOrder) -> Vec<String> {
     lines.sort_unstable();
     lines
 }
+
+impl Client {
+    /// Acknowledges every order until the stream ends; tells how many hosts type `A` has once that is
+    /// unlocked.
+    pub(crate) async fn follow(mut self, unlocked: tokio::sync::watch::Sender<usize>) -> Status {
+        let mut hosts = 0;
+        loop {
+            let order = match self.orders.message().await {
+                Ok(Some(order)) => order,
+                Ok(None) => panic!("the stream ended without a status"),
+                Err(status) => return status,
+            };
+            let operation = match order.operation.as_str() {
+                "lock" => HostOperation::Lock,
+                "update" => {
+                    let tables = order.tables.expect("an update has them");
+                    hosts = tables
+                        .entries
+                        .get("A")
+                        .map_or(0, |table| table.load_map.len());
+                    HostOperation::Update
+                }
+                "unlock" => {
+                    unlocked.send_replace(hosts);
+                    HostOperation::Unlock
+                }
+                other => panic!("{other} is for those who announced it"),
+            };
+            let acknowledgement = Host {
+                version: Some(order.version),
+                ..self.host(operation)
+            };
+            // What placement reads no more is seen where orders are read.
+            drop(self.hosts.send(acknowledgement).await);
+        }
+    }
+}

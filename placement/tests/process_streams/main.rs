@@ -2,6 +2,8 @@
 
 mod client;
 
+use std::time::Duration;
+
 use tonic::Code;
 use trilby_testkit::{http::Client as Http, services::Placement};
 
@@ -125,4 +127,28 @@ async fn stopping_ends_streams_at_once() {
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(status.message(), "placement server is shutting down");
     assert!(exit.success(), "{exit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_frozen_host_among_a_hundred_is_left_behind() {
+    const HOSTS: usize = 100;
+    let placement = placement().await;
+    let mut frozen = Client::connect(&placement, "10.0.1.1:50002").await;
+    frozen.report(&["A"]).await;
+    frozen.round(1).await;
+    let mut others = Vec::new();
+    for number in 1..HOSTS {
+        let host = Client::connect(&placement, &format!("10.0.0.{number}:50002")).await;
+        host.report(&["A"]).await;
+        let (unlocked, seen) = tokio::sync::watch::channel(0);
+        others.push((tokio::spawn(host.follow(unlocked)), seen));
+    }
+    // It reads nothing and says nothing: all others get a table without it.
+    for (_, seen) in &mut others {
+        let all = seen.wait_for(|hosts| *hosts == HOSTS - 1);
+        let all = tokio::time::timeout(Duration::from_secs(60), all).await;
+        all.expect("the round goes on").expect("its stream as well");
+    }
+    assert_eq!(frozen.ended().await.code(), Code::DeadlineExceeded);
+    assert!(others.iter().all(|(stream, _)| !stream.is_finished()));
 }
