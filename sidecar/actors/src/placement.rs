@@ -2,8 +2,9 @@
 
 mod orders;
 mod route;
+mod settling;
 
-use std::{pin::Pin, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, watch};
@@ -21,10 +22,10 @@ use trilby_proto::placement::v1::placement_client::PlacementClient;
 use trilby_proto::placement::v1::{Host, HostOperation, PlacementOrder};
 
 use crate::HostedActors;
-use crate::router::deactivate_moved;
 use crate::runtime::Runtime;
 
 pub use route::Route;
+use settling::{Settling, after, drain, settle, settled};
 
 /// What sidecars of this generation report; placement ignores it.
 const API_LEVEL: u32 = 20;
@@ -71,8 +72,6 @@ struct Connection {
     route: Route,
     shutdown: CancellationToken,
 }
-
-type Settling = Pin<Box<dyn Future<Output = u64> + Send>>;
 
 /// Both directions of an open stream, and what makes a new report necessary.
 struct Stream {
@@ -357,47 +356,6 @@ async fn send(outbox: &mpsc::Sender<Host>, message: Host) -> Result<(), String> 
 
 fn words(status: &Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
-}
-
-/// Brings what is under way on an older table to an end and lets go of what lives elsewhere now.
-fn settle(runtime: Arc<Runtime>, version: u64, moved: Vec<Arc<str>>) -> Settling {
-    Box::pin(async move {
-        drain(&runtime, &moved).await;
-        deactivate_moved(&runtime, &moved).await;
-        version
-    })
-}
-
-async fn drain(runtime: &Runtime, types: &[Arc<str>]) {
-    let hosted = runtime.hosted.borrow().clone();
-    let grace = |actor_type: &str| {
-        let settings = hosted.as_ref().and_then(|hosted| hosted.get(actor_type));
-        settings.map_or(crate::DEFAULT_DRAIN_TIMEOUT, |settings| {
-            settings.drain_timeout
-        })
-    };
-    let drains = types
-        .iter()
-        .map(|actor_type| runtime.claims.drain(actor_type, grace(actor_type)));
-    futures_util::future::join_all(drains).await;
-}
-
-/// Rounds are settled one after the other: giving one up would cut short the calls that it lets end.
-fn after(earlier: Option<Settling>, round: Settling) -> Settling {
-    match earlier {
-        None => round,
-        Some(earlier) => Box::pin(async move {
-            earlier.await;
-            round.await
-        }),
-    }
-}
-
-async fn settled(settling: &mut Option<Settling>) -> u64 {
-    match settling {
-        Some(settling) => settling.await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn until(deadline: Option<std::time::Instant>) {

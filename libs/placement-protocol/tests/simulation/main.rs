@@ -11,9 +11,11 @@
     reason = "what a run has seen, and what happens in one that is traced"
 )]
 
+mod calls;
 mod chaos;
 mod clock;
 mod network;
+mod orders;
 mod random;
 mod server;
 mod sidecar;

@@ -7,21 +7,19 @@ use std::{
 };
 
 use trilby_placement_protocol::{
-    client::{self, HostEntry, HostRef},
-    server::{self, Hosts, Order, StreamId},
+    client,
+    server::{self, Order, StreamId},
 };
 
 use crate::{
     chaos::Plan,
     clock::Clock,
     network::Link,
+    orders::{event_of, version_of},
     random::Random,
     server::{SETTINGS, Server},
-    sidecar::{Call, Model, Sidecar, Upward, Wish},
+    sidecar::{Model, Sidecar, Upward, Wish},
 };
-
-const IDS: [&str; 6] = ["1", "2", "actor-2", "user", "x", "longer-id"];
-const REPLICATION: u32 = 3;
 
 /// What happens next.
 #[derive(Debug, Clone)]
@@ -71,9 +69,10 @@ pub(crate) struct World {
     pub(crate) links: Vec<Link>,
     /// Highest version sent on each link.
     versions: BTreeMap<usize, u64>,
-    types: Vec<Arc<str>>,
+    pub(crate) types: Vec<Arc<str>>,
     pub(crate) outcome: Outcome,
-    calls: u64,
+    /// Numbers calls.
+    pub(crate) calls: u64,
     server_tick: Option<Duration>,
 }
 
@@ -489,97 +488,6 @@ impl World {
             self.serve(server::Event::Closed { stream });
         }
     }
-
-    // === calls ===
-
-    fn call(&mut self) {
-        let entity = Arc::clone(&self.types[self.random.below(self.types.len())]);
-        let id = self.random.below(IDS.len());
-        let serving: Vec<usize> = (0..self.sidecars.len())
-            .filter(|index| !self.sidecars[*index].frozen(self.time))
-            .filter(|index| self.sidecars[*index].serves(&entity, IDS[id], self.time))
-            .collect();
-        self.trace(|| format!("  {entity}/{} is served by {serving:?}", IDS[id]));
-        for index in serving {
-            let ends = self.time + self.random.millis(1, 800);
-            self.calls += 1;
-            let call = Call {
-                entity: Arc::clone(&entity),
-                id,
-                ends,
-            };
-            self.sidecars[index].calls.insert(self.calls, call);
-            self.outcome.calls += 1;
-            let incarnation = self.sidecars[index].incarnation;
-            self.at(ends, What::CallEnds(index, incarnation, self.calls));
-        }
-        self.check_single(&entity, id);
-        let next = self.random.millis(1, self.plan.between_calls);
-        self.later(next, What::Call);
-    }
-
-    fn end_call(&mut self, index: usize, incarnation: u64, call: u64) {
-        if self.sidecars[index].incarnation == incarnation {
-            self.sidecars[index].calls.remove(&call);
-        }
-    }
-
-    /// No two sidecars serve one actor at the same time. A frozen one cannot cut short what was under way
-    /// when its lease ends: this is counted.
-    fn check_single(&mut self, entity: &str, id: usize) {
-        let time = self.time;
-        let running = |call: &Call| *call.entity == *entity && call.id == id && call.ends > time;
-        let serving: Vec<&Sidecar> = self
-            .sidecars
-            .iter()
-            .filter(|sidecar| sidecar.calls.values().any(running))
-            .collect();
-        if serving.len() < 2 {
-            return;
-        }
-        let ours = serving.iter().filter(|it| it.model == Model::Trilby);
-        let awake = ours
-            .clone()
-            .filter(|it| !it.frozen(time) || it.is_leased(time));
-        assert!(
-            awake.count() < 2,
-            "{entity}/{} is served by {:?} at {time:?}",
-            IDS[id],
-            serving.iter().map(|it| &it.name).collect::<Vec<_>>()
-        );
-        match ours.count() == serving.len() {
-            true => self.outcome.frozen_overlaps += 1,
-            false => self.outcome.overlaps += 1,
-        }
-    }
-
-    // === the end ===
-
-    fn check_agreement(&self) {
-        assert_eq!(self.server.namespace.phase(), None, "no round is stuck");
-        let mut expected: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for sidecar in &self.sidecars {
-            for entity in &sidecar.hosting {
-                expected.entry(entity).or_default().insert(&sidecar.name);
-            }
-        }
-        for (index, sidecar) in self.sidecars.iter().enumerate() {
-            assert!(sidecar.link.is_some(), "{index} is connected");
-            assert!(!sidecar.holds_back(), "no type stays held at {index}");
-            let routing = sidecar.client.routing();
-            let version = self.server.namespace.version();
-            assert_eq!(routing.version(), Some(version), "at {index}");
-            let known: BTreeMap<&str, BTreeSet<&str>> = routing
-                .types()
-                .map(|(entity, route)| {
-                    let names = route.hosts().iter().map(|host| &*host.address);
-                    (&**entity, names.collect())
-                })
-                .collect();
-            assert_eq!(known, expected, "at {index}");
-        }
-        assert!(self.outcome.calls > 0, "something was called");
-    }
 }
 
 /// What has begun by then runs out: the longest trouble, an election, silence, two rounds.
@@ -587,69 +495,3 @@ const PEACE: Duration = Duration::from_secs(40);
 
 /// A stream that the server has ended, or knows to be gone.
 const GONE: u64 = u64::MAX;
-
-fn version_of(order: &Order<()>) -> Option<u64> {
-    match order {
-        Order::Lock { version } | Order::Unlock { version } => Some(*version),
-        Order::Update { table, .. } => Some(table.version),
-        Order::Delta { delta } => Some(delta.version),
-        Order::Release { version, .. } => Some(*version),
-        Order::Alive { .. } => None,
-    }
-}
-
-fn event_of(order: &Order<()>) -> client::Event {
-    match order {
-        Order::Lock { version } => client::Event::Lock { version: *version },
-        Order::Unlock { version } => client::Event::Unlock { version: *version },
-        Order::Release { version, types } => client::Event::Release {
-            version: *version,
-            types: types.clone(),
-        },
-        Order::Alive { beat } => client::Event::Alive { beat: *beat },
-        Order::Update { table, .. } => {
-            let types = table.types.iter();
-            let entries = types.map(|(entity, hosts)| (Arc::clone(entity), entries(hosts)));
-            client::Event::Update {
-                version: table.version,
-                tables: client::Tables {
-                    replication: REPLICATION,
-                    entries: entries.collect(),
-                },
-            }
-        }
-        Order::Delta { delta } => {
-            let types = delta.types.iter().map(|(entity, change)| {
-                let upserted = change.upserted.iter().map(|host| entry(&host.name));
-                let change = client::TypeDelta {
-                    removed: change.removed.clone(),
-                    upserted: upserted.collect(),
-                };
-                (Arc::clone(entity), change)
-            });
-            client::Event::Delta {
-                version: delta.version,
-                delta: client::Delta {
-                    base: delta.base,
-                    replication: REPLICATION,
-                    types: types.collect(),
-                },
-            }
-        }
-    }
-}
-
-fn entries(hosts: &Hosts<()>) -> Vec<HostEntry> {
-    hosts.keys().map(entry).collect()
-}
-
-fn entry(name: &Arc<str>) -> HostEntry {
-    HostEntry {
-        key: Arc::clone(name),
-        host: HostRef {
-            address: Arc::clone(name),
-            app_id: "app".into(),
-            port: 0,
-        },
-    }
-}
