@@ -104,7 +104,7 @@ impl Elector {
         let (roles, receiver) = watch::channel(Role::Follower { leader: None });
         let resign = CancellationToken::new();
         let owner = config.tls.as_ref().map(|tls| tls.own.clone());
-        let service = Peers::new(Arc::clone(&config.cluster), owner, asked);
+        let service = Peers::new(Arc::clone(&config.cluster), config.lease, owner, asked);
         let source = Source {
             roles: receiver,
             resign: resign.clone(),

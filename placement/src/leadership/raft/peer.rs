@@ -53,6 +53,11 @@ impl PeerTls {
     }
 }
 
+/// A lease as questions carry it.
+pub(super) fn millis(lease: Duration) -> u64 {
+    u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)
+}
+
 // === impl Peer ===
 
 impl Peer {
@@ -74,6 +79,7 @@ impl Peer {
                 from: cluster.own().id.clone(),
                 replicas: cluster.names(),
                 address: config.address.clone(),
+                lease_millis: millis(config.lease),
                 ..wire::Question::default()
             },
             deadline: config.lease / 2,

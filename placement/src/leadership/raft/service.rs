@@ -1,6 +1,6 @@
 //! `trilby.placement.v1.Election`: what other replicas ask.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
@@ -9,6 +9,7 @@ use trilby_placement_protocol::election::{Answer, Question, Replica, Subject};
 use trilby_proto::trilby::placement::v1 as wire;
 use wire::election_server::{Election, ElectionServer};
 
+use super::peer::millis;
 use crate::leadership::Cluster;
 
 /// A question names a few replicas.
@@ -27,6 +28,7 @@ pub(super) struct Asked {
 #[derive(Debug, Clone)]
 pub(crate) struct Peers {
     cluster: Arc<Cluster>,
+    lease_millis: u64,
     /// Who may ask; `None`: anybody.
     owner: Option<SpiffeId>,
     elector: mpsc::Sender<Asked>,
@@ -37,11 +39,13 @@ pub(crate) struct Peers {
 impl Peers {
     pub(super) fn new(
         cluster: Arc<Cluster>,
+        lease: Duration,
         owner: Option<SpiffeId>,
         elector: mpsc::Sender<Asked>,
     ) -> Self {
         Self {
             cluster,
+            lease_millis: millis(lease),
             owner,
             elector,
         }
@@ -72,6 +76,12 @@ impl Peers {
         if *theirs != ours {
             return Err(Status::failed_precondition(format!(
                 "initial-cluster differs: {theirs} there, {ours} here"
+            )));
+        }
+        let (theirs, ours) = (question.lease_millis, self.lease_millis);
+        if theirs != ours {
+            return Err(Status::failed_precondition(format!(
+                "keepalive-timeout differs: {theirs} ms there, {ours} ms here"
             )));
         }
         match self.cluster.find(&question.from) {

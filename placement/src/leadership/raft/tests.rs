@@ -150,6 +150,10 @@ fn identity(authority: &Authority, id: &str) -> (Publisher, Identity) {
 
 /// Asks a replica whose list is `a` and `b` as `id`, with that list.
 async fn ask_as(id: &str, replicas: &str) -> Code {
+    ask_with(id, replicas, 3000).await
+}
+
+async fn ask_with(id: &str, replicas: &str, lease_millis: u64) -> Code {
     let authority = Authority::new("test");
     let (_published, own) = identity(&authority, PLACEMENT);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
@@ -157,7 +161,12 @@ async fn ask_as(id: &str, replicas: &str) -> Code {
     let (asked, _inbox) = mpsc::channel(1);
     let cluster = Cluster::parse("a", "a=127.0.0.1:1,b=127.0.0.1:2").expect("usable");
     let owner = PLACEMENT.parse().expect("a SPIFFE ID");
-    let peers = Peers::new(Arc::new(cluster), Some(owner), asked);
+    let peers = Peers::new(
+        Arc::new(cluster),
+        Duration::from_secs(3),
+        Some(owner),
+        asked,
+    );
     let over = CancellationToken::new();
     let serve = (ServeConfig::new("test"), over.clone());
     let tls = own.server_tls(ClientAuth::Required);
@@ -174,6 +183,7 @@ async fn ask_as(id: &str, replicas: &str) -> Code {
     let question = wire::Question {
         from: "b".to_owned(),
         replicas: replicas.to_owned(),
+        lease_millis,
         ..wire::Question::default()
     };
     let answer = ElectionClient::new(channel).ask(question).await;
@@ -190,8 +200,10 @@ async fn certificate_of_another_service_is_refused() {
 }
 
 #[tokio::test]
-async fn replica_with_another_list_is_refused() {
+async fn replica_with_another_list_or_lease_is_refused() {
     assert_eq!(ask_as(PLACEMENT, "a,b,c").await, Code::FailedPrecondition);
+    let shorter = ask_with(PLACEMENT, "a,b", 2000).await;
+    assert_eq!(shorter, Code::FailedPrecondition);
     // The list is right; the question lacks its subject.
     assert_eq!(ask_as(PLACEMENT, "a,b").await, Code::InvalidArgument);
 }
