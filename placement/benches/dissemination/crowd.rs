@@ -56,11 +56,6 @@ impl Crowd {
         }
     }
 
-    pub(crate) async fn takes_deltas(&self) -> bool {
-        // Its stream is of no host, and gone at once.
-        Stream::open(self.address, 0, Kind::Deltas).await.extended
-    }
-
     /// So many more hosts, at once; until all have the table that has all.
     pub(crate) async fn join(&mut self, count: usize) {
         self.expect(self.hosts.len() + count);

@@ -62,7 +62,7 @@ pub(crate) fn name(number: usize) -> String {
 }
 
 impl Stream {
-    /// A server that has just started may refuse it for a moment.
+    /// Reports and opens. A server that has just started may refuse it for a moment.
     pub(crate) async fn open(address: SocketAddr, number: usize, kind: Kind) -> Self {
         let opening = async {
             loop {
@@ -86,6 +86,14 @@ impl Stream {
         };
         let channel = channel(target, None, ChannelConfig::default()).unwrap();
         let (up, messages) = mpsc::channel(16);
+        // Upstream's answers nothing before it has seen it.
+        let entities = (0..TYPES).map(|number| format!("type{number}")).collect();
+        let report = Host {
+            name: name(number),
+            entities,
+            ..message(HostOperation::Report, None)
+        };
+        up.send(report).await.unwrap();
         let mut request = Request::new(ReceiverStream::new(messages));
         if kind == Kind::Deltas {
             let version = extension::VERSION.parse().unwrap();
@@ -103,16 +111,9 @@ impl Stream {
         })
     }
 
-    /// Reports, answers every order, and tells when what it knows is what everybody waits for, until it
+    /// Answers every order, and tells when what it knows is what everybody waits for, until it
     /// is to leave.
     pub(crate) async fn run(mut self, shared: Arc<Shared>, mut leave: mpsc::Receiver<()>) {
-        let entities = (0..TYPES).map(|number| format!("type{number}")).collect();
-        let report = Host {
-            name: self.name.clone(),
-            entities,
-            ..message(HostOperation::Report, None)
-        };
-        self.up.send(report).await.unwrap();
         let (mut beat, mut beats) = (0, tokio::time::interval(Duration::from_secs(1)));
         loop {
             tokio::select! {

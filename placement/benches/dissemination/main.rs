@@ -28,7 +28,7 @@ use std::{
 };
 
 use crowd::Crowd;
-use host::Kind;
+use host::{Kind, Stream};
 use tokio::time::Instant;
 use trilby_testkit::services::Placement;
 
@@ -58,13 +58,25 @@ async fn main() {
     }
 }
 
-async fn measure(binary: &Path, hosts: usize, kind: Kind) {
+async fn start(binary: &Path) -> Placement {
     let mut placement = Placement::new().binary(binary.to_owned());
     placement.start().await;
-    let mut crowd = Crowd::new(placement.grpc_address(), kind);
-    if kind == Kind::Deltas && !crowd.takes_deltas().await {
+    placement
+}
+
+async fn knows_deltas(binary: &Path) -> bool {
+    let mut placement = start(binary).await;
+    let stream = Stream::open(placement.grpc_address(), 0, Kind::Deltas).await;
+    placement.kill().await;
+    stream.extended
+}
+
+async fn measure(binary: &Path, hosts: usize, kind: Kind) {
+    if kind == Kind::Deltas && !knows_deltas(binary).await {
         return;
     }
+    let mut placement = start(binary).await;
+    let mut crowd = Crowd::new(placement.grpc_address(), kind);
     let began = Instant::now();
     crowd.join(hosts).await;
     let all = began.elapsed();
