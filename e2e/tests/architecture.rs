@@ -31,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-proto",
         ],
     ),
+    ("trilby-lease", &[]),
     (
         "trilby-webhook",
         &["trilby-bootstrap", "trilby-grpc", "trilby-identity"],
@@ -140,6 +141,7 @@ const CONTROL_PLANE: &[&str] = &[
     "trilby-hash-ring",
     "trilby-https",
     "trilby-identity",
+    "trilby-lease",
     "trilby-placement-protocol",
     "trilby-proto",
     "trilby-sentry-client",
@@ -165,7 +167,9 @@ const FUZZED: &[&str] = &[
 const KUBERNETES_USERS: &[&str] = &[
     "trilby-operator",
     "trilby-injector",
+    "trilby-placement",
     "trilby-sentry",
+    "trilby-lease",
     "trilby-components-kubernetes",
     "trilby-webhook",
     "trilby-testkit",

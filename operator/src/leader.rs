@@ -1,22 +1,15 @@
 //! Leadership by a Lease: one replica at a time manages the apps' Services.
-//!
-//! Needs only `get`, `create` and `update` of the Lease. A holder is judged by our own clock: it has lost its lease
-//! when the Lease has not changed for as long as it lasts, whatever times stand in it.
 
-mod decision;
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
-use std::{future::Future, time::Duration};
-
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, api::PostParams};
+use kube::Client;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use trilby_lease::{Contender, LeaseError, Sight, Standing};
 use uuid::Uuid;
 
-use crate::cluster::{is_status, reason};
-
-use decision::{Candidate, Decision};
+use crate::cluster::reason;
 
 /// The Lease's name, in the control plane's namespace.
 const LEASE: &str = "operator.dapr.io";
@@ -26,8 +19,6 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// The pause between two attempts to obtain or to renew.
 const RETRY: Duration = Duration::from_secs(2);
-/// One request to the API server.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether the leader's work needs an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +31,22 @@ pub enum Election {
 
 /// One replica that stands for election.
 pub(crate) struct Elector {
-    api: Api<Lease>,
-    candidate: Candidate,
+    contender: Contender,
 }
 
 impl Elector {
     /// A candidate under a name of its own, in the control plane's namespace.
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         let identity = format!("{}_{}", trilby_bootstrap::net::hostname(), Uuid::new_v4());
+        let standing = Standing {
+            name: LEASE,
+            duration: DURATION,
+            identity,
+            annotations: BTreeMap::new(),
+            absent: Duration::ZERO,
+        };
         Self {
-            api: Api::namespaced(client, namespace),
-            candidate: Candidate::new(identity, DURATION),
+            contender: Contender::new(client, namespace, standing),
         }
     }
 
@@ -111,53 +107,30 @@ impl Elector {
         }
     }
 
-    /// One look at the lease, and one write if it is ours to take or to renew. Whether we hold it.
     async fn attempt(&mut self) -> Result<bool, String> {
-        let held = tokio::time::timeout(REQUEST_TIMEOUT, async {
-            let lease = self.api.get_opt(LEASE).await?;
-            match self.candidate.decide(lease, Instant::now()) {
-                Decision::Wait => Ok(false),
-                Decision::Create(lease) => {
-                    self.api.create(&PostParams::default(), &lease).await?;
-                    Ok(true)
-                }
-                Decision::Replace(lease) => {
-                    self.api
-                        .replace(LEASE, &PostParams::default(), &lease)
-                        .await?;
-                    Ok(true)
-                }
-            }
-        })
-        .await;
-        match held {
-            Ok(Ok(held)) => Ok(held),
-            // Another candidate was faster; the next look tells.
-            Ok(Err(error)) if is_status(&error, 409) => Ok(false),
-            Ok(Err(error)) => Err(reason(&error)),
-            Err(_elapsed) => Err(format!("no answer within {REQUEST_TIMEOUT:?}")),
+        match self.contender.attempt().await {
+            Ok(sight) => Ok(sight == Sight::Held),
+            Err(error) => Err(why(&error)),
         }
     }
 
     /// Gives the lease back, so that another replica need not wait for its end.
     async fn release(&mut self) {
-        let released = tokio::time::timeout(REQUEST_TIMEOUT, async {
-            let lease = self.api.get_opt(LEASE).await?;
-            if let Some(lease) = lease.and_then(|lease| self.candidate.release(lease)) {
-                self.api
-                    .replace(LEASE, &PostParams::default(), &lease)
-                    .await?;
-                info!(lease = LEASE, "lease given back");
-            }
-            kube::Result::Ok(())
-        })
-        .await;
-        if let Ok(Err(error)) = released {
-            warn!(
+        match self.contender.release().await {
+            Ok(true) => info!(lease = LEASE, "lease given back"),
+            Ok(false) => {}
+            Err(error) => warn!(
                 lease = LEASE,
-                reason = reason(&error),
+                reason = why(&error),
                 "lease not given back, it ends by itself"
-            );
+            ),
         }
+    }
+}
+
+fn why(error: &LeaseError) -> String {
+    match error {
+        LeaseError::Api(error) => reason(error),
+        late @ LeaseError::Late(_) => late.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use trilby_bootstrap::{
 };
 use trilby_go_syntax::GoDuration;
 
-use crate::config::AddressCheck;
+use crate::config::{AddressCheck, LeaderElection};
 
 /// Keeps track of which sidecar hosts which actors
 #[derive(Debug, Clone, Parser)]
@@ -19,6 +19,9 @@ pub struct Args {
     /// All replicas, as a comma-separated list of id=host:port
     #[arg(long, default_value = "dapr-placement-0=127.0.0.1:8201")]
     pub initial_cluster: String,
+    /// How several replicas choose the one that leads: raft, among themselves, or lease, by a Kubernetes Lease
+    #[arg(long, value_enum, default_value = "raft")]
+    pub leader_election: LeaderElection,
     /// Port for sidecars
     #[arg(long, default_value_t = 50005)]
     pub port: u16,

@@ -31,6 +31,10 @@ pub struct Config {
     pub keepalive_interval: Duration,
     /// How long it may take to answer.
     pub keepalive_timeout: Duration,
+    /// How they choose the one that leads.
+    pub leader_election: LeaderElection,
+    /// Namespace of the control plane.
+    pub namespace: String,
     /// How rounds are run.
     pub rounds: Settings,
     /// What happens to a host that reports an address which it does not call from.
@@ -39,6 +43,15 @@ pub struct Config {
     pub serve_state: bool,
     /// Mutual TLS; `None` for plain text.
     pub tls: Option<TlsSettings>,
+}
+
+/// How several replicas choose the one that leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LeaderElection {
+    /// By asking each other. A single replica has nobody to ask, and leads.
+    Raft,
+    /// By the Lease `placement.dapr.io` in the control plane's namespace.
+    Lease,
 }
 
 /// What happens to a host that reports an address which it does not call from.
@@ -128,6 +141,7 @@ impl Config {
         let cluster = Cluster::parse(&args.id, &args.initial_cluster)?;
         check_positive(&args)?;
         let from_environment = || environment.metadata_enabled.as_deref().is_some_and(truthy);
+        let namespace = environment.namespace.as_deref().unwrap_or("default");
         Ok(Self {
             replication_factor: args.replication_factor,
             keepalive_interval: keepalive("keepalive-time", args.keepalive_time)?,
@@ -140,9 +154,9 @@ impl Config {
             },
             address_check: args.host_address_check,
             serve_state: args.metadata_enabled.unwrap_or_else(from_environment),
-            tls: args
-                .tls_enabled
-                .then(|| TlsSettings::new(&args, environment.namespace)),
+            tls: args.tls_enabled.then(|| TlsSettings::new(&args, namespace)),
+            leader_election: args.leader_election,
+            namespace: namespace.to_owned(),
             cluster,
             kept_in: kept_in(&args),
             listen_address: args.listen_address,
@@ -154,15 +168,14 @@ impl Config {
 // === impl TlsSettings ===
 
 impl TlsSettings {
-    fn new(args: &Args, namespace: Option<String>) -> Self {
-        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+    fn new(args: &Args, namespace: &str) -> Self {
         let sentry = || format!("dapr-sentry.{namespace}.svc:443");
         Self {
             sentry_address: args.sentry_address.clone().unwrap_or_else(sentry),
             trust_domain: args.trust_domain.clone(),
             anchors_file: PathBuf::from(&args.trust_anchors_file),
             mode: args.mode.clone(),
-            namespace,
+            namespace: namespace.to_owned(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! of the leader looks at it before. So a replica that was frozen, or cut off, does not lead when it wakes up.
 
 mod cluster;
+mod lease;
 mod post;
 mod raft;
 mod terms;
@@ -18,6 +19,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use cluster::{Cluster, ClusterError, Member};
+pub(crate) use lease::{LeaseConfig, LeaseElector};
 #[cfg(test)]
 pub(crate) use post::LEADER_KEY;
 pub(crate) use post::Post;

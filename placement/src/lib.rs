@@ -27,5 +27,5 @@ mod wire;
 
 pub use app::{Bound, build};
 pub use args::Args;
-pub use config::{Config, ConfigError, Environment};
+pub use config::{AddressCheck, Config, ConfigError, Environment, LeaderElection};
 pub use leadership::{Cluster, ClusterError, Member};

@@ -10,8 +10,8 @@ use trilby_bootstrap::{Process, net};
 use trilby_grpc::{ServeConfig, Target};
 
 use crate::{
-    config::Config,
-    leadership::{Elector, KeptTerm, Peers, RaftConfig, Source},
+    config::{Config, LeaderElection},
+    leadership::{Elector, KeptTerm, LeaseConfig, LeaseElector, Peers, RaftConfig, Source},
     metrics::LeaderMetrics,
     security::Security,
 };
@@ -25,6 +25,8 @@ pub(super) enum Replicas {
     Single,
     /// They elect one.
     Raft(Box<Raft>),
+    /// Who holds the Lease leads.
+    Lease(Box<(LeaseElector, Source)>),
 }
 
 pub(super) struct Raft {
@@ -46,16 +48,26 @@ impl Replicas {
         security: &Security,
         metrics: LeaderMetrics,
     ) -> anyhow::Result<Self> {
-        if config.cluster.size() == 1 {
-            return Ok(Self::Single);
-        }
         let own = &config.cluster.own().address;
-        let listener = net::listen_async(listen_on(own), own.port)
-            .with_context(|| format!("replicas' server on {own}"))?;
         let address = Target {
             host: own.host.clone(),
             port: config.port,
         };
+        if config.leader_election == LeaderElection::Lease {
+            let lease = LeaseConfig {
+                namespace: config.namespace.clone(),
+                id: config.cluster.own().id.clone(),
+                address: address.to_string(),
+                promise: config.rounds.lease,
+            };
+            let elector = LeaseElector::new(lease).await?;
+            return Ok(Self::Lease(Box::new(elector)));
+        }
+        if config.cluster.size() == 1 {
+            return Ok(Self::Single);
+        }
+        let listener = net::listen_async(listen_on(own), own.port)
+            .with_context(|| format!("replicas' server on {own}"))?;
         let raft = RaftConfig {
             cluster: Arc::new(config.cluster.clone()),
             lease: config.rounds.lease,
@@ -81,7 +93,7 @@ impl Replicas {
     pub(super) fn settle(&self, config: &Config) -> Duration {
         match self {
             Self::Single => config.rounds.grace(),
-            Self::Raft(_) => Duration::ZERO,
+            Self::Raft(_) | Self::Lease(_) => Duration::ZERO,
         }
     }
 
@@ -89,6 +101,15 @@ impl Replicas {
     pub(super) fn start(self, security: &Security, process: &Process) -> Source {
         let raft = match self {
             Self::Single => return Source::single(),
+            Self::Lease(lease) => {
+                let (elector, source) = *lease;
+                let stop = process.shutdown();
+                process.spawn("lease", async move {
+                    elector.run(stop).await;
+                    Ok(())
+                });
+                return source;
+            }
             Self::Raft(raft) => raft,
         };
         let Raft {

@@ -2,6 +2,7 @@
 //!
 //! `PLACEMENT_KILLS` sets how often the leader is killed; 10 unless told otherwise.
 
+mod lease;
 mod replicas;
 
 use std::time::Duration;
@@ -14,7 +15,7 @@ use replicas::{LEADER_KEY, Replicas};
 const REFUSAL: &str = "is not a leader. Only the leader can serve requests";
 
 /// Waits until `node` refuses streams and names the leader.
-async fn follows(replicas: &Replicas, node: usize, leader: usize) {
+pub(crate) async fn follows(replicas: &Replicas, node: usize, leader: usize) {
     let address = replicas.nodes[leader].grpc_address().to_string();
     eventually("the follower names the leader", async || {
         let Err(status) = replicas.open(node).await else {

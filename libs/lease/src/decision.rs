@@ -10,13 +10,14 @@ use k8s_openapi::{
 use kube::api::ObjectMeta;
 use tokio::time::Instant;
 
-use super::LEASE;
+use super::Standing;
 
 pub(super) struct Candidate {
-    identity: String,
-    duration: Duration,
+    standing: Standing,
     /// The last lease of another holder, and since when we have seen it unchanged.
     observed: Option<(Option<String>, Instant)>,
+    /// Since when we have seen that there is none.
+    absent: Option<Instant>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -30,18 +31,23 @@ pub(super) enum Decision {
 }
 
 impl Candidate {
-    pub(super) fn new(identity: String, duration: Duration) -> Self {
+    pub(super) fn new(standing: Standing) -> Self {
         Self {
-            identity,
-            duration,
+            standing,
             observed: None,
+            absent: None,
         }
     }
 
     pub(super) fn decide(&mut self, lease: Option<Lease>, now: Instant) -> Decision {
         let Some(mut lease) = lease else {
+            let since = *self.absent.get_or_insert(now);
+            if now.duration_since(since) < self.standing.absent {
+                return Decision::Wait;
+            }
             let metadata = ObjectMeta {
-                name: Some(LEASE.to_owned()),
+                name: Some(self.standing.name.to_owned()),
+                annotations: Some(self.standing.annotations.clone()),
                 ..ObjectMeta::default()
             };
             return Decision::Create(Box::new(Lease {
@@ -49,6 +55,7 @@ impl Candidate {
                 spec: Some(self.held(None)),
             }));
         };
+        self.absent = None;
         let spec = lease.spec.take().unwrap_or_default();
         if !self.is_ours(&spec)
             && !self.is_free(&spec, lease.metadata.resource_version.clone(), now)
@@ -56,6 +63,8 @@ impl Candidate {
             return Decision::Wait;
         }
         self.observed = None;
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        annotations.extend(self.standing.annotations.clone());
         lease.spec = Some(self.held(Some(spec)));
         Decision::Replace(Box::new(lease))
     }
@@ -70,7 +79,7 @@ impl Candidate {
     }
 
     fn is_ours(&self, spec: &LeaseSpec) -> bool {
-        spec.holder_identity.as_deref() == Some(&self.identity)
+        spec.holder_identity.as_deref() == Some(&self.standing.identity)
     }
 
     fn is_free(&mut self, spec: &LeaseSpec, version: Option<String>, now: Instant) -> bool {
@@ -85,7 +94,7 @@ impl Candidate {
         let lasts = spec
             .lease_duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok())
-            .map_or(self.duration, Duration::from_secs);
+            .map_or(self.standing.duration, Duration::from_secs);
         match &self.observed {
             Some((seen, since)) if *seen == version => now.duration_since(*since) >= lasts,
             _ => {
@@ -102,8 +111,8 @@ impl Candidate {
         let transitions = before.lease_transitions.unwrap_or(0);
         let first = before.holder_identity.is_none();
         LeaseSpec {
-            holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: i32::try_from(self.duration.as_secs()).ok(),
+            holder_identity: Some(self.standing.identity.clone()),
+            lease_duration_seconds: i32::try_from(whole_seconds(self.standing.duration)).ok(),
             acquire_time: before
                 .acquire_time
                 .clone()
@@ -116,20 +125,35 @@ impl Candidate {
     }
 }
 
+/// As a Lease has them.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
 fn now() -> MicroTime {
     MicroTime(Timestamp::now())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, Decision, Lease};
+    use super::{Candidate, Decision, Lease, Standing};
     use std::time::Duration;
     use tokio::time::Instant;
 
     const DURATION: Duration = Duration::from_secs(15);
 
     fn candidate(name: &str) -> Candidate {
-        Candidate::new(name.to_owned(), DURATION)
+        standing(name, Duration::ZERO)
+    }
+
+    fn standing(name: &str, absent: Duration) -> Candidate {
+        Candidate::new(Standing {
+            name: "test",
+            duration: DURATION,
+            identity: name.to_owned(),
+            annotations: [("holder".to_owned(), name.to_owned())].into(),
+            absent,
+        })
     }
 
     fn taken(decision: Decision) -> Lease {
@@ -204,5 +228,22 @@ mod tests {
         let released = *a.release(lease).unwrap();
         let taken = taken(b.decide(Some(released), now));
         assert_eq!(taken.metadata.resource_version.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_lease_that_is_not_there_may_have_been_deleted_under_its_holder() {
+        let (mut b, start) = (standing("b", DURATION), Instant::now());
+        assert_eq!(b.decide(None, start), Decision::Wait);
+        assert_eq!(b.decide(None, start + DURATION / 2), Decision::Wait);
+        assert_eq!(holder(&taken(b.decide(None, start + DURATION))), "b");
+    }
+
+    #[test]
+    fn a_holder_says_who_it_is() {
+        let (mut a, mut b, now) = (candidate("a"), candidate("b"), Instant::now());
+        let lease = stored(a.decide(None, now), "1");
+        let released = *a.release(lease).unwrap();
+        let lease = taken(b.decide(Some(released), now));
+        assert_eq!(lease.metadata.annotations.unwrap()["holder"], "b");
     }
 }
