@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) upstream_every: usize,
     pub(crate) succession: Succession,
     pub(crate) trouble: Duration,
+    /// All that happens is that every sidecar is replaced once.
+    pub(crate) rollout: bool,
     /// On average half of it, in milliseconds.
     pub(crate) between_troubles: u64,
     pub(crate) between_calls: u64,
@@ -53,6 +55,7 @@ impl Plan {
             upstream_every: 0,
             succession,
             trouble: Duration::from_secs(40),
+            rollout: false,
             between_troubles: 900,
             between_calls: 30,
             partitioned: BTreeMap::new(),
@@ -116,7 +119,15 @@ impl World {
         self.end_process(index);
     }
 
-    fn stop(&mut self, index: usize) {
+    /// Replaces every sidecar once, evenly while there is trouble.
+    pub(crate) fn roll_out(&mut self) {
+        let count = u32::try_from(self.sidecars.len()).expect("some thousands");
+        for (place, index) in (1..).zip(0..self.sidecars.len()) {
+            self.at(self.plan.trouble * place / count, What::Stop(index));
+        }
+    }
+
+    pub(crate) fn stop(&mut self, index: usize) {
         let busy = self.sidecars[index].frozen(self.time) || self.plan.leaving.contains(&index);
         let connected = self.sidecars[index].link.is_some();
         if !busy && connected && self.sidecars[index].alive {

@@ -97,3 +97,20 @@ fn a_hundred_hosts() {
     };
     simulate(2, &plan);
 }
+
+/// A round gathers what happened during the last one: replacing everybody costs far fewer rounds than there
+/// are departures and arrivals. `SIMULATION_HOSTS` chooses how many.
+#[test]
+fn a_rollout_takes_few_rounds() {
+    let hosts = variable("SIMULATION_HOSTS").map_or(200, |it| it.try_into().expect("small"));
+    let plan = Plan {
+        rollout: true,
+        types: 5,
+        between_calls: 200,
+        ..Plan::new(hosts, Succession::Elected)
+    };
+    let outcome = World::new(1, plan).run();
+    println!("{hosts} hosts replaced: {outcome:?}");
+    let changes = 2 * u64::try_from(hosts).expect("small");
+    assert!(outcome.rounds * 4 < changes, "{} rounds", outcome.rounds);
+}

@@ -40,6 +40,8 @@ pub(crate) enum What {
     CallEnds(usize, u64, u64),
     Lead,
     Chaos,
+    /// A sidecar is told to stop; another takes its place.
+    Stop(usize),
 }
 
 /// What a run has seen.
@@ -120,7 +122,10 @@ impl World {
             self.at(at, What::Connect(index, 0));
         }
         self.at(Duration::from_millis(5), What::Call);
-        self.at(Duration::from_millis(300), What::Chaos);
+        match self.plan.rollout {
+            true => self.roll_out(),
+            false => self.at(Duration::from_millis(300), What::Chaos),
+        }
         self.until(self.plan.trouble);
         let peace = self.plan.trouble + PEACE;
         self.until(peace);
@@ -183,9 +188,12 @@ impl World {
             | What::Connect(index, _)
             | What::Settled(index, ..)
             | What::Halted(index, _) => self.sidecars[*index].frozen_until,
-            What::Restart(..) | What::Call | What::CallEnds(..) | What::Lead | What::Chaos => {
-                Duration::ZERO
-            }
+            What::Restart(..)
+            | What::Call
+            | What::CallEnds(..)
+            | What::Lead
+            | What::Chaos
+            | What::Stop(_) => Duration::ZERO,
         };
         (until > self.time).then_some(until)
     }
@@ -221,6 +229,7 @@ impl World {
             What::CallEnds(index, incarnation, call) => self.end_call(index, incarnation, call),
             What::Lead => self.lead(),
             What::Chaos => self.chaos(),
+            What::Stop(index) => self.stop(index),
         }
     }
 
