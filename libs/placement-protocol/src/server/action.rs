@@ -39,13 +39,13 @@ pub enum Order<P> {
         dialect: Dialect,
     },
     /// The table, as what it changes in the one that the receiver has. Only for
-    /// [`Dialect::Extended`](super::Dialect::Extended).
+    /// [`Dialect::Extended`].
     Delta {
         /// It carries the version of its round.
         delta: Arc<Delta<P>>,
     },
     /// These types can be called again, ahead of the end of the round: all who hosted them have
-    /// let go of what moves. Only for [`Dialect::Extended`](super::Dialect::Extended).
+    /// let go of what moves. Only for [`Dialect::Extended`].
     Release {
         /// The round.
         version: u64,
@@ -57,7 +57,7 @@ pub enum Order<P> {
         /// The round.
         version: u64,
     },
-    /// Answers a beat. Only for [`Dialect::Extended`](super::Dialect::Extended).
+    /// Answers a beat. Only for [`Dialect::Extended`].
     Alive {
         /// The number of the beat.
         beat: u64,
