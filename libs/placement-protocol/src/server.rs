@@ -112,11 +112,6 @@ impl Settings {
     pub fn grace(&self) -> Duration {
         self.lease + self.lease / CLOCK_ALLOWANCE
     }
-
-    /// How often a sidecar sends a beat: three within a lease.
-    pub fn beat(&self) -> Duration {
-        self.lease / 3
-    }
 }
 
 // === impl Namespace ===

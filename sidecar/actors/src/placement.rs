@@ -234,6 +234,9 @@ impl Connection {
         let halted = tokio::time::timeout(CLOSE_WITHIN, self.lose()).await;
         if halted.is_err() {
             warn!("not every actor was deactivated within {CLOSE_WITHIN:?}");
+            // Without a goodbye placement waits until the lease is over.
+            self.runtime.claims.cut();
+            return;
         }
         if stream.extended && send(&stream.outbox, self.goodbye()).await.is_ok() {
             // It has arrived when placement ends the stream.
@@ -297,6 +300,7 @@ impl Connection {
         }
     }
 
+    /// What every message says, and nothing else.
     fn goodbye(&self) -> Host {
         Host {
             id: self.runtime.settings.app_id.clone(),
@@ -312,11 +316,9 @@ impl Connection {
             Phase::Unlock => HostOperation::Unlock,
         };
         Host {
-            id: self.runtime.settings.app_id.clone(),
-            namespace: self.runtime.settings.namespace.clone(),
             operation: operation.into(),
             version: Some(version),
-            ..Host::default()
+            ..self.goodbye()
         }
     }
 }

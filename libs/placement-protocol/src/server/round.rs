@@ -134,16 +134,15 @@ impl<P> Namespace<P> {
                 seat.settling = true;
             }
         }
-        let mut send = |to: &[StreamId], order| {
-            let to = to.to_vec();
-            actions.extend((!to.is_empty()).then_some(Action::Send { to, order }));
-        };
-        send(&to, Order::Lock { version });
-        for (dialect, to) in self.by_dialect(&to) {
-            let table = Arc::clone(&self.table);
-            send(&to, Order::Update { table, dialect });
-        }
-        send(&to, Order::Unlock { version });
+        actions.push(Action::Send {
+            to: to.clone(),
+            order: Order::Lock { version },
+        });
+        self.send_whole(&to, actions);
+        actions.push(Action::Send {
+            to,
+            order: Order::Unlock { version },
+        });
     }
 
     fn start_round(&mut self, now: Instant, actions: &mut Vec<Action<P>>) {
@@ -205,9 +204,9 @@ impl<P> Namespace<P> {
         let members = self.seats.values().map(|seat| &seat.member);
         let mut next = Table::new(self.version, members);
         for host in self.departed.values() {
-            for entity in self.table.types_of(&host.member.name) {
-                next.keep(entity, &self.table);
-            }
+            let kept = self.table.types_of(&host.member.name);
+            let kept = kept.map(|(entity, hosts)| (Arc::clone(entity), hosts.clone()));
+            next.types.extend(kept);
         }
         let before = std::mem::replace(&mut self.table, Arc::new(next));
         self.transition = Some(Transition {
@@ -235,22 +234,26 @@ impl<P> Namespace<P> {
             seat.holds = Some(self.version);
             seat.settling = true;
         }
-        let mut orders = vec![(to_change, Order::Delta { delta })];
-        for (dialect, to) in self.by_dialect(&to_replace) {
-            let table = Arc::clone(&self.table);
-            orders.push((to, Order::Update { table, dialect }));
+        if !to_change.is_empty() {
+            actions.push(Action::Send {
+                to: to_change,
+                order: Order::Delta { delta },
+            });
         }
-        let orders = orders.into_iter().filter(|(to, _)| !to.is_empty());
-        actions.extend(orders.map(|(to, order)| Action::Send { to, order }));
+        self.send_whole(&to_replace, actions);
     }
 
-    fn by_dialect(&self, streams: &[StreamId]) -> [(Dialect, Vec<StreamId>); 2] {
-        let speaks = |dialect| {
-            let all = streams.iter().copied();
-            let its = all.filter(|it| self.seats.get(it).is_some_and(|it| it.dialect == dialect));
-            (dialect, its.collect())
-        };
-        [Dialect::Extended, Dialect::Plain].map(speaks)
+    /// Sends the whole table, to each in the words of its dialect.
+    fn send_whole(&self, streams: &[StreamId], actions: &mut Vec<Action<P>>) {
+        for dialect in [Dialect::Extended, Dialect::Plain] {
+            let speaks = |it: &StreamId| self.seats.get(it).is_some_and(|it| it.dialect == dialect);
+            let to: Vec<StreamId> = streams.iter().copied().filter(speaks).collect();
+            if !to.is_empty() {
+                let table = Arc::clone(&self.table);
+                let order = Order::Update { table, dialect };
+                actions.push(Action::Send { to, order });
+            }
+        }
     }
 
     fn send_to_all(&self, order: Order<P>, actions: &mut Vec<Action<P>>) {

@@ -78,24 +78,15 @@ impl<P> Table<P> {
         }
     }
 
-    /// The types of which `name` is a host.
-    pub(super) fn types_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+    /// The types of which `name` is a host, with all their hosts.
+    pub(super) fn types_of(&self, name: &str) -> impl Iterator<Item = (&Arc<str>, &Hosts<P>)> {
         self.types
             .iter()
             .filter(move |(_, hosts)| hosts.contains_key(name))
-            .map(|(entity, _)| entity)
     }
 
     pub(super) fn has_host(&self, name: &str) -> bool {
         self.types_of(name).next().is_some()
-    }
-
-    /// Leaves the hosts of `entity` as they are in `before`.
-    pub(super) fn keep(&mut self, entity: &Arc<str>, before: &Self) {
-        match before.types.get(entity) {
-            Some(hosts) => self.types.insert(Arc::clone(entity), hosts.clone()),
-            None => self.types.remove(entity),
-        };
     }
 }
 

@@ -11,6 +11,9 @@ const SETTINGS: Settings = Settings {
     lease: Duration::from_secs(3),
 };
 
+/// From one beat of a sidecar to the next.
+const BEAT: Duration = Duration::from_secs(1);
+
 /// A namespace with a clock of its own; streams are numbers, hosts are `h<stream>`.
 struct Fixture {
     namespace: Namespace<()>,
@@ -133,7 +136,7 @@ impl Fixture {
     fn pass(&mut self, time: Duration, streams: &[u64]) -> Vec<String> {
         let (end, mut actions) = (self.now + time, Vec::new());
         while self.now < end && actions.is_empty() {
-            self.now = (self.now + SETTINGS.beat()).min(end);
+            self.now = (self.now + BEAT).min(end);
             streams
                 .iter()
                 .for_each(|stream| drop(self.beat(*stream, 0)));

@@ -76,6 +76,8 @@ pub(crate) struct World {
     /// Numbers calls.
     pub(crate) calls: u64,
     server_tick: Option<Duration>,
+    /// Rounds when somebody last came, went, or hosted something else.
+    rounds_before_rest: u64,
 }
 
 impl World {
@@ -110,6 +112,7 @@ impl World {
             outcome: Outcome::default(),
             calls: 0,
             server_tick: None,
+            rounds_before_rest: 0,
             plan,
         }
     }
@@ -132,6 +135,8 @@ impl World {
         let version = self.server.namespace.version();
         self.until(peace + Duration::from_secs(3));
         assert_eq!(version, self.server.namespace.version(), "rounds cease");
+        let rounds = self.outcome.rounds - self.rounds_before_rest;
+        assert!(rounds <= 3, "{rounds} rounds after all changes");
         self.check_agreement();
         self.outcome
     }
@@ -446,6 +451,16 @@ impl World {
     pub(crate) fn serve(&mut self, event: server::Event<()>) {
         if !self.server.leads {
             return;
+        }
+        let rests = matches!(
+            event,
+            server::Event::Tick
+                | server::Event::Beat { .. }
+                | server::Event::Acked { .. }
+                | server::Event::Heartbeat { .. }
+        );
+        if !rests {
+            self.rounds_before_rest = self.outcome.rounds;
         }
         let before = self.server.namespace.version();
         self.trace(|| format!("  server takes {event:?}"));

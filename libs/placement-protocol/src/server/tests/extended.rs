@@ -68,7 +68,7 @@ fn a_host_that_says_that_it_leaves_is_waited_for_no_longer() {
 #[test]
 fn types_of_a_host_that_is_gone_without_a_word_stay_as_they_are_until_its_lease_is_over() {
     let mut it = Fixture::extended(2);
-    it.pass(SETTINGS.beat() * 2, &[1]);
+    it.pass(BEAT * 2, &[1]);
     assert!(it.close(2).is_empty(), "it may serve still");
     assert_eq!(it.join(3, &["A", "B"]), ["1+3: lock 3"]);
     it.ack(1, Phase::Lock, 3);
@@ -94,7 +94,7 @@ fn types_of_a_host_that_is_gone_without_a_word_stay_as_they_are_until_its_lease_
 #[test]
 fn a_host_that_comes_back_is_waited_for_no_longer() {
     let mut it = Fixture::extended(2);
-    it.pass(SETTINGS.beat() * 2, &[1]);
+    it.pass(BEAT * 2, &[1]);
     it.close(2);
     let member = member("h2", &["A"]);
     assert_eq!(it.join_with(3, member, Dialect::Extended), ["1+3: lock 3"]);
@@ -130,7 +130,7 @@ fn a_round_does_not_end_while_one_serves_what_it_took_from_it() {
     (1..=3).for_each(|stream| drop(it.ack(stream, Phase::Lock, 3)));
     it.ack(1, Phase::Update, 3);
     it.ack(3, Phase::Update, 3);
-    it.pass(SETTINGS.beat() * 2, &[1]);
+    it.pass(BEAT * 2, &[1]);
     assert!(it.close(2).is_empty());
     assert_eq!(it.namespace.phase(), Some(Phase::Update));
     assert_eq!(it.pass(SETTINGS.lease, &[1]), ["1+3: unlock 3"]);
