@@ -9,6 +9,7 @@
 //! | a Redis | [`servers::redis::Redis`] |
 //! | what `kubectl` and `helm` do | [`Kube`], to which both Kubernetes deref |
 //! | to wait | [`eventually()`](eventually::eventually), [`assert_eventually!`] |
+//! | machines on a network that can be parted, root | [`lan::Lan`] |
 //! | HTTP | [`http::Client`] |
 //! | certificates | [`ca::Authority`] |
 //! | a port, a directory, a process | [`ports::Port`], [`state_dir::StateDir`], [`process::Process`] |
@@ -56,6 +57,7 @@ pub mod eventually;
 pub mod http;
 pub mod images;
 pub mod kube;
+pub mod lan;
 pub mod mesh;
 pub mod network;
 pub mod node;

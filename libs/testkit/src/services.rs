@@ -36,6 +36,8 @@ pub use self::placement::Placement;
 pub use self::sentry::Sentry;
 use crate::eventually::{PATIENCE, try_within};
 use crate::http::Client;
+use crate::lan::{self, Place};
+use crate::network::Network;
 use crate::ports::Port;
 use crate::process::{Log, Process};
 use crate::programs;
@@ -54,6 +56,7 @@ pub struct Service<P> {
     health: Port,
     metrics: Port,
     ports: P,
+    place: Place,
     process: Option<Process>,
     dir: StateDir,
 }
@@ -70,6 +73,7 @@ impl<P> Service<P> {
             health,
             metrics,
             ports,
+            place: Place::LOOPBACK,
             process: None,
             dir: StateDir::create(program),
         };
@@ -153,7 +157,15 @@ impl<P> Service<P> {
             .binary
             .clone()
             .map_or_else(|| programs::product(self.program), Ok);
-        let mut command = Command::new(program.unwrap_or_else(|error| panic!("{error:#}")));
+        let program = program.unwrap_or_else(|error| panic!("{error:#}"));
+        let mut command = match self.place.network {
+            Network::Host => Command::new(program),
+            Network::OfProcess(pid) => {
+                let mut command = lan::within(pid);
+                command.arg(program);
+                command
+            }
+        };
         command
             .args(&self.arguments)
             .current_dir(self.dir.path())
@@ -169,15 +181,12 @@ impl<P> Service<P> {
     /// # Panics
     /// If it ends or is not healthy in time; the message has its log's end.
     pub async fn healthy(&mut self) {
-        let url = self.health_url.clone();
+        let (url, client) = (self.health_url.clone(), self.client());
         let outcome = try_within(PATIENCE, async || {
             if let Some(status) = self.running().exit_status() {
                 return Ok(Err(format!("it ended: {status}")));
             }
-            let answer = Client::host()
-                .get(&url)
-                .await
-                .and_then(|answer| answer.success());
+            let answer = client.get(&url).await.and_then(|answer| answer.success());
             answer.map(|_| Ok(())).map_err(|error| format!("{error:#}"))
         })
         .await;
@@ -192,7 +201,7 @@ impl<P> Service<P> {
 
     /// Whether its health endpoint says it is ready, at this moment.
     pub async fn is_healthy(&self) -> bool {
-        let answer = Client::host().get(&self.health_url).await;
+        let answer = self.client().get(&self.health_url).await;
         answer.is_ok_and(|answer| answer.status.is_success())
     }
 
@@ -266,6 +275,16 @@ impl<P> Service<P> {
         status
     }
 
+    /// A client in the network that it is in.
+    pub fn client(&self) -> Client {
+        Client::within(self.place.network)
+    }
+
+    /// Where others find one of its ports.
+    fn reached(&self, port: &Port) -> SocketAddr {
+        (self.place.address, port.number()).into()
+    }
+
     fn running(&mut self) -> &mut Process {
         let program = self.program;
         self.process
@@ -299,7 +318,7 @@ impl<P> Service<P> {
     /// If they are not served.
     pub async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.metrics.address());
-        match Client::host().get(&url).await {
+        match self.client().get(&url).await {
             Ok(answer) => answer.text(),
             Err(error) => panic!("{error:#}"),
         }

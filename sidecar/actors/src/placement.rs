@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 use trilby_components::state::NamedStore;
 use trilby_grpc::Channel;
-use trilby_placement_protocol::client::{Action, Client, Event};
+use trilby_placement_protocol::client::{Action, Client, Event, ProtocolError};
 use trilby_placement_protocol::{Phase, extension};
 use trilby_proto::placement::v1::placement_client::PlacementClient;
 use trilby_proto::placement::v1::{Host, HostOperation, PlacementOrder};
@@ -134,7 +134,10 @@ impl Connection {
         let response = match self.shutdown.run_until_cancelled(opening).await {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(status))) => return self.refused(&status),
-            Some(Err(_)) => return format!("no answer within {within:?}"),
+            Some(Err(_)) => {
+                self.route.fell_silent();
+                return format!("no answer within {within:?}");
+            }
             None => return STOPPING.to_owned(),
         };
         info!("the stream to placement is open");
@@ -222,7 +225,12 @@ impl Connection {
                 Action::Ignored { phase, version } => {
                     warn!(%phase, version, "an order of placement does not fit and is ignored");
                 }
-                Action::Close(error) => return Err(error.to_string()),
+                Action::Close(error) => {
+                    if matches!(error, ProtocolError::LeaseOver { .. }) {
+                        self.route.fell_silent();
+                    }
+                    return Err(error.to_string());
+                }
             }
         }
         Ok(())

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::Service;
+use crate::lan::Place;
 use crate::ports::Port;
 
 /// The ports of a sidecar.
@@ -47,6 +48,14 @@ impl Daprd {
             .env("DAPR_HOST_IP", "127.0.0.1")
     }
 
+    /// On this machine of a network. Its APIs stay on loopback, there.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self.arg("--dapr-internal-grpc-listen-address", place.address)
+            .env("DAPR_HOST_IP", place.address)
+    }
+
     /// With an app on this port.
     #[must_use]
     pub fn app_port(self, port: u16) -> Self {
@@ -87,7 +96,7 @@ impl Daprd {
 
     /// Where other sidecars connect.
     pub fn internal_address(&self) -> SocketAddr {
-        self.ports.internal.address()
+        self.reached(&self.ports.internal)
     }
 
     /// Where health and metadata are served to the whole pod network.

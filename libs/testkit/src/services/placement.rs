@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::Service;
+use crate::lan::Place;
 use crate::ports::Port;
 
 /// The ports of placement.
@@ -31,6 +32,15 @@ impl Placement {
             .arg("--initial-cluster", cluster)
     }
 
+    /// On this machine of a network.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        let own = format!("dapr-placement-0={}", self.reached(&self.ports.raft));
+        self.arg("--listen-address", place.address)
+            .arg("--initial-cluster", own)
+    }
+
     /// With mutual TLS: trusts these anchors and proves itself to sentry with this token.
     #[must_use]
     pub fn identity(self, trust_anchors: &Path, token: &Path) -> Self {
@@ -45,7 +55,7 @@ impl Placement {
         let id = |place: usize| format!("dapr-placement-server-{place}");
         let members = nodes.iter().enumerate();
         let members: Vec<String> = members
-            .map(|(place, node)| format!("{}={}", id(place), node.ports.raft.address()))
+            .map(|(place, node)| format!("{}={}", id(place), node.reached(&node.ports.raft)))
             .collect();
         let cluster = members.join(",");
         let nodes = nodes.into_iter().enumerate();
@@ -59,6 +69,6 @@ impl Placement {
 
     /// Where sidecars connect.
     pub fn grpc_address(&self) -> SocketAddr {
-        self.ports.grpc.address()
+        self.reached(&self.ports.grpc)
     }
 }

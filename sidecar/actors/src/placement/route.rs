@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use trilby_grpc::{Backoff, Channel, Target};
 
@@ -18,6 +19,10 @@ const RECONNECT_MAX: Duration = Duration::from_secs(2);
 const ELECTION_FIRST: Duration = Duration::from_millis(200);
 const ELECTION_MAX: Duration = Duration::from_millis(800);
 
+/// How long a replica that fell silent is passed over, whoever names it: to be cut off from a leader takes an attempt
+/// longer to notice than the others take to choose a new one.
+const PASSED_OVER_FOR: Duration = Duration::from_secs(10);
+
 /// The way to placement: its replicas, and what was heard of their leader.
 pub struct Route {
     replicas: Replicas,
@@ -26,6 +31,10 @@ pub struct Route {
     last: Last,
     /// The last attempt went to whom another replica named.
     followed: bool,
+    /// Whom the last attempt went to.
+    current: Option<Target>,
+    /// Who gave no answer, and when that was noticed.
+    silent: Option<(Target, Instant)>,
     unreachable: Backoff,
     leaderless: Backoff,
 }
@@ -70,6 +79,8 @@ impl Route {
             turn,
             last: Last::Failed,
             followed: false,
+            current: None,
+            silent: None,
             unreachable: Backoff::new(RECONNECT_FIRST, RECONNECT_MAX),
             leaderless: Backoff::new(ELECTION_FIRST, ELECTION_MAX),
         }
@@ -81,24 +92,51 @@ impl Route {
     /// The name has no address; the text says which and why.
     pub(crate) async fn next(&mut self) -> Result<Channel, String> {
         let last = std::mem::replace(&mut self.last, Last::Failed);
-        self.followed = false;
-        if let Last::Elsewhere(leader) = last {
-            self.followed = true;
-            let channel = self.any().towards(leader);
-            return channel.map_err(|error| error.to_string());
+        self.followed = matches!(last, Last::Elsewhere(_));
+        let channel = match last {
+            Last::Elsewhere(leader) => self.towards(leader)?,
+            Last::Failed | Last::Leaderless => self.whose_turn().await?,
+        };
+        self.current = Some(channel.target().clone());
+        Ok(channel)
+    }
+
+    fn towards(&self, target: Target) -> Result<Channel, String> {
+        let channel = self.any().towards(target);
+        channel.map_err(|error| error.to_string())
+    }
+
+    async fn whose_turn(&mut self) -> Result<Channel, String> {
+        let targets = match &self.replicas {
+            Replicas::Listed(replicas) => replicas.iter().map(Channel::target).cloned().collect(),
+            Replicas::Named(service) => resolve(service.target()).await?,
+        };
+        let place = self.take_turn(&targets);
+        match &self.replicas {
+            Replicas::Listed(replicas) => Ok(replicas[place].clone()),
+            Replicas::Named(_) => self.towards(targets[place].clone()),
+        }
+    }
+
+    /// A silent one is passed over if there is another.
+    fn take_turn(&mut self, targets: &[Target]) -> usize {
+        let mut place = self.turn % targets.len();
+        if targets.len() > 1 && self.is_silent(&targets[place]) {
+            self.turn = self.turn.wrapping_add(1);
+            place = self.turn % targets.len();
         }
         self.turn = self.turn.wrapping_add(1);
-        match &self.replicas {
-            Replicas::Listed(replicas) => {
-                let place = self.turn.wrapping_sub(1) % replicas.len();
-                Ok(replicas[place].clone())
-            }
-            Replicas::Named(service) => {
-                let addresses = resolve(service.target()).await?;
-                let target = addresses[self.turn % addresses.len()].clone();
-                service.towards(target).map_err(|error| error.to_string())
-            }
-        }
+        place
+    }
+
+    /// The last attempt ended because nothing was heard any more.
+    pub(crate) fn fell_silent(&mut self) {
+        self.silent = self.current.take().map(|target| (target, Instant::now()));
+    }
+
+    fn is_silent(&self, target: &Target) -> bool {
+        let silent = self.silent.as_ref();
+        silent.is_some_and(|(it, since)| it == target && since.elapsed() < PASSED_OVER_FOR)
     }
 
     /// A table came.
@@ -118,7 +156,7 @@ impl Route {
             .and_then(|address| address.parse().ok());
         self.last = match leader {
             // One step at a time: in an election, two may name each other.
-            Some(leader) if !self.followed => Last::Elsewhere(leader),
+            Some(leader) if !self.followed && !self.is_silent(&leader) => Last::Elsewhere(leader),
             _ => Last::Leaderless,
         };
     }
@@ -214,6 +252,31 @@ mod tests {
         route.ended(&refusal(Some("a:1")));
         assert!(route.pause() >= ELECTION_FIRST / 2);
         assert_eq!(next(&mut route).await, "b:2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_replica_is_passed_over_for_a_while_even_if_it_is_named() {
+        let mut route = Route::listed(vec![channel("a:1"), channel("b:2"), channel("c:3")]);
+        assert_eq!(next(&mut route).await, "a:1");
+        route.fell_silent();
+        assert!(!route.is_looking());
+        for expected in ["b:2", "c:3", "b:2", "c:3"] {
+            assert_eq!(next(&mut route).await, expected);
+            route.ended(&refusal(Some("a:1")));
+            assert!(route.pause() > Duration::ZERO, "it is not followed");
+        }
+        tokio::time::advance(PASSED_OVER_FOR).await;
+        route.ended(&refusal(Some("a:1")));
+        assert_eq!(next(&mut route).await, "a:1");
+    }
+
+    #[tokio::test]
+    async fn the_only_replica_is_tried_again_though_it_fell_silent() {
+        let mut route = Route::listed(vec![channel("a:1")]);
+        for _ in 0..2 {
+            assert_eq!(next(&mut route).await, "a:1");
+            route.fell_silent();
+        }
     }
 
     #[tokio::test]
