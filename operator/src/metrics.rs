@@ -7,8 +7,7 @@ use crate::resource::Kind;
 /// Handles to every metric family of the operator. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    pub services_created: IntCounterVec,
-    pub services_updated: IntCounterVec,
+    pub services: ServiceCounters,
     undecodable: IntCounterVec,
     streams: IntGaugeVec,
     pub unresolved_secrets: IntGauge,
@@ -29,6 +28,33 @@ pub(crate) enum WatchdogOutcome {
     Unowned,
     /// Nothing, for an error.
     Failed,
+}
+
+/// What was done about the apps' Services, by app id.
+#[derive(Clone)]
+pub(crate) struct ServiceCounters {
+    pub created: IntCounterVec,
+    pub updated: IntCounterVec,
+    pub deleted: IntCounterVec,
+}
+
+impl ServiceCounters {
+    fn register(
+        counter: impl Fn(&str, &str, &[&str]) -> prometheus::Result<IntCounterVec>,
+    ) -> prometheus::Result<Self> {
+        let counter = |done: &str, help| {
+            let name = format!("dapr_operator_service_{done}_total");
+            counter(&name, help, &["app_id"])
+        };
+        Ok(Self {
+            created: counter("created", "Services created for apps.")?,
+            updated: counter("updated", "Services of apps updated.")?,
+            deleted: counter(
+                "deleted",
+                "Services deleted because their workload needs them no more.",
+            )?,
+        })
+    }
 }
 
 impl Metrics {
@@ -53,16 +79,7 @@ impl Metrics {
         )?;
         registry.register(Box::new(streams.clone()))?;
         Ok(Self {
-            services_created: counter(
-                "dapr_operator_service_created_total",
-                "Services created for apps.",
-                "app_id",
-            )?,
-            services_updated: counter(
-                "dapr_operator_service_updated_total",
-                "Services of apps updated.",
-                "app_id",
-            )?,
+            services: ServiceCounters::register(labelled)?,
             undecodable: counter(
                 "dapr_operator_undecodable_objects_total",
                 "Objects skipped because they could not be decoded.",

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Only workloads whose pod template is enabled are kept, and of those only what a Service needs. A Service is
-//! deleted with its workload, by the cluster.
+//! deleted with its workload, by the cluster; and by us when its workload is disabled, gets another app id, or has ended.
 
+mod cleanup;
 mod execute;
 mod plan;
 mod reconciler;
@@ -18,7 +19,7 @@ use workload::WorkloadKind;
 /// Which workloads get a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconcile {
-    /// Deployments and StatefulSets.
+    /// Deployments and StatefulSets; DaemonSets and Jobs that ask for it.
     Workloads,
     /// And Rollouts of Argo Rollouts.
     WorkloadsAndRollouts,
@@ -30,12 +31,8 @@ impl Reconcile {
     fn kinds(self) -> &'static [WorkloadKind] {
         match self {
             Self::Off => &[],
-            Self::Workloads => &[WorkloadKind::Deployment, WorkloadKind::StatefulSet],
-            Self::WorkloadsAndRollouts => &[
-                WorkloadKind::Deployment,
-                WorkloadKind::StatefulSet,
-                WorkloadKind::Rollout,
-            ],
+            Self::Workloads => WorkloadKind::OF_KUBERNETES,
+            Self::WorkloadsAndRollouts => WorkloadKind::ALL,
         }
     }
 }

@@ -87,8 +87,8 @@ fn tell(context: &Context, workload: &Workload, service: &str, plan: &Plan) {
     let app_id = service.trim_end_matches("-dapr");
     let (done, counter) = match plan {
         Plan::Nothing => return,
-        Plan::Create(_) => ("created", &context.metrics.services_created),
-        Plan::Replace(_) => ("updated", &context.metrics.services_updated),
+        Plan::Create(_) => ("created", &context.metrics.services.created),
+        Plan::Replace(_) => ("updated", &context.metrics.services.updated),
     };
     counter.with_label_values(&[app_id]).inc();
     info!(service, workload = %workload.key, "Service {done}");

@@ -1,6 +1,6 @@
 //! What to do about one workload's Service. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -11,7 +11,7 @@ use tracing::warn;
 use trilby_go_syntax::truthy;
 
 use super::workload::Workload;
-use crate::settings::AppTls;
+use crate::{resource::Key, settings::AppTls};
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +74,15 @@ pub(super) fn app_id(workload: &Workload) -> Result<&str, Refusal> {
 /// The name of an app's Service.
 pub(super) fn service_name(app_id: &str) -> String {
     format!("{app_id}-dapr")
+}
+
+/// Where the workload's Service is; `None` without a usable app id.
+pub(super) fn service_key(workload: &Workload) -> Option<Key> {
+    let app_id = app_id(workload).ok()?;
+    Some(Key {
+        namespace: Arc::clone(&workload.key.key.namespace),
+        name: service_name(app_id).into(),
+    })
 }
 
 /// What makes `observed` the Service that `workload` needs. `owns` tells whether the workload with that uid exists

@@ -14,18 +14,20 @@ use futures_util::{
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, ResourceExt, runtime::watcher::Event};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 use tracing::{debug, warn};
 use trilby_grpc::Backoff;
 
 use super::{
-    Reconcile,
+    Reconcile, cleanup,
     execute::{Context, Failure, Task, execute},
-    plan,
+    plan::{Refusal, service_key},
     workload::{Workload, WorkloadDocument, WorkloadKey, WorkloadKind},
 };
 use crate::{
     cluster::Scope,
+    events::{self, News},
     metrics::Metrics,
     resource::Key,
     settings::AppTls,
@@ -71,6 +73,11 @@ impl Reconciler {
                     state.settle(&key, outcome.unwrap_or_else(failed));
                 }
                 Some((key, Ok(()))) = state.retries.join_next() => state.start(&key),
+                Some((key, outcome)) = state.cleaning.join_next() => {
+                    let failed = |error: tokio::task::JoinError| Err(error.to_string());
+                    state.cleaned(&key, outcome.unwrap_or_else(failed));
+                }
+                Some(_told) = state.telling.join_next() => {}
             }
         }
         Ok(())
@@ -101,6 +108,8 @@ struct State {
     /// During a relist: what was listed so far, per kind of workload.
     listed: HashMap<WorkloadKind, HashSet<WorkloadKey>>,
     listed_services: Option<HashSet<Key>>,
+    /// Kinds of workload whose every object is known.
+    complete: HashSet<WorkloadKind>,
     failures: HashMap<WorkloadKey, (Failure, Backoff)>,
     slots: Arc<Semaphore>,
     context: Arc<Context>,
@@ -109,6 +118,10 @@ struct State {
     again: HashSet<WorkloadKey>,
     /// Pauses of workloads that failed.
     retries: JoinMap<WorkloadKey, ()>,
+    /// Services of which it is asked whether their workload needs them no more.
+    cleaning: JoinMap<Key, Result<(), String>>,
+    /// Events being created.
+    telling: JoinSet<()>,
 }
 
 impl State {
@@ -118,12 +131,15 @@ impl State {
             services: HashMap::new(),
             listed: HashMap::new(),
             listed_services: None,
+            complete: HashSet::new(),
             failures: HashMap::new(),
             slots: Arc::new(Semaphore::new(CONCURRENCY)),
             context: Arc::new(context),
             tasks: JoinMap::new(),
             again: HashSet::new(),
             retries: JoinMap::new(),
+            cleaning: JoinMap::new(),
+            telling: JoinSet::new(),
         }
     }
 
@@ -147,6 +163,9 @@ impl State {
                     .cloned()
                     .collect();
                 gone.iter().for_each(|key| self.forget(key));
+                self.complete.insert(kind);
+                let services: Vec<_> = self.services.keys().cloned().collect();
+                services.iter().for_each(|key| self.doubt(key));
             }
             Event::Apply(document) => self.apply(kind, document),
             Event::Delete(document) => self.forget(&document.key(kind)),
@@ -158,9 +177,13 @@ impl State {
         match document.into_enabled(kind) {
             Some(workload) if self.workloads.get(&key) == Some(&workload) => {}
             Some(workload) => {
-                self.workloads.insert(key.clone(), workload);
+                let before = self.workloads.insert(key.clone(), workload);
                 self.failures.remove(&key);
                 self.start(&key);
+                if let Some(service) = before.as_ref().and_then(service_key) {
+                    self.start_users(&service);
+                    self.doubt(&service);
+                }
             }
             None => self.forget(&key),
         }
@@ -174,6 +197,7 @@ impl State {
         {
             // Another workload with the same app id may be waiting for this one to go.
             self.start_users(&service);
+            self.doubt(&service);
         }
     }
 
@@ -203,6 +227,7 @@ impl State {
         let key = identify(&service);
         self.services.insert(key.clone(), Arc::new(service));
         self.start_users(&key);
+        self.doubt(&key);
     }
 
     fn forget_service(&mut self, key: &Key) {
@@ -219,6 +244,42 @@ impl State {
             .map(|workload| workload.key.clone());
         for key in users.collect::<Vec<_>>() {
             self.start(&key);
+        }
+    }
+
+    /// Has the Service deleted if it is a workload's that needs it no more, and nobody else waits for it.
+    fn doubt(&mut self, key: &Key) {
+        let Some(service) = self.services.get(key) else {
+            return;
+        };
+        let Some(owner) = cleanup::owner(service) else {
+            return;
+        };
+        if !self.complete.contains(&owner.kind)
+            || self.cleaning.contains_key(key)
+            || self.is_needed(key, &owner)
+        {
+            return;
+        }
+        let doubted = (key.clone(), Arc::clone(service));
+        let (slots, context) = (Arc::clone(&self.slots), Arc::clone(&self.context));
+        self.cleaning.spawn(key.clone(), async move {
+            let _slot = slots.acquire().await;
+            cleanup::clean(context, doubted, owner).await
+        });
+    }
+
+    /// By its owner, most likely; by anybody.
+    fn is_needed(&self, service: &Key, owner: &cleanup::Owner) -> bool {
+        let needs = |workload: &Workload| service_key(workload).as_ref() == Some(service);
+        self.workloads.get(&owner.key(service)).is_some_and(needs)
+            || self.workloads.values().any(needs)
+    }
+
+    /// What could not be deleted is looked at again when its workload or itself changes, and after the next list.
+    fn cleaned(&self, service: &Key, outcome: Result<(), String>) {
+        if let Err(reason) = outcome {
+            warn!(%service, reason, "Service that no workload needs is not deleted");
         }
     }
 
@@ -276,6 +337,9 @@ impl State {
         let known = self.failures.remove(key);
         if known.as_ref().is_none_or(|(before, _)| *before != failure) {
             warn!(workload = %key, error = %failure, "workload has no Service");
+            if let Failure::Refused(refusal) = &failure {
+                self.tell(key, refusal);
+            }
         }
         let mut backoff = known.map_or_else(
             || Backoff::new(FIRST_RETRY, MAX_RETRY),
@@ -287,14 +351,24 @@ impl State {
         }
         self.failures.insert(key.clone(), (failure, backoff));
     }
-}
 
-fn service_key(workload: &Workload) -> Option<Key> {
-    let app_id = plan::app_id(workload).ok()?;
-    Some(Key {
-        namespace: Arc::clone(&workload.key.key.namespace),
-        name: plan::service_name(app_id).into(),
-    })
+    /// Tells it on the workload. While many are being told, the log is enough.
+    fn tell(&mut self, key: &WorkloadKey, refusal: &Refusal) {
+        let Some(workload) = self.workloads.get(key) else {
+            return;
+        };
+        if self.telling.len() < CONCURRENCY {
+            let news = News {
+                type_: "Warning",
+                reason: "NoService",
+                action: "CreateService",
+                note: &refusal.to_string(),
+            };
+            let event = events::event(workload.reference(), news);
+            let client = self.context.client.clone();
+            self.telling.spawn(events::tell(client, event));
+        }
+    }
 }
 
 fn identify(service: &Service) -> Key {

@@ -1,19 +1,12 @@
 //! Kubernetes Events on transitions. Which there are is pure.
 
-use k8s_openapi::{
-    api::{core::v1::ObjectReference, events::v1::Event},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
-    jiff::Timestamp,
-};
-use kube::api::ObjectMeta;
+use k8s_openapi::api::{core::v1::ObjectReference, events::v1::Event};
 use trilby_crds::{ConditionType, GROUP, ResourceStatus, Truth};
 
-use crate::reports::{Id, Known};
-
-/// Who says it.
-const REPORTER: &str = "dapr.io/operator";
-/// Characters that a note may have, by the API server's rule; kept in bytes.
-const LONGEST_NOTE: usize = 1024;
+use crate::{
+    events::{News, event},
+    reports::{Id, Known},
+};
 
 /// What to tell of when the status `new` takes the place of the resource's own: that it became false, or that what was
 /// false is true. Anything else is no news.
@@ -26,46 +19,30 @@ pub(super) fn transitions(id: &Id, resource: &Known, new: &ResourceStatus) -> Ve
         let Some(after) = new.condition(type_) else {
             continue;
         };
-        let event_type = match (before, after.status) {
+        let type_ = match (before, after.status) {
             (Some(Truth::False), Truth::True) => "Normal",
             (Some(Truth::False), _) => continue,
             (_, Truth::False) => "Warning",
             _ => continue,
         };
-        events.push(Event {
-            type_: Some(event_type.to_owned()),
-            reason: Some(format!("{:?}", after.reason)),
-            note: Some(cut(&after.message).to_owned()),
-            ..event(id, resource)
-        });
+        let news = News {
+            type_,
+            reason: &format!("{:?}", after.reason),
+            action: "Load",
+            note: &after.message,
+        };
+        events.push(event(reference(id, resource), news));
     }
     events
 }
 
-fn event((kind, key): &Id, resource: &Known) -> Event {
-    let namespace = key.namespace.to_string();
-    Event {
-        metadata: ObjectMeta {
-            generate_name: Some(format!("{}-", key.name)),
-            namespace: Some(namespace.clone()),
-            ..ObjectMeta::default()
-        },
-        action: Some("Load".to_owned()),
-        event_time: Some(MicroTime(Timestamp::now())),
-        regarding: Some(ObjectReference {
-            api_version: Some(format!("{GROUP}/{}", kind.version())),
-            kind: Some(kind.name().to_owned()),
-            name: Some(key.name.to_string()),
-            namespace: Some(namespace),
-            uid: Some(resource.version.uid.to_string()),
-            ..ObjectReference::default()
-        }),
-        reporting_controller: Some(REPORTER.to_owned()),
-        reporting_instance: Some(trilby_bootstrap::net::hostname()),
-        ..Event::default()
+fn reference((kind, key): &Id, resource: &Known) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/{}", kind.version())),
+        kind: Some(kind.name().to_owned()),
+        name: Some(key.name.to_string()),
+        namespace: Some(key.namespace.to_string()),
+        uid: Some(resource.version.uid.to_string()),
+        ..ObjectReference::default()
     }
-}
-
-fn cut(message: &str) -> &str {
-    &message[..message.floor_char_boundary(LONGEST_NOTE)]
 }

@@ -10,12 +10,12 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 use trilby_crds::{GROUP, ResourceStatus};
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     cluster::{is_status, reason},
+    events,
     metrics::Metrics,
     reports::{Id, Known, Reports},
     resource::Document,
@@ -123,7 +124,7 @@ impl Writer {
         }
         events.truncate(MOST_EVENTS);
         for event in events {
-            self.tell(event).await;
+            events::tell(self.client.clone(), event).await;
         }
     }
 
@@ -186,16 +187,6 @@ impl Writer {
             )),
             Ok(None) => Outcome::Nothing,
             Err(error) => Outcome::Failed(reason(&error)),
-        }
-    }
-
-    async fn tell(&self, event: Event) {
-        let namespace = event.metadata.namespace.clone().unwrap_or_default();
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        match timeout(TIMEOUT, api.create(&PostParams::default(), &event)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => info!(reason = reason(&error), "event not created"),
-            Err(_) => info!("event not created: no answer within {TIMEOUT:?}"),
         }
     }
 }

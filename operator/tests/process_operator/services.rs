@@ -149,6 +149,82 @@ async fn one_of_two_replicas_keeps_the_services_and_the_other_takes_over() {
     assert!(second.metrics().await.contains("dapr_operator_leader 1"));
 }
 
+#[tokio::test]
+async fn a_daemon_set_gets_a_service_when_it_asks_for_one() {
+    let fixture = Fixture::start().await;
+    let daemons = |app_id: &str, asks: bool| {
+        let mut set = deployment(&fixture, app_id);
+        set["kind"] = "DaemonSet".into();
+        set["spec"].as_object_mut().unwrap().remove("replicas");
+        if asks {
+            set["spec"]["template"]["metadata"]["annotations"]["dapr.io/create-service"] =
+                "true".into();
+        }
+        set
+    };
+    fixture.apply(&daemons("silent", false)).await;
+    fixture.apply(&daemons("agent", true)).await;
+    let agent = service(&fixture, "agent").await;
+    assert_eq!(agent["metadata"]["ownerReferences"][0]["kind"], "DaemonSet");
+    let silent = "service/silent-dapr";
+    let silent = fixture.kube.try_get_json(&fixture.shop, silent).await;
+    assert!(silent.is_err());
+}
+
+#[tokio::test]
+async fn a_service_that_its_workload_needs_no_more_is_deleted() {
+    let mut fixture = Fixture::start().await;
+    let gone = async |fixture: &Fixture, app_id: &str| {
+        let service = format!("service/{app_id}-dapr");
+        assert_eventually!(
+            fixture
+                .kube
+                .try_get_json(&fixture.shop, &service)
+                .await
+                .is_err()
+        );
+    };
+    let mut cart = deployment(&fixture, "cart");
+    fixture.apply(&cart).await;
+    service(&fixture, "cart").await;
+
+    cart["spec"]["template"]["metadata"]["annotations"]["dapr.io/app-id"] = "basket".into();
+    fixture.apply(&cart).await;
+    service(&fixture, "basket").await;
+    gone(&fixture, "cart").await;
+
+    // Also what changed while nobody looked.
+    fixture.operator.stop().await;
+    cart["spec"]["template"]["metadata"]["annotations"]["dapr.io/enabled"] = "false".into();
+    fixture.apply(&cart).await;
+    fixture.operator.start().await;
+    gone(&fixture, "basket").await;
+    let counted = "dapr_operator_service_deleted_total{app_id=\"basket\"} 1";
+    assert_eventually!(fixture.operator.metrics().await.contains(counted));
+}
+
+#[tokio::test]
+async fn a_conflict_is_told_on_the_workload() {
+    let fixture = Fixture::start().await;
+    fixture.apply(&deployment(&fixture, "cart")).await;
+    service(&fixture, "cart").await;
+    let mut second = deployment(&fixture, "cart");
+    second["metadata"]["name"] = "second".into();
+    fixture.apply(&second).await;
+    fixture
+        .kube
+        .eventually("an Event says so", async |kube| {
+            let selector = "--field-selector=involvedObject.name=second";
+            let arguments = ["-n", &fixture.shop, "get", "events", selector, "-o", "json"];
+            let events = kube.try_kubectl(&arguments).await?;
+            match events.contains("belongs to Deployment cart, which has the same app id") {
+                true => Ok(()),
+                false => Err(unexpected(events)),
+            }
+        })
+        .await;
+}
+
 /// The definition that Argo Rollouts brings along, as far as it matters here.
 const ROLLOUTS: &str = "
 apiVersion: apiextensions.k8s.io/v1

@@ -53,6 +53,25 @@ fn the_service_belongs_to_its_workload_whatever_that_is() {
 }
 
 #[test]
+fn a_job_has_a_service_on_request_and_until_it_ends() {
+    let job = |asks: &str, condition: &str| {
+        let document: WorkloadDocument = serde_json::from_value(json!({
+            "metadata": {"name": "batch", "namespace": "shop", "uid": "u1"},
+            "spec": {"template": {"metadata": {"annotations": {
+                "dapr.io/enabled": "true", "dapr.io/app-id": "batch", "dapr.io/create-service": asks,
+            }}}},
+            "status": {"conditions": [{"type": condition, "status": "True"}]},
+        }))
+        .unwrap();
+        document.into_enabled(WorkloadKind::Job).is_some()
+    };
+    assert!(job("true", "Suspended"));
+    assert!(!job("false", "Suspended"));
+    assert!(!job("true", "Complete"));
+    assert!(!job("true", "Failed"));
+}
+
+#[test]
 fn an_enabled_workload_gets_upstreams_service() {
     assert_eq!(
         serde_json::to_value(created(&cart(), AppTls::Mutual)).unwrap(),
