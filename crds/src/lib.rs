@@ -22,6 +22,7 @@ mod http_endpoint;
 mod lenient;
 mod mcp_server;
 mod object;
+mod reference;
 mod resiliency;
 mod status;
 mod subscription;
@@ -53,6 +54,7 @@ pub use mcp_server::{
     McpSpiffeSpec, McpStdioSpec, McpWorkflowSpec,
 };
 pub use object::{Object, Spec};
+pub use reference::reference;
 pub use resiliency::{
     ActorTargetSpec, AppTargetSpec, CircuitBreakerSpec, ComponentTargetSpec, PoliciesSpec,
     PolicyNamesSpec, Resiliency, ResiliencySpec, RetryMatchingSpec, RetrySpec, TargetsSpec,

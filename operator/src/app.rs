@@ -21,6 +21,7 @@ use crate::{
     api::{Api, ReportsApi},
     cluster::{self, Scope},
     conversion::{self, Registration},
+    drift::Drift,
     leader::{Election, Elector},
     metrics::Metrics,
     pods::Assignments,
@@ -286,6 +287,10 @@ impl Bound {
                 metrics: self.metrics.clone(),
             },
             watchdog,
+            drift: Drift {
+                client: self.client.clone(),
+                metrics: self.metrics.clone(),
+            },
             metrics: self.metrics.clone(),
         };
         let shutdown = self.process.shutdown();
@@ -329,6 +334,7 @@ struct Leading {
     services: Option<Reconciler>,
     status: Writer,
     watchdog: Option<Watchdog>,
+    drift: Drift,
     metrics: Metrics,
 }
 
@@ -354,7 +360,11 @@ impl Leading {
             }
             Ok(())
         };
-        let ended = tokio::try_join!(services, status, watchdog);
+        let drift = async {
+            self.drift.run(term.clone()).await;
+            Ok(())
+        };
+        let ended = tokio::try_join!(services, status, watchdog, drift);
         self.metrics.leader.set(0);
         reports.set_counting(false);
         ended.map(drop)

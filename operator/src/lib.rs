@@ -22,6 +22,7 @@ mod app;
 mod args;
 mod cluster;
 mod conversion;
+mod drift;
 mod events;
 mod leader;
 mod metrics;

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::resource::Kind;
+use crate::{drift::Effect, resource::Kind};
 
 /// Handles to every metric family of the operator. Cheap to clone.
 #[derive(Clone)]
@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub reporting_sidecars: IntGauge,
     status_writes: IntCounterVec,
     watchdog: IntCounterVec,
+    drift: IntGaugeVec,
 }
 
 /// What the watchdog did about a pod.
@@ -77,7 +78,16 @@ impl Metrics {
             ),
             &["kind"],
         )?;
-        registry.register(Box::new(streams.clone()))?;
+        let drift = IntGaugeVec::new(
+            Opts::new(
+                "dapr_operator_crd_drift",
+                "Differences between a definition in the cluster and the operator's, by their effect.",
+            ),
+            &["definition", "effect"],
+        )?;
+        for gauges in [&streams, &drift] {
+            registry.register(Box::new(gauges.clone()))?;
+        }
         Ok(Self {
             services: ServiceCounters::register(labelled)?,
             undecodable: counter(
@@ -86,6 +96,7 @@ impl Metrics {
                 "kind",
             )?,
             streams,
+            drift,
             unresolved_secrets: gauge(
                 "dapr_operator_unresolved_secrets",
                 "Secrets that resources refer to and that could not be read.",
@@ -123,6 +134,11 @@ impl Metrics {
             WatchdogOutcome::Failed => "failed",
         };
         self.watchdog.with_label_values(&[label]).inc();
+    }
+
+    pub(crate) fn drift(&self, definition: &str, effect: Effect, differences: usize) {
+        let gauge = self.drift.with_label_values(&[definition, effect.label()]);
+        gauge.set(i64::try_from(differences).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn status_write(&self, kind: Kind, outcome: &str) {

@@ -5,6 +5,7 @@ mod authority;
 mod components;
 mod configurations;
 mod conversion;
+mod drift;
 mod fixture;
 mod kinds;
 mod services;
