@@ -21,6 +21,10 @@ use crate::process::{Log, Process};
 use crate::programs;
 use crate::state_dir::StateDir;
 
+mod audit;
+
+use audit::Audit;
+
 const KIND: &str = "api";
 
 /// How long an API server may take to start on a machine that has much else to do. One that cannot start ends sooner.
@@ -33,7 +37,9 @@ pub struct ApiServer {
     url: String,
     // The order matters: fields are dropped as declared, clients before servers, the directory last.
     _controller_manager: Process,
-    _api_server: Process,
+    api_server: Process,
+    plane: ControlPlane,
+    audit: Audit,
     _etcd: Process,
     _ports: [Port; 4],
     dir: StateDir,
@@ -70,7 +76,45 @@ impl ApiServer {
         self.dir.join("pki/ca.crt")
     }
 
+    /// As [`ApiServer::start`], and it keeps a list of what service accounts ask: [`ApiServer::requests_of`].
+    ///
+    /// # Panics
+    /// As [`ApiServer::start`].
+    pub async fn start_audited() -> Self {
+        Self::try_start_with(Audit::ServiceAccounts)
+            .await
+            .unwrap_or_else(|error| panic!("the API server did not start: {error:#}"))
+    }
+
+    /// What a service account has asked so far, one line for each request: `list components`.
+    ///
+    /// # Panics
+    /// If this server keeps no list.
+    pub fn requests_of(&self, namespace: &str, account: &str) -> Vec<String> {
+        let user = format!("system:serviceaccount:{namespace}:{account}");
+        audit::requests(&self.dir.join(audit::LOG), &user)
+    }
+
+    /// Stops the API server itself and starts it again, on the same address and data. Connections to it end.
+    ///
+    /// # Panics
+    /// If it does not come up again.
+    pub async fn restart(&mut self) {
+        let outcome = self.try_restart().await;
+        outcome.unwrap_or_else(|error| panic!("the API server did not start again: {error:#}"));
+    }
+
+    async fn try_restart(&mut self) -> Result<()> {
+        self.api_server.kill().await;
+        self.api_server = spawn_api_server(&self.plane, self.audit, self.dir.path())?;
+        wait_ready(&self.kube, &mut [&mut self.api_server]).await
+    }
+
     async fn try_start() -> Result<Self> {
+        Self::try_start_with(Audit::Off).await
+    }
+
+    async fn try_start_with(audit: Audit) -> Result<Self> {
         drop(StateDir::stale(KIND));
         let dir = StateDir::create(KIND);
         let ports = [Port::free(), Port::free(), Port::free(), Port::free()];
@@ -88,7 +132,7 @@ impl ApiServer {
             scheduler_port: 0,
         };
         let mut etcd = spawn(&plane.etcd(), dir.path())?;
-        let mut api_server = spawn(&plane.api_server(), dir.path())?;
+        let mut api_server = spawn_api_server(&plane, audit, dir.path())?;
         let kubeconfig = dir.join("pki/admin.kubeconfig");
         let kube = Kube::new(kubeconfig, dir.path().to_owned(), Network::Host);
         wait_ready(&kube, &mut [&mut etcd, &mut api_server]).await?;
@@ -98,7 +142,9 @@ impl ApiServer {
             kube,
             url,
             _controller_manager: controller_manager,
-            _api_server: api_server,
+            api_server,
+            plane,
+            audit,
             _etcd: etcd,
             _ports: ports,
             dir,
@@ -112,6 +158,12 @@ impl Deref for ApiServer {
     fn deref(&self) -> &Kube {
         &self.kube
     }
+}
+
+fn spawn_api_server(plane: &ControlPlane, audit: Audit, dir: &Path) -> Result<Process> {
+    let mut daemon = plane.api_server();
+    daemon.arguments.extend(audit.arguments(dir)?);
+    spawn(&daemon, dir)
 }
 
 fn spawn(daemon: &Daemon, dir: &Path) -> Result<Process> {

@@ -22,6 +22,7 @@ mod injector;
 mod operator;
 mod placement;
 mod sentry;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use self::injector::Injector;
 pub use self::operator::Operator;
 pub use self::placement::Placement;
 pub use self::sentry::Sentry;
+pub use self::usage::Memory;
 use crate::eventually::{PATIENCE, try_within};
 use crate::http::Client;
 use crate::lan::{self, Place};

@@ -80,7 +80,7 @@ async fn measure(binary: &Path, hosts: usize, kind: Kind) {
     let began = Instant::now();
     crowd.join(hosts).await;
     let all = began.elapsed();
-    let (cpu, sent) = (cpu(&placement), crowd.received());
+    let (cpu, sent) = (placement.cpu(), crowd.received());
     let mut took = Vec::new();
     for change in 0..CHANGES {
         // What followed the last change is over.
@@ -94,9 +94,13 @@ async fn measure(binary: &Path, hosts: usize, kind: Kind) {
     }
     took.sort_unstable();
     let rounds = f64::from(u32::try_from(CHANGES).unwrap());
-    let spent = (self::cpu(&placement) - cpu).as_secs_f64() * 1000.0 / rounds;
+    let spent = (placement.cpu() - cpu).as_secs_f64() * 1000.0 / rounds;
     let megabytes = megabytes(crowd.received() - sent) / rounds;
-    let (now, peak) = memory(&placement);
+    let memory = placement.memory();
+    let (now, peak) = (
+        self::megabytes(memory.resident),
+        self::megabytes(memory.peak),
+    );
     println!(
         "| {} | {hosts} | {} | {:.0} | {:.1} | {:.1} | {megabytes:.2} | {spent:.1} | {now:.0}, {peak:.0} | {} |",
         binary.display(),
@@ -116,26 +120,4 @@ fn millis(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
-}
-
-/// The server's CPU time so far, from the kernel's counters of hundredths of a second.
-fn cpu(placement: &Placement) -> Duration {
-    let stat = format!("/proc/{}/stat", placement.pid().unwrap());
-    let stat = std::fs::read_to_string(stat).unwrap();
-    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
-    let fields: Vec<&str> = fields.collect();
-    let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
-}
-
-/// Resident memory now and at most, in MB.
-fn memory(placement: &Placement) -> (f64, f64) {
-    let status = format!("/proc/{}/status", placement.pid().unwrap());
-    let status = std::fs::read_to_string(status).unwrap();
-    let figure = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kilobytes = line.unwrap().split_whitespace().next().unwrap();
-        megabytes(kilobytes.parse::<u64>().unwrap() * 1024)
-    };
-    (figure("VmRSS:"), figure("VmHWM:"))
 }

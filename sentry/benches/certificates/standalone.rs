@@ -98,26 +98,13 @@ impl Bench {
         channel(target, Some(tls), ChannelConfig::default()).unwrap()
     }
 
-    /// The server's CPU time so far, from the kernel's counters of hundredths of a second.
+    /// The server's CPU time so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.sentry.pid().unwrap())).unwrap();
-        let fields: Vec<_> = stat
-            .rsplit_once(')')
-            .unwrap()
-            .1
-            .split_whitespace()
-            .collect();
-        let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
-        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+        self.sentry.cpu()
     }
 
     /// The server's resident memory, in KiB.
     pub(crate) fn resident(&self) -> u64 {
-        let pid = self.sentry.pid().unwrap();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let figure = line.unwrap().split_whitespace().next().unwrap();
-        figure.parse().unwrap()
+        self.sentry.memory().resident / 1024
     }
 }

@@ -43,6 +43,16 @@ impl Kube {
         }
     }
 
+    /// What a chart's installation into this namespace would apply, or with `--show-only` a part of it.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub async fn helm_template(&self, namespace: &str, chart: &str, options: &[&str]) -> String {
+        let mut arguments = vec!["template", chart, "-n", namespace];
+        arguments.extend(options);
+        self.helm(&arguments).await
+    }
+
     /// Removes a release and waits until its objects are gone.
     ///
     /// # Panics
