@@ -12,11 +12,13 @@ mod upgrade;
 
 use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::{
+    io::Interest,
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -217,7 +219,8 @@ where
                     spiffe,
                     addr: Some(addr),
                 };
-                self.http(stream, peer).await;
+                // Each future on the way to HTTP would keep a place for all of it.
+                self.http(Box::new(stream), peer).await;
             }
             // Probes of open ports and clients that go away look like this; no one need act.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -240,6 +243,9 @@ where
             .acquire()
             .await
             .expect("the semaphore is never closed");
+        if has_left(&stream) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let stream = tokio::select! {
             () = self.cancel.cancelled() => return Err(io::ErrorKind::UnexpectedEof.into()),
             done = tokio::time::timeout(self.config.handshake_timeout, tls.accept(stream)) => {
@@ -253,6 +259,13 @@ where
             .and_then(|leaf| peer_id(leaf).ok());
         Ok((stream, spiffe))
     }
+}
+
+/// Whether the client has closed its end. When thousands come back at once, those at the end of the queue give up and
+/// try again: a handshake with who is gone would only make the others wait longer.
+fn has_left(stream: &TcpStream) -> bool {
+    let ready = stream.ready(Interest::READABLE).now_or_never();
+    matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
 }
 
 fn with_alpn(tls: &ServerConfig, protocols: Protocols) -> TlsAcceptor {

@@ -156,7 +156,7 @@ where
             .http1
             .serve_connection(TokioIo::new(stream), service);
         let stop = http1::Connection::graceful_shutdown;
-        Ok(self.drive(connection, stop, &activity).await?)
+        Ok(self.drive(Box::pin(connection), stop, &activity).await?)
     }
 
     async fn http2<I>(
@@ -174,7 +174,7 @@ where
             .http2
             .serve_connection(TokioIo::new(stream), service);
         let stop = http2::Connection::graceful_shutdown;
-        Ok(self.drive(connection, stop, &activity).await?)
+        Ok(self.drive(Box::pin(connection), stop, &activity).await?)
     }
 
     /// HTTP/1.1 until the client asks to go on in HTTP/2.
@@ -199,7 +199,7 @@ where
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let stop = http1::UpgradeableConnection::graceful_shutdown;
-        self.drive(connection, stop, &activity).await?;
+        self.drive(Box::pin(connection), stop, &activity).await?;
         let Some(asked) = upgrade.asked() else {
             return Ok(());
         };
@@ -218,13 +218,14 @@ where
     }
 
     /// Runs a connection to its end, which `stop` begins when the server stops or nothing is asked for too long.
+    ///
+    /// It comes in a box: futures keep a place for what was moved on, and this is handed on often.
     async fn drive<C: Future>(
         &self,
-        connection: C,
+        mut connection: Pin<Box<C>>,
         stop: fn(Pin<&mut C>),
         activity: &Activity,
     ) -> C::Output {
-        tokio::pin!(connection);
         tokio::select! {
             result = connection.as_mut() => return result,
             () = self.cancel.cancelled() => {}

@@ -160,3 +160,26 @@ async fn shutdown_lets_idle_connections_go_and_ends_open_calls_at_its_limit() {
     let status = hanging.await.unwrap().unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
 }
+
+#[tokio::test]
+async fn a_client_that_gave_up_waiting_is_seen_to_have_left() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    client
+        .write_all(b"the beginning of a handshake")
+        .await
+        .unwrap();
+    accepted.readable().await.unwrap();
+    assert!(!has_left(&accepted), "it waits");
+    drop(client);
+    let gone = async {
+        while !has_left(&accepted) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone)
+        .await
+        .unwrap();
+}
