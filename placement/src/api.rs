@@ -19,7 +19,7 @@ use std::{
 
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::StreamBody;
-use tonic::{Status, Streaming, body::Body, codec::Codec as _, server::NamedService};
+use tonic::{Status, Streaming, body::Body, codec::BufferSettings, server::NamedService};
 use tonic_prost::ProstCodec;
 use tower::Service;
 use trilby_placement_protocol::{
@@ -44,6 +44,10 @@ const REPORT: &str = "/dapr.proto.placement.v1.Placement/ReportDaprStatus";
 
 /// What every answer of gRPC is.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Bytes to begin with for what a host says: mostly acknowledgements. Reports make it grow. The usual 8 KiB would be
+/// a sixth of what a host costs.
+const BUFFER: usize = 256;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -88,7 +92,8 @@ impl PlacementApi {
         let (head, body) = request.into_parts();
         let opened = self.open(&head)?;
         let dialect = opened.announced.dialect;
-        let decoder = ProstCodec::<PlacementOrder, Host>::default().decoder();
+        let settings = BufferSettings::new(BUFFER, BUFFER);
+        let decoder = ProstCodec::<PlacementOrder, Host>::raw_decoder(settings);
         let inbound = Streaming::new_request(decoder, body, None, None);
         let session = Session::new(opened, hub, inbound);
         let mut response = Response::new(Body::new(StreamBody::new(session.into_frames())));
