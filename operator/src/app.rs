@@ -10,15 +10,11 @@ use tracing::info;
 use trilby_bootstrap::{Latch, Process, net};
 use trilby_grpc::{ServeConfig, serve};
 use trilby_identity::{Anchors, ClientAuth, Identity, KeyType};
-use trilby_proto::{
-    operator::v1::operator_server::OperatorServer,
-    trilby::operator::v1::resource_reports_server::ResourceReportsServer,
-};
 use trilby_sentry_client::{ControlPlane, Health, Hooks, Mode, TokenSource};
 use trilby_webhook::{Keeper, Server};
 
 use crate::{
-    api::{Api, ReportsApi},
+    api::{Api, ReportsApi, Served},
     cluster::{self, Scope},
     conversion::{self, Registration},
     drift::Drift,
@@ -308,8 +304,8 @@ impl Bound {
     fn serve(self, api: Api, reports: Reports, synced: CancellationToken) {
         let shutdown = self.process.shutdown();
         let reports = ReportsApi::new(reports, shutdown.clone());
-        let routes = tonic::service::Routes::new(OperatorServer::new(api))
-            .add_service(ResourceReportsServer::new(reports))
+        let routes = tonic::service::Routes::new(Served(api))
+            .add_service(Served(reports))
             .prepare();
         let tls = self.identity.server_tls(ClientAuth::Required);
         let (listener, address, latch) = (self.listener, self.address, self.api);

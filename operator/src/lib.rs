@@ -9,7 +9,8 @@
 //!            ──POST───▶ conversion (pure), registered in the definition of Subscriptions
 //! ```
 //!
-//! - A resource is rendered once, by one serialiser, and its bytes are shared by every reply and every stream.
+//! - A resource is rendered and encoded once, by one serialiser, and its bytes are shared by every reply and every
+//!   stream.
 //! - A stream holds no queue of its own: it compares the view it last sent with the current one, so that changes
 //!   coalesce by object and a slow sidecar costs itself only.
 //! - Secrets are read only when a resource refers to them, kept only as far as it does, and read again regularly;
@@ -36,6 +37,7 @@ mod store;
 mod view;
 mod watch;
 mod watchdog;
+mod wire;
 
 pub use app::{Bound, Config, Listen, build};
 pub use args::Args;

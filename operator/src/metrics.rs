@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     status_writes: IntCounterVec,
     watchdog: IntCounterVec,
     drift: IntGaugeVec,
+    refused: IntCounterVec,
 }
 
 /// What the watchdog did about a pod.
@@ -40,12 +41,10 @@ pub(crate) struct ServiceCounters {
 }
 
 impl ServiceCounters {
-    fn register(
-        counter: impl Fn(&str, &str, &[&str]) -> prometheus::Result<IntCounterVec>,
-    ) -> prometheus::Result<Self> {
+    fn register(families: &Families<'_>) -> prometheus::Result<Self> {
         let counter = |done: &str, help| {
             let name = format!("dapr_operator_service_{done}_total");
-            counter(&name, help, &["app_id"])
+            families.counters(&name, help, &["app_id"])
         };
         Ok(Self {
             created: counter("created", "Services created for apps.")?,
@@ -58,45 +57,56 @@ impl ServiceCounters {
     }
 }
 
+/// Makes families and registers them.
+struct Families<'a>(&'a Registry);
+
+impl Families<'_> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::new(name, help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+}
+
 impl Metrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let labelled = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            prometheus::Result::Ok(family)
-        };
-        let counter = |name: &str, help: &str, label: &str| labelled(name, help, &[label]);
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            prometheus::Result::Ok(gauge)
-        };
-        let streams = IntGaugeVec::new(
-            Opts::new(
-                "dapr_operator_streams",
-                "Update streams that sidecars hold open.",
-            ),
-            &["kind"],
-        )?;
-        let drift = IntGaugeVec::new(
-            Opts::new(
-                "dapr_operator_crd_drift",
-                "Differences between a definition in the cluster and the operator's, by their effect.",
-            ),
-            &["definition", "effect"],
-        )?;
-        for gauges in [&streams, &drift] {
-            registry.register(Box::new(gauges.clone()))?;
-        }
+        let families = Families(registry);
+        let counter = |name: &str, help: &str, label: &str| families.counters(name, help, &[label]);
+        let gauge = |name: &str, help: &str| families.gauge(name, help);
         Ok(Self {
-            services: ServiceCounters::register(labelled)?,
+            services: ServiceCounters::register(&families)?,
             undecodable: counter(
                 "dapr_operator_undecodable_objects_total",
                 "Objects skipped because they could not be decoded.",
                 "kind",
             )?,
-            streams,
-            drift,
+            streams: families.gauges(
+                "dapr_operator_streams",
+                "Update streams that sidecars hold open.",
+                &["kind"],
+            )?,
+            drift: families.gauges(
+                "dapr_operator_crd_drift",
+                "Differences between a definition in the cluster and the operator's, by their effect.",
+                &["definition", "effect"],
+            )?,
             unresolved_secrets: gauge(
                 "dapr_operator_unresolved_secrets",
                 "Secrets that resources refer to and that could not be read.",
@@ -109,7 +119,7 @@ impl Metrics {
                 "dapr_operator_reporting_sidecars",
                 "Sidecars that tell this replica what became of resources.",
             )?,
-            status_writes: labelled(
+            status_writes: families.counters(
                 "dapr_operator_status_writes_total",
                 "Looks at the status of a resource, by how they ended.",
                 &["kind", "outcome"],
@@ -119,11 +129,20 @@ impl Metrics {
                 "Pods that the watchdog did something about, or could not.",
                 "outcome",
             )?,
+            refused: counter(
+                "dapr_operator_refused_requests_total",
+                "Requests of callers for what is not their own.",
+                "method",
+            )?,
         })
     }
 
     pub(crate) fn undecodable(&self, kind: Kind) {
         self.undecodable.with_label_values(&[kind.name()]).inc();
+    }
+
+    pub(crate) fn refused(&self, method: &'static str) {
+        self.refused.with_label_values(&[method]).inc();
     }
 
     pub(crate) fn watchdog(&self, outcome: WatchdogOutcome) {

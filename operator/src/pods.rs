@@ -1,7 +1,7 @@
 //! Which Configuration each app is assigned, by the annotations of its pods.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     pin::pin,
     sync::Arc,
 };
@@ -27,11 +27,19 @@ const CONFIG: &str = "dapr.io/config";
 #[derive(Clone, Default)]
 pub(crate) struct Assignments(Arc<RwLock<Pods>>);
 
-/// Dapr-enabled pods that name a Configuration, by namespace and name.
+/// Dapr-enabled pods that name a Configuration, by namespace.
 #[derive(Default)]
 struct Pods {
-    namespaces: HashMap<Box<str>, HashMap<Box<str>, Assignment>>,
+    namespaces: HashMap<Box<str>, Namespace>,
     listed: Option<HashSet<(Box<str>, Box<str>)>>,
+}
+
+#[derive(Default)]
+struct Namespace {
+    /// By the pod's name.
+    pods: HashMap<Box<str>, Assignment>,
+    /// How many pods of an app name a Configuration: thousands of streams ask at once.
+    apps: HashMap<Box<str>, BTreeMap<Box<str>, usize>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,17 +49,13 @@ struct Assignment {
 }
 
 impl Assignments {
-    /// The names of the Configurations that the app's pods use: more than one only while they are being replaced by
+    /// Whether pods of the app use the Configuration. They use more than one only while they are being replaced by
     /// pods that use another.
-    pub(crate) fn of(&self, namespace: &str, app_id: &str) -> BTreeSet<Box<str>> {
+    pub(crate) fn names(&self, namespace: &str, app_id: &str, configuration: &str) -> bool {
         let pods = self.0.read();
-        pods.namespaces
-            .get(namespace)
-            .into_iter()
-            .flat_map(HashMap::values)
-            .filter(|assignment| *assignment.app_id == *app_id)
-            .map(|assignment| assignment.configuration.clone())
-            .collect()
+        let apps = pods.namespaces.get(namespace).map(|pods| &pods.apps);
+        let used = apps.and_then(|apps| apps.get(app_id));
+        used.is_some_and(|used| used.contains_key(configuration))
     }
 
     /// Follows the pods until `shutdown`.
@@ -127,7 +131,7 @@ impl Pods {
     fn remove(&mut self, (namespace, name): &(Box<str>, Box<str>)) {
         if let Some(pods) = self.namespaces.get_mut(namespace) {
             pods.remove(name);
-            if pods.is_empty() {
+            if pods.pods.is_empty() {
                 self.namespaces.remove(namespace);
             }
         }
@@ -136,9 +140,52 @@ impl Pods {
     fn finish_relist(&mut self) {
         let listed = self.listed.take().unwrap_or_default();
         self.namespaces.retain(|namespace, pods| {
-            pods.retain(|name, _| listed.contains(&(namespace.clone(), name.clone())));
-            !pods.is_empty()
+            pods.retain(|name| listed.contains(&(namespace.clone(), name.into())));
+            !pods.pods.is_empty()
         });
+    }
+}
+
+impl Namespace {
+    fn insert(&mut self, name: Box<str>, assignment: Assignment) {
+        self.remove(&name);
+        let app = self.apps.entry(assignment.app_id.clone()).or_default();
+        *app.entry(assignment.configuration.clone()).or_default() += 1;
+        self.pods.insert(name, assignment);
+    }
+
+    fn remove(&mut self, name: &str) {
+        let Some(Assignment {
+            app_id,
+            configuration,
+        }) = self.pods.remove(name)
+        else {
+            return;
+        };
+        let Some(app) = self.apps.get_mut(&app_id) else {
+            return;
+        };
+        if let Some(pods) = app.get_mut(&configuration) {
+            *pods -= 1;
+            if *pods == 0 {
+                app.remove(&configuration);
+            }
+        }
+        if app.is_empty() {
+            self.apps.remove(&app_id);
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let gone: Vec<_> = self
+            .pods
+            .keys()
+            .filter(|name| !keep(name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.remove(&name);
+        }
     }
 }
 
@@ -180,9 +227,9 @@ mod tests {
         .unwrap()
     }
 
-    fn assigned(assignments: &Assignments, app_id: &str) -> Vec<String> {
-        let names = assignments.of("shop", app_id).into_iter();
-        names.map(String::from).collect()
+    fn assigned(assignments: &Assignments, app_id: &str) -> Vec<&'static str> {
+        let named = |name: &&str| assignments.names("shop", app_id, name);
+        ["c1", "c2", "c3"].into_iter().filter(named).collect()
     }
 
     #[test]
@@ -212,7 +259,7 @@ mod tests {
         assert_eq!(assigned(&assignments, "p2"), ["c2"]);
         assert!(assigned(&assignments, "off").is_empty());
         assert!(assigned(&assignments, "plain").is_empty());
-        assert!(assignments.of("other", "cart").is_empty());
+        assert!(!assignments.names("other", "cart", "c1"));
     }
 
     #[test]
@@ -226,6 +273,23 @@ mod tests {
         assignments.observe(Event::Apply(pod("p1", &enabled)));
         assignments.observe(Event::Delete(pod("p1", &enabled)));
         assert!(assigned(&assignments, "cart").is_empty());
+    }
+
+    #[test]
+    fn a_configuration_is_assigned_as_long_as_one_pod_names_it() {
+        let assignments = Assignments::default();
+        let of = |configuration: &str| json!({"dapr.io/enabled": "true", "dapr.io/app-id": "cart", "dapr.io/config": configuration});
+        for name in ["p1", "p2"] {
+            assignments.observe(Event::Apply(pod(name, &of("c1"))));
+        }
+        assignments.observe(Event::Apply(pod("p1", &of("c2"))));
+        assert_eq!(assigned(&assignments, "cart"), ["c1", "c2"]);
+        assignments.observe(Event::Apply(pod("p2", &of("c2"))));
+        assert_eq!(assigned(&assignments, "cart"), ["c2"]);
+        for name in ["p1", "p2"] {
+            assignments.observe(Event::Delete(pod(name, &of("c2"))));
+        }
+        assert!(assignments.0.read().namespaces.is_empty());
     }
 
     #[test]

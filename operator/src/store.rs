@@ -27,6 +27,8 @@ use crate::{
 };
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 /// Every resource of every kind, and the secrets they refer to.
@@ -228,10 +230,7 @@ impl Store {
             self.secrets
                 .value(&secret_id(key, reference), &reference.key)
         });
-        let published = Published {
-            json,
-            scopes: resource.scopes.clone(),
-        };
+        let published = Published::new(&json, resource.scopes.clone());
         index
             .views
             .publish(&key.namespace, &key.name, Some(published));

@@ -5,22 +5,30 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::wire::Encoded;
 
 #[cfg(test)]
 mod tests;
 
 /// One resource as it goes out. Shared by every reply and stream that carries it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Published {
-    pub json: Bytes,
+    pub encoded: Encoded,
     pub scopes: Box<[Box<str>]>,
 }
 
 /// The resources of one kind in one namespace, by name.
-pub(crate) type View = BTreeMap<Arc<str>, Arc<Published>>;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    resources: BTreeMap<Arc<str>, Arc<Published>>,
+    /// How often it has changed.
+    version: u64,
+    /// The resource in which it differs from the version before.
+    changed: Option<Arc<str>>,
+}
 
 /// The current view of each namespace, and who follows it. Cheap to clone.
 #[derive(Clone, Default)]
@@ -37,8 +45,50 @@ pub(crate) enum Change {
 }
 
 impl Published {
+    pub(crate) fn new(json: &[u8], scopes: Box<[Box<str>]>) -> Self {
+        Self {
+            encoded: Encoded::new(json),
+            scopes,
+        }
+    }
+
     pub(crate) fn in_scope_of(&self, app_id: &str) -> bool {
         self.scopes.is_empty() || self.scopes.iter().any(|scope| **scope == *app_id)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.scopes == other.scopes && self.encoded.json() == other.encoded.json()
+    }
+}
+
+impl View {
+    pub(crate) fn get(&self, name: &str) -> Option<&Published> {
+        self.resources.get(name).map(|resource| &**resource)
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Published> + Clone {
+        self.resources.values().map(|resource| &**resource)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.resources.is_empty()
+    }
+
+    /// Sets a resource, or takes it out.
+    fn set(&mut self, name: &Arc<str>, resource: Option<Published>) {
+        match resource {
+            Some(new) => self.resources.insert(Arc::clone(name), Arc::new(new)),
+            None => self.resources.remove(name),
+        };
+        self.version += 1;
+        self.changed = Some(Arc::clone(name));
+    }
+
+    /// The only resource in which it may differ from `old`, if there is only one.
+    fn step_from(&self, old: &Self) -> Option<&Arc<str>> {
+        self.changed
+            .as_ref()
+            .filter(|_| self.version == old.version + 1)
     }
 }
 
@@ -71,13 +121,16 @@ impl Views {
         let view = namespaces
             .entry(namespace.into())
             .or_insert_with(|| watch::Sender::new(Arc::default()));
-        view.send_if_modified(|view| match resource {
-            Some(new) if view.get(name).is_some_and(|old| **old == new) => false,
-            Some(new) => {
-                Arc::make_mut(view).insert(Arc::clone(name), Arc::new(new));
-                true
+        view.send_if_modified(|view| {
+            let known = match (view.get(name), &resource) {
+                (Some(old), Some(new)) => old.same(new),
+                (None, None) => true,
+                _ => false,
+            };
+            if !known {
+                Arc::make_mut(view).set(name, resource);
             }
-            None => view.contains_key(name) && Arc::make_mut(view).remove(name).is_some(),
+            !known
         });
         if view.receiver_count() == 0 && view.borrow().is_empty() {
             namespaces.remove(namespace);
@@ -94,25 +147,36 @@ pub(crate) fn changes(
     old: &View,
     new: &View,
     sees: impl Fn(&str, &Published) -> bool,
-) -> Vec<(Change, Bytes)> {
-    let visible = |view: &View, name: &Arc<str>| {
-        view.get(name)
-            .filter(|resource| sees(name, resource))
-            .cloned()
-    };
-    let gone = old.keys().filter_map(|name| {
-        let resource = visible(old, name)?;
-        visible(new, name)
-            .is_none()
-            .then(|| (Change::Deleted, resource.json.clone()))
-    });
-    let here = new.keys().filter_map(|name| {
-        let resource = visible(new, name)?;
-        match visible(old, name) {
-            None => Some((Change::Created, resource.json.clone())),
-            Some(before) if Arc::ptr_eq(&before, &resource) || before.json == resource.json => None,
-            Some(_) => Some((Change::Updated, resource.json.clone())),
-        }
-    });
+) -> Vec<(Change, Arc<Published>)> {
+    let told = |name: &Arc<str>| change((old, new), name, &sees);
+    // Nearly always a stream is one step behind: it need not look at what else there is.
+    if let Some(name) = new.step_from(old) {
+        return told(name).into_iter().collect();
+    }
+    let gone = old.resources.keys().filter_map(told);
+    let gone = gone.filter(|(change, _)| *change == Change::Deleted);
+    let here = new.resources.keys().filter_map(told);
+    let here = here.filter(|(change, _)| *change != Change::Deleted);
     gone.chain(here).collect()
+}
+
+/// How one resource changed for a sidecar.
+fn change(
+    (old, new): (&View, &View),
+    name: &Arc<str>,
+    sees: impl Fn(&str, &Published) -> bool,
+) -> Option<(Change, Arc<Published>)> {
+    let visible = |view: &View| {
+        let resource = view.resources.get(name);
+        resource.filter(|resource| sees(name, resource)).cloned()
+    };
+    match (visible(old), visible(new)) {
+        (None, None) => None,
+        (Some(last), None) => Some((Change::Deleted, last)),
+        (None, Some(first)) => Some((Change::Created, first)),
+        (Some(before), Some(now)) => {
+            let same = Arc::ptr_eq(&before, &now) || before.encoded.json() == now.encoded.json();
+            (!same).then_some((Change::Updated, now))
+        }
+    }
 }

@@ -1,15 +1,25 @@
 //! Takes what sidecars say about resources.
 
+use bytes::Bytes;
+use http::request;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
-use trilby_proto::trilby::operator::v1::{
-    ReportRequest, ReportResponse, resource_reports_server::ResourceReports,
-};
+use tonic::{Status, body::Body, server::NamedService};
+use trilby_proto::trilby::operator::v1::{ReportRequest, resource_reports_server::SERVICE_NAME};
 
-use super::{Reply, authorization::identify, stream};
+use super::{
+    authorization::identify,
+    call::{self, Answer, messages},
+    stream,
+};
 use crate::reports::Reports;
 
-/// The service.
+/// The one method.
+const REPORT: &str = "/trilby.operator.v1.ResourceReports/Report";
+/// An empty message with gRPC's head.
+const DONE: Bytes = Bytes::from_static(&[0; 5]);
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct ReportsApi {
     reports: Reports,
     shutdown: CancellationToken,
@@ -21,16 +31,23 @@ impl ReportsApi {
     }
 }
 
-#[tonic::async_trait]
-impl ResourceReports for ReportsApi {
-    async fn report(&self, request: Request<Streaming<ReportRequest>>) -> Reply<ReportResponse> {
-        let id = identify(request.extensions())?;
+impl NamedService for ReportsApi {
+    const NAME: &'static str = SERVICE_NAME;
+}
+
+impl call::Service for ReportsApi {
+    async fn answer(self, head: request::Parts, body: Body) -> Result<Answer, Status> {
+        let path = head.uri.path();
+        if path != REPORT {
+            return Err(Status::unimplemented(format!("unknown method {path}")));
+        }
+        let id = identify(&head.extensions)?;
         let mut counting = self.reports.counting();
         if !*counting.borrow_and_update() {
             return Err(elsewhere());
         }
         let sidecar = self.reports.connect(id.namespace(), id.app_id());
-        let mut messages = request.into_inner();
+        let mut messages = messages::<ReportRequest>(body);
         loop {
             let message = tokio::select! {
                 () = self.shutdown.cancelled() => return Err(stream::ending()),
@@ -40,7 +57,7 @@ impl ResourceReports for ReportsApi {
             };
             match message {
                 Some(message) => sidecar.take(message.states),
-                None => return Ok(Response::new(ReportResponse {})),
+                None => return Ok(Answer::Message(DONE)),
             }
         }
     }

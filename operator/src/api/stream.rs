@@ -6,83 +6,80 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{StreamExt, stream};
+use http_body::Frame;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use trilby_proto::operator::v1::ResourceEventType;
+use trilby_identity::SpiffeId;
 
-use super::Events;
+use super::call::{Frames, end};
 use crate::{
     metrics::StreamGuard,
-    view::{Change, Published, View, changes},
+    pods::Assignments,
+    view::{Published, View, changes},
 };
 
-struct Follower<F> {
+/// Which resources a sidecar is told of.
+pub(super) enum Sight {
+    /// Those in scope of its app.
+    Scope(SpiffeId),
+    /// Those that pods of its app name. Asked at each change: pods may have come to name another since.
+    Assigned(Assignments, SpiffeId),
+}
+
+pub(super) struct Follower {
     views: watch::Receiver<Arc<View>>,
     seen: Arc<View>,
     /// What is left of the last comparison: at most the resources of a namespace.
-    events: VecDeque<(Change, Bytes)>,
-    sees: F,
+    events: VecDeque<Bytes>,
+    sight: Sight,
     shutdown: CancellationToken,
     _guard: StreamGuard,
 }
 
-/// The changes of a view from now on, as a sidecar that sees what `sees` says is to know them.
-pub(super) fn follow<F>(
-    mut views: watch::Receiver<Arc<View>>,
-    sees: F,
-    shutdown: CancellationToken,
-    guard: StreamGuard,
-) -> impl Stream<Item = Result<(Change, Bytes), Status>> + Send + 'static
-where
-    F: Fn(&str, &Published) -> bool + Send + 'static,
-{
-    let seen = Arc::clone(&views.borrow_and_update());
-    let follower = Follower {
-        seen,
-        views,
-        events: VecDeque::new(),
-        sees,
-        shutdown,
-        _guard: guard,
-    };
-    stream::unfold(Some(follower), async |follower| {
-        let mut follower = follower?;
-        match follower.next().await {
-            Some(event) => Some((Ok(event), Some(follower))),
-            None => Some((Err(ending()), None)),
+impl Sight {
+    fn sees(&self, name: &str, resource: &Published) -> bool {
+        match self {
+            Self::Scope(id) => resource.in_scope_of(id.app_id()),
+            Self::Assigned(assignments, id) => assignments.names(id.namespace(), id.app_id(), name),
         }
-    })
+    }
 }
 
-/// Events as messages; a change becomes its number on the wire.
-pub(super) fn encode<T, S>(
-    events: S,
-    message: impl Fn(Bytes, ResourceEventType) -> T + Send + 'static,
-) -> Events<T>
-where
-    S: Stream<Item = Result<(Change, Bytes), Status>> + Send + 'static,
-{
-    Box::pin(events.map(move |event| {
-        let (change, json) = event?;
-        let change = match change {
-            Change::Created => ResourceEventType::Created,
-            Change::Updated => ResourceEventType::Updated,
-            Change::Deleted => ResourceEventType::Deleted,
-        };
-        Ok(message(json, change))
-    }))
-}
+impl Follower {
+    /// The changes of a view from now on, as a sidecar with this sight is to know them.
+    pub(super) fn new(
+        mut views: watch::Receiver<Arc<View>>,
+        sight: Sight,
+        shutdown: CancellationToken,
+        guard: StreamGuard,
+    ) -> Self {
+        let seen = Arc::clone(&views.borrow_and_update());
+        Self {
+            views,
+            seen,
+            events: VecDeque::new(),
+            sight,
+            shutdown,
+            _guard: guard,
+        }
+    }
 
-/// Tells the sidecar to come back, to another replica.
-pub(super) fn ending() -> Status {
-    Status::unavailable("operator is shutting down")
-}
+    /// The events, and in the end what tells the sidecar to come back.
+    pub(super) fn into_frames(self) -> Frames {
+        let frames = stream::unfold(Some(self), async |follower| {
+            let mut follower = follower?;
+            match follower.next().await {
+                Some(event) => Some((Ok(Frame::data(event)), Some(follower))),
+                None => Some((Ok(end(&ending())), None)),
+            }
+        });
+        frames.boxed()
+    }
 
-impl<F: Fn(&str, &Published) -> bool> Follower<F> {
     /// The next change; `None` at shutdown.
-    async fn next(&mut self) -> Option<(Change, Bytes)> {
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.shutdown.is_cancelled() {
                 return None;
@@ -95,9 +92,22 @@ impl<F: Fn(&str, &Published) -> bool> Follower<F> {
                 // The sender goes away with the store, so with the process.
                 changed = self.views.changed() => changed.ok()?,
             }
-            let current = Arc::clone(&self.views.borrow_and_update());
-            self.events = changes(&self.seen, &current, &self.sees).into();
-            self.seen = current;
+            self.compare();
         }
     }
+
+    fn compare(&mut self) {
+        let current = Arc::clone(&self.views.borrow_and_update());
+        let sees = |name: &str, resource: &Published| self.sight.sees(name, resource);
+        let changes = changes(&self.seen, &current, sees).into_iter();
+        self.events = changes
+            .map(|(change, resource)| resource.encoded.event(change))
+            .collect();
+        self.seen = current;
+    }
+}
+
+/// Tells the sidecar to come back, to another replica.
+pub(super) fn ending() -> Status {
+    Status::unavailable("operator is shutting down")
 }

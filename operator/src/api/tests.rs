@@ -5,10 +5,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use trilby_grpc::PeerIdentity;
 use trilby_proto::operator::v1::{
-    self as proto, ResourceEventType, operator_server::Operator as _,
+    self as proto, ResourceEventType, operator_client::OperatorClient,
 };
 
-use super::Api;
+use super::{Api, Served};
 use crate::{
     metrics::Metrics,
     pods::Assignments,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 struct Fixture {
-    api: Api,
+    api: OperatorClient<Served<Api>>,
     components: Views,
     shutdown: CancellationToken,
 }
@@ -29,17 +29,15 @@ impl Fixture {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let api = Api::new(views, Assignments::default(), metrics, shutdown.clone());
         Self {
-            api,
+            api: OperatorClient::new(Served(api)),
             components,
             shutdown,
         }
     }
 
     fn publish(&self, name: &str, json: &'static str, scopes: &[&str]) {
-        let published = Published {
-            json: json.into(),
-            scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
-        };
+        let scopes = scopes.iter().map(|scope| Box::from(*scope));
+        let published = Published::new(json.as_bytes(), scopes.collect());
         self.components
             .publish("shop", &Arc::from(name), Some(published));
     }
@@ -61,7 +59,7 @@ fn shop() -> String {
 
 #[tokio::test]
 async fn only_components_in_scope_are_listed() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     fixture.publish("a", "for all", &[]);
     fixture.publish("b", "for cart", &["cart"]);
     fixture.publish("c", "for others", &["other"]);
@@ -72,7 +70,7 @@ async fn only_components_in_scope_are_listed() {
 
 #[tokio::test]
 async fn a_stream_tells_what_changes_and_nothing_that_was_there_before() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     fixture.publish("a", "1", &[]);
     let request = by_cart(proto::ComponentUpdateRequest { namespace: shop() });
     let mut events = fixture
@@ -95,7 +93,7 @@ async fn a_stream_tells_what_changes_and_nothing_that_was_there_before() {
 
 #[tokio::test]
 async fn a_slow_stream_gets_the_latest_only() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     let request = by_cart(proto::ComponentUpdateRequest { namespace: shop() });
     let mut events = fixture
         .api
@@ -117,7 +115,7 @@ async fn a_slow_stream_gets_the_latest_only() {
 
 #[tokio::test]
 async fn at_shutdown_every_stream_ends_with_a_code_that_brings_the_sidecar_back() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     let request = by_cart(proto::ComponentUpdateRequest { namespace: shop() });
     let mut served = fixture
         .api
@@ -147,7 +145,7 @@ async fn at_shutdown_every_stream_ends_with_a_code_that_brings_the_sidecar_back(
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_which_nothing_changes_stays_open_and_silent() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     let request = by_cart(proto::SubscriptionUpdateRequest { namespace: shop() });
     let mut events = fixture
         .api
@@ -161,7 +159,7 @@ async fn a_stream_of_which_nothing_changes_stays_open_and_silent() {
 
 #[tokio::test]
 async fn lists_of_which_there_is_nothing_are_empty() {
-    let api = Fixture::new().api;
+    let mut api = Fixture::new().api;
     let request = by_cart(proto::ListSubscriptionsRequest { namespace: shop() });
     let reply = api.list_subscriptions_v2(request).await.unwrap();
     assert!(reply.into_inner().subscriptions.is_empty());
@@ -181,7 +179,7 @@ async fn lists_of_which_there_is_nothing_are_empty() {
 
 #[tokio::test]
 async fn what_is_not_found_is_named() {
-    let api = Fixture::new().api;
+    let mut api = Fixture::new().api;
     let missing = |status: Status| (status.code(), status.message().to_owned());
     let request = by_cart(proto::GetConfigurationRequest {
         name: "tracing".into(),
@@ -210,7 +208,7 @@ async fn what_is_not_found_is_named() {
 
 #[tokio::test]
 async fn another_namespace_is_refused_and_the_first_list_of_subscriptions_always_was() {
-    let api = Fixture::new().api;
+    let mut api = Fixture::new().api;
     let request = by_cart(proto::ConfigurationUpdateRequest {
         namespace: "bank".into(),
     });

@@ -3,30 +3,34 @@ use std::sync::Arc;
 use super::{Change, Published, View, Views, changes};
 
 fn resource(json: &'static str, scopes: &[&str]) -> Published {
-    Published {
-        json: json.into(),
-        scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
-    }
+    let scopes = scopes.iter().map(|scope| Box::from(*scope));
+    Published::new(json.as_bytes(), scopes.collect())
 }
 
 fn view(resources: &[(&str, &'static str, &[&str])]) -> View {
-    resources
+    let resources = resources
         .iter()
-        .map(|(name, json, scopes)| (Arc::from(*name), Arc::new(resource(json, scopes))))
-        .collect()
+        .map(|(name, json, scopes)| (Arc::from(*name), Arc::new(resource(json, scopes))));
+    View {
+        resources: resources.collect(),
+        ..View::default()
+    }
 }
 
 /// What the app `a` is told, as `+`, `~` or `-` and the text.
 fn told(old: &View, new: &View) -> Vec<String> {
     changes(old, new, |_, resource| resource.in_scope_of("a"))
         .into_iter()
-        .map(|(change, json)| {
+        .map(|(change, resource)| {
             let sign = match change {
                 Change::Created => '+',
                 Change::Updated => '~',
                 Change::Deleted => '-',
             };
-            format!("{sign}{}", std::str::from_utf8(&json).unwrap())
+            format!(
+                "{sign}{}",
+                std::str::from_utf8(resource.encoded.json()).unwrap()
+            )
         })
         .collect()
 }
@@ -94,5 +98,5 @@ fn a_follower_of_an_empty_namespace_hears_of_its_first_resource() {
     let mut follower = views.subscribe("shop");
     views.publish("shop", &Arc::from("x"), Some(resource("1", &[])));
     assert!(follower.has_changed().unwrap());
-    assert_eq!(follower.borrow_and_update().len(), 1);
+    assert_eq!(follower.borrow_and_update().values().count(), 1);
 }
