@@ -72,7 +72,8 @@ impl<S> Requests<S> {
         let open = self.activity.open();
         request.extensions_mut().insert(self.peer.clone());
         let answering = self.service.clone().oneshot(request);
-        async move { Ok(answering.await?.map(|body| Counted::new(body, open))) }
+        // In a box, which is gone when the answer begins: streams that stay open keep no place for their beginning.
+        Box::pin(async move { Ok(answering.await?.map(|body| Counted::new(body, open))) })
     }
 }
 
