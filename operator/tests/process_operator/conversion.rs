@@ -15,7 +15,7 @@ async fn client_config(kube: &Kube) -> Value {
 #[tokio::test]
 async fn the_definition_of_subscriptions_leads_to_the_operator_whatever_is_applied() {
     let mut fixture = Fixture::prepare(ApiServer::shared().await).await;
-    fixture.operator = fixture.replica().env("ENABLE_WEBHOOKS", "true");
+    fixture.operator = fixture.replica().await.env("ENABLE_WEBHOOKS", "true");
     fixture.start_sentry().await;
     fixture.configure().await;
     fixture.operator.start().await;
@@ -38,7 +38,7 @@ async fn the_definition_of_subscriptions_leads_to_the_operator_whatever_is_appli
 async fn subscriptions_are_written_and_read_in_either_version() {
     let api = ApiServer::start().await;
     let mut fixture = Fixture::prepare(&api).await;
-    fixture.operator = fixture.replica().env("ENABLE_WEBHOOKS", "true");
+    fixture.operator = fixture.replica().await.env("ENABLE_WEBHOOKS", "true");
     fixture.start_sentry().await;
     fixture.configure().await;
     fixture.operator.start().await;

@@ -14,9 +14,22 @@ use trilby_proto::operator::v1::{
 use trilby_proto::trilby::operator::v1::resource_reports_client::ResourceReportsClient;
 use trilby_testkit::{ApiServer, Kube, ports::Port, services::Operator};
 
-use crate::authority::{Authority, Served, TRUST_DOMAIN};
+use crate::{
+    authority::{Authority, Served, TRUST_DOMAIN},
+    rights,
+};
 
 pub(crate) const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr/crds");
+/// The chart's files of all kinds.
+pub(crate) const DEFINITIONS: [&str; 7] = [
+    "components",
+    "configuration",
+    "httpendpoints",
+    "mcpservers",
+    "resiliency",
+    "subscription",
+    "workflowaccesspolicy",
+];
 /// How long an event may take: longer than the operator takes to read a secret again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,22 +57,13 @@ impl Fixture {
 
     /// As [`Fixture::start`], with nothing started and no settings yet.
     pub(crate) async fn prepare(api: &ApiServer) -> Self {
+        Self::prepare_with(api, &DEFINITIONS).await
+    }
+
+    /// As [`Fixture::prepare`], where only these kinds are defined.
+    pub(crate) async fn prepare_with(api: &ApiServer, definitions: &[&str]) -> Self {
         let kube = Kube::clone(api);
-        for file in [
-            "components",
-            "configuration",
-            "httpendpoints",
-            "mcpservers",
-            "resiliency",
-            "subscription",
-            "workflowaccesspolicy",
-        ] {
-            let path = format!("{CRDS}/{file}.yaml");
-            let text = std::fs::read_to_string(&path).expect("the chart has its CRDs");
-            // Tests of this process apply the same ones at the same time.
-            kube.eventually(file, async |kube| kube.try_apply(&text).await)
-                .await;
-        }
+        define(&kube, definitions).await;
         let (system, shop) = (kube.namespace("system").await, kube.namespace("shop").await);
         let authority = Authority::new();
         let mut fixture = Self {
@@ -71,17 +75,23 @@ impl Fixture {
             sentry: Port::free(),
             _served: None,
         };
-        fixture.operator = fixture.replica();
+        fixture.operator = fixture.replica().await;
         fixture
     }
 
+    /// Defines further kinds.
+    pub(crate) async fn define(&self, definitions: &[&str]) {
+        define(&self.kube, definitions).await;
+    }
+
     /// Another operator of the same control plane, not started.
-    pub(crate) fn replica(&self) -> Operator {
+    pub(crate) async fn replica(&self) -> Operator {
+        let kubeconfig = rights::grant(&self.kube, &self.system).await;
         let operator = Operator::new();
         let anchors = operator.file("ca.crt", &self.authority.anchors());
         let token = operator.file("token", "any");
         operator
-            .kubernetes(self.kube.kubeconfig(), &self.system)
+            .kubernetes(&kubeconfig, &self.system)
             .identity(&anchors, &token)
             .arg("--watch-namespace", &self.shop)
             // Definitions are the cluster's: operators of several control planes would fight for this one.
@@ -166,6 +176,16 @@ impl Fixture {
         let expected = Expect::Exact(expected.parse().expect("an id"));
         let tls = self.authority.identity(id).client_tls(expected);
         connect(self.operator.grpc_address(), Some(tls))
+    }
+}
+
+/// Applies the chart's definitions, which tests of this process do at the same time.
+async fn define(kube: &Kube, definitions: &[&str]) {
+    for file in definitions {
+        let path = format!("{CRDS}/{file}.yaml");
+        let text = std::fs::read_to_string(&path).expect("the chart has its CRDs");
+        kube.eventually(file, async |kube| kube.try_apply(&text).await)
+            .await;
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use trilby_testkit::{ApiServer, assert_eventually, unexpected};
 
-use crate::fixture::Fixture;
+use crate::{fixture::Fixture, rights};
 
 fn workload(fixture: &Fixture, kind: &str, app_id: &str) -> Value {
     let labels = json!({"app": app_id});
@@ -137,7 +137,7 @@ async fn a_bad_app_id_gets_no_service_and_is_named_in_the_log() {
 async fn one_of_two_replicas_keeps_the_services_and_the_other_takes_over() {
     let mut fixture = Fixture::start().await;
     fixture.operator.log().wait_for("leading").await;
-    let mut second = fixture.replica();
+    let mut second = fixture.replica().await;
     second.start().await;
     assert!(second.metrics().await.contains("dapr_operator_leader 0"));
 
@@ -245,7 +245,8 @@ spec:
 async fn rollouts_get_a_service_where_they_are_asked_for() {
     let mut fixture = Fixture::prepare(ApiServer::shared().await).await;
     let flag = "--enable-argo-rollout-service-reconciler";
-    fixture.operator = fixture.replica().arg(flag, true);
+    fixture.operator = fixture.replica().await.arg(flag, true);
+    rights::grant_rollouts(&fixture.kube, &fixture.system).await;
     fixture.start_sentry().await;
     fixture.configure().await;
     fixture.kube.apply(ROLLOUTS).await;

@@ -40,14 +40,14 @@ async fn it_waits_for_an_api_server_that_is_away() {
     let nobody = Port::free();
     let away = text.replace(api.url(), &format!("https://{}", nobody.address()));
     assert_ne!(away, text, "the kubeconfig names its server");
-    let path = fixture.operator.file("away.kubeconfig", &away);
-    fixture.operator = fixture.replica().kubernetes(&path, &fixture.system);
+    let operator = fixture.replica().await;
+    let path = operator.file("away.kubeconfig", &away);
+    fixture.operator = operator.kubernetes(&path, &fixture.system);
     fixture.operator.launch();
-    assert_eventually!(
-        health(&fixture.operator)
-            .await
-            .contains("Connection refused")
-    );
+    assert_eventually!({
+        let says = health(&fixture.operator).await;
+        says.contains("waiting for Configuration") && says.contains("Connection refused")
+    });
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn only_the_leader_counts_and_sidecars_find_the_next_one() {
             .await
             .contains("dapr_operator_leader 1")
     );
-    let mut second = fixture.replica();
+    let mut second = fixture.replica().await;
     second.start().await;
     fixture.apply(&fixture.component("store", &json!([]))).await;
     let id = format!("spiffe://public/ns/{}/cart", fixture.shop);

@@ -1,16 +1,18 @@
 use serde_json::{Value, json};
 use trilby_testkit::{ApiServer, assert_eventually};
 
-use crate::fixture::Fixture;
+use crate::{fixture::Fixture, rights};
 
 /// An operator whose watchdog looks every second. There are no kubelets and controllers: pods only stand there.
 async fn watched() -> Fixture {
     let mut fixture = Fixture::prepare(ApiServer::shared().await).await;
     fixture.operator = fixture
         .replica()
+        .await
         .arg("--watch-interval", "1s")
         .arg("--max-pod-restarts-per-minute", "0")
         .arg("--watchdog-can-patch-pod-labels", "true");
+    rights::grant_watchdog(&fixture.kube, &fixture.system).await;
     fixture.start_sentry().await;
     fixture.configure().await;
     fixture.operator.start().await;
