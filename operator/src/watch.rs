@@ -11,6 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tracing::warn;
 use trilby_bootstrap::Latch;
+use trilby_webhook::Complaint;
 
 use crate::{
     cluster::{Scope, is_status, reason},
@@ -75,7 +76,26 @@ where
 {
     let mut config = watcher::Config::default().page_size(PAGE);
     config.label_selector = label.map(str::to_owned);
-    tell_errors(watcher(api, config), what, waiting)
+    let watch = move || watcher(api.clone(), config.clone());
+    tell_errors(relisting(watch), what, waiting)
+}
+
+/// Lists anew after an event that could not be read: what it was about would be missed for ever.
+fn relisting<E, S>(
+    watch: impl Fn() -> S + Send + 'static,
+) -> impl Stream<Item = watcher::Result<watcher::Event<E>>> + Send
+where
+    E: Send + 'static,
+    S: Stream<Item = watcher::Result<watcher::Event<E>>> + Send + 'static,
+{
+    let first = Box::pin(watch());
+    stream::unfold((first, watch), async |(mut events, watch)| {
+        let event = events.next().await?;
+        if let Err(watcher::Error::WatchFailed(kube::Error::SerdeError(_))) = &event {
+            events = Box::pin(watch());
+        }
+        Some((event, (events, watch)))
+    })
 }
 
 fn tell_errors<E>(
@@ -83,11 +103,12 @@ fn tell_errors<E>(
     what: &'static str,
     waiting: Waiting,
 ) -> impl Stream<Item = watcher::Event<E>> {
-    let mut listed = false;
+    let (mut listed, mut complaint) = (false, Complaint::default());
     events.default_backoff().flat_map(move |event| {
         let events = match event {
             Ok(event) => {
                 listed |= matches!(event, watcher::Event::InitDone);
+                complaint.settle("a watch that failed goes on");
                 vec![event]
             }
             Err(error) => {
@@ -105,9 +126,9 @@ fn tell_errors<E>(
                     Waiting::Latch(latch) | Waiting::Lenient(latch) if !listed => {
                         latch.unready(format!("cannot list {what}: {reason}"));
                     }
-                    _ => warn!(
-                        what,
-                        reason, "watch failed, beginning anew; what is known stays in service"
+                    _ => complaint.raise(
+                        "watch failed, beginning anew; what is known stays in service",
+                        &format!("{what}: {reason}"),
                     ),
                 }
                 Vec::new()
@@ -135,6 +156,11 @@ fn watch_reason(error: &watcher::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
     use kube::core::Status;
 
     use super::*;
@@ -142,6 +168,34 @@ mod tests {
     fn refused(code: u16) -> watcher::Error {
         let status = Status::failure("not served", "any").with_code(code);
         watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_event_that_cannot_be_read_everything_is_listed_anew() {
+        let unreadable = || serde_json::from_str::<u8>("{").unwrap_err();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let watch = move || {
+            let lists = [watcher::Event::Init, watcher::Event::Apply("it")].map(Ok);
+            let failed = Err(watcher::Error::WatchFailed(kube::Error::SerdeError(
+                unreadable(),
+            )));
+            let broken = turns.fetch_add(1, Relaxed) == 0;
+            stream::iter(lists.into_iter().chain(broken.then_some(failed)))
+        };
+        let told = tell_errors(relisting(watch), "things", Waiting::Nobody);
+        let told: Vec<watcher::Event<&str>> = told.collect().await;
+        assert!(
+            matches!(
+                &told[..],
+                [
+                    watcher::Event::Init,
+                    watcher::Event::Apply("it"),
+                    watcher::Event::Init,
+                    watcher::Event::Apply("it"),
+                ]
+            ),
+            "{told:?}"
+        );
     }
 
     async fn told(
