@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
@@ -24,11 +27,16 @@ pub(crate) struct Published {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     resources: BTreeMap<Arc<str>, Arc<Published>>,
-    /// How often it has changed.
-    version: u64,
-    /// The resource in which it differs from the version before.
+    /// Which one it is, of all there were of any kind and namespace; 0: one without resources, from the beginning.
+    number: u64,
+    /// The one that it was made from.
+    before: u64,
+    /// The resource in which it differs from that.
     changed: Option<Arc<str>>,
 }
+
+/// The number of the view made last. A namespace may be forgotten and come back: its views never share a number.
+static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// The current view of each namespace, and who follows it. Cheap to clone.
 #[derive(Clone, Default)]
@@ -80,15 +88,14 @@ impl View {
             Some(new) => self.resources.insert(Arc::clone(name), Arc::new(new)),
             None => self.resources.remove(name),
         };
-        self.version += 1;
+        self.before = self.number;
+        self.number = LAST.fetch_add(1, Relaxed) + 1;
         self.changed = Some(Arc::clone(name));
     }
 
     /// The only resource in which it may differ from `old`, if there is only one.
     fn step_from(&self, old: &Self) -> Option<&Arc<str>> {
-        self.changed
-            .as_ref()
-            .filter(|_| self.version == old.version + 1)
+        self.changed.as_ref().filter(|_| self.before == old.number)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Watches that never end: they begin anew, with pauses, after whatever error.
 
+mod changes;
+
 use std::fmt::Debug;
 
 use futures_util::{Stream, StreamExt, stream};
@@ -13,6 +15,8 @@ use tracing::warn;
 use trilby_bootstrap::Latch;
 use trilby_webhook::Complaint;
 
+use changes::changes;
+
 use crate::{
     cluster::{Scope, is_status, reason},
     resource::{Document, Kind},
@@ -20,9 +24,6 @@ use crate::{
 
 /// Something happened to a resource.
 pub(crate) type Event = watcher::Event<Document>;
-
-/// Objects per page of a list: a whole list never stands in memory as text.
-const PAGE: u32 = 100;
 
 /// Watches the resources of one kind.
 pub(crate) fn resources(
@@ -74,28 +75,7 @@ pub(crate) fn follow<K>(
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut config = watcher::Config::default().page_size(PAGE);
-    config.label_selector = label.map(str::to_owned);
-    let watch = move || watcher(api.clone(), config.clone());
-    tell_errors(relisting(watch), what, waiting)
-}
-
-/// Lists anew after an event that could not be read: what it was about would be missed for ever.
-fn relisting<E, S>(
-    watch: impl Fn() -> S + Send + 'static,
-) -> impl Stream<Item = watcher::Result<watcher::Event<E>>> + Send
-where
-    E: Send + 'static,
-    S: Stream<Item = watcher::Result<watcher::Event<E>>> + Send + 'static,
-{
-    let first = Box::pin(watch());
-    stream::unfold((first, watch), async |(mut events, watch)| {
-        let event = events.next().await?;
-        if let Err(watcher::Error::WatchFailed(kube::Error::SerdeError(_))) = &event {
-            events = Box::pin(watch());
-        }
-        Some((event, (events, watch)))
-    })
+    tell_errors(changes(api, label), what, waiting)
 }
 
 fn tell_errors<E>(
@@ -108,7 +88,10 @@ fn tell_errors<E>(
         let events = match event {
             Ok(event) => {
                 listed |= matches!(event, watcher::Event::InitDone);
-                complaint.settle("a watch that failed goes on");
+                // A list that begins may still fail.
+                if !matches!(event, watcher::Event::Init) {
+                    complaint.settle("a watch that failed goes on");
+                }
                 vec![event]
             }
             Err(error) => {
@@ -156,11 +139,6 @@ fn watch_reason(error: &watcher::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    };
-
     use kube::core::Status;
 
     use super::*;
@@ -168,34 +146,6 @@ mod tests {
     fn refused(code: u16) -> watcher::Error {
         let status = Status::failure("not served", "any").with_code(code);
         watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_an_event_that_cannot_be_read_everything_is_listed_anew() {
-        let unreadable = || serde_json::from_str::<u8>("{").unwrap_err();
-        let turns = Arc::new(AtomicUsize::new(0));
-        let watch = move || {
-            let lists = [watcher::Event::Init, watcher::Event::Apply("it")].map(Ok);
-            let failed = Err(watcher::Error::WatchFailed(kube::Error::SerdeError(
-                unreadable(),
-            )));
-            let broken = turns.fetch_add(1, Relaxed) == 0;
-            stream::iter(lists.into_iter().chain(broken.then_some(failed)))
-        };
-        let told = tell_errors(relisting(watch), "things", Waiting::Nobody);
-        let told: Vec<watcher::Event<&str>> = told.collect().await;
-        assert!(
-            matches!(
-                &told[..],
-                [
-                    watcher::Event::Init,
-                    watcher::Event::Apply("it"),
-                    watcher::Event::Init,
-                    watcher::Event::Apply("it"),
-                ]
-            ),
-            "{told:?}"
-        );
     }
 
     async fn told(
