@@ -74,7 +74,7 @@ generated: ## generated files are up to date
 generate: ## write the generated files
 	@$(CARGO) run --quiet -p trilby-crds --bin crdgen
 	@UPDATE_GOLDEN=1 $(CARGO) test --quiet -p trilby-proto --test contract
-	@UPDATE_GOLDEN=1 $(CARGO) test --quiet -p trilby-sidecar --test reference
+	@UPDATE_GOLDEN=1 $(CARGO) test --quiet -p trilby-sidecar --test reference --test catalogue
 
 .PHONY: deny
 deny: $(CARGO_DENY) ## licences, sources, banned crates, one crypto provider

@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 pub use state::InMemoryState;
 
-use crate::{registry::Backend, state::StateStore};
+use crate::{
+    definition::Definition,
+    registry::{Backend, Block},
+    state::StateStore,
+};
 
 /// Every in-memory backend.
 #[must_use]
@@ -15,4 +19,14 @@ pub fn backends() -> Vec<Backend> {
         metadata.decode::<state::NoSettings>()?;
         Ok(Arc::new(InMemoryState::default()) as Arc<dyn StateStore>)
     })]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    vec![
+        Definition::new(Block::State, "in-memory")
+            .taking::<state::NoSettings>()
+            .capable_of(state::CAPABILITIES),
+    ]
 }

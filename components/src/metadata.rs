@@ -8,6 +8,7 @@ pub mod value;
 
 use std::{collections::BTreeMap, fmt};
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
@@ -40,8 +41,9 @@ impl MetadataError {
     }
 }
 
-/// A struct that metadata decodes into: `Deserialize` with the metadata's own spelling of each key.
-pub trait Schema: DeserializeOwned {
+/// A struct that metadata decodes into: `Deserialize` with the metadata's own spelling of each key, and `JsonSchema`
+/// for its [description](crate::definition).
+pub trait Schema: DeserializeOwned + JsonSchema {
     /// `(alias, key)`: the alias counts only when its key is not given.
     const ALIASES: &'static [(&'static str, &'static str)] = &[];
 }

@@ -173,6 +173,18 @@ impl Registry {
         Ok(Arc::clone(backend))
     }
 
+    /// The backends, and every type of upstream's that none of them serves.
+    #[must_use]
+    pub fn types(&self) -> (Vec<&Backend>, Vec<String>) {
+        let backends = self.backends.iter();
+        let first =
+            backends.filter(|(name, backend)| backend.type_names().next().as_ref() == Some(name));
+        let mut absent: Vec<String> = known::all().collect();
+        absent.retain(|name| !self.backends.contains_key(name));
+        absent.sort_unstable();
+        (first.map(|(_, backend)| &**backend).collect(), absent)
+    }
+
     fn absent(&self, block: Block, type_name: &str, version: &str) -> CreateError {
         match known::find(&type_name.to_lowercase()) {
             Some(known::Known::Feature(feature)) => CreateError::CompiledOut {

@@ -14,10 +14,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-proto", &[]),
     ("trilby-crds", &[]),
     ("trilby-sidecar-args", &["trilby-go-syntax"]),
+    ("trilby-component-catalogue", &["trilby-go-syntax"]),
     // Foundations, which never see each other.
     ("trilby-identity", &["trilby-go-syntax"]),
     ("trilby-bootstrap", &["trilby-go-syntax"]),
-    ("trilby-components", &["trilby-go-syntax"]),
+    (
+        "trilby-components",
+        &["trilby-component-catalogue", "trilby-go-syntax"],
+    ),
     ("trilby-placement-protocol", &["trilby-hash-ring"]),
     ("trilby-grpc", &["trilby-identity"]),
     ("trilby-https", &[]),
@@ -39,7 +43,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     // One vendor each.
     (
         "trilby-components-redis",
-        &["trilby-components", "trilby-go-syntax"],
+        &[
+            "trilby-component-catalogue",
+            "trilby-components",
+            "trilby-go-syntax",
+        ],
     ),
     (
         "trilby-components-consul",
@@ -60,7 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["trilby-components", "trilby-https"],
     ),
     // The services: everything above, never one another.
-    ("trilby-operator", CONTROL_PLANE),
+    ("trilby-operator", OPERATOR),
     ("trilby-injector", CONTROL_PLANE),
     ("trilby-sentry", CONTROL_PLANE),
     ("trilby-placement", CONTROL_PLANE),
@@ -80,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "trilby-resources",
         &[
+            "trilby-component-catalogue",
             "trilby-components",
             "trilby-crds",
             "trilby-go-syntax",
@@ -96,6 +105,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "trilby-actors",
             "trilby-bootstrap",
+            "trilby-component-catalogue",
             "trilby-components",
             "trilby-components-consul",
             "trilby-components-http-middleware",
@@ -133,6 +143,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The operator says what sidecars would refuse, so it asks what they decide with, where that is pure.
+const OPERATOR: &[&str] = &[
+    "trilby-bootstrap",
+    "trilby-component-catalogue",
+    "trilby-crds",
+    "trilby-go-syntax",
+    "trilby-grpc",
+    "trilby-identity",
+    "trilby-lease",
+    "trilby-proto",
+    "trilby-resiliency",
+    "trilby-sentry-client",
+    "trilby-webhook",
+];
+
 const CONTROL_PLANE: &[&str] = &[
     "trilby-bootstrap",
     "trilby-crds",
@@ -155,6 +180,7 @@ const FUZZED: &[&str] = &[
     "trilby-bootstrap",
     "trilby-crds",
     "trilby-identity",
+    "trilby-operator",
     "trilby-placement-protocol",
     "trilby-proto",
     "trilby-sentry",

@@ -1,5 +1,6 @@
 //! Which technologies serve the building blocks of this build.
 
+use trilby_components::definition::Definition;
 use trilby_components::registry::Registry;
 
 /// Every component type of this build. One that a feature leaves out is still known by name and says so.
@@ -26,4 +27,27 @@ pub fn registry() -> Registry {
     #[cfg(feature = "wasm")]
     let registry = registry.with(trilby_components_wasm::backends());
     registry
+}
+
+/// What the component types of this build take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    let parts = [
+        trilby_components::in_memory::definitions(),
+        #[cfg(feature = "redis")]
+        trilby_components_redis::definitions(),
+        #[cfg(feature = "kubernetes")]
+        trilby_components_kubernetes::definitions(),
+        #[cfg(feature = "local")]
+        trilby_components_local::definitions(),
+        #[cfg(feature = "http-middleware")]
+        trilby_components_http_middleware::definitions(),
+        #[cfg(feature = "oauth2")]
+        trilby_components_oauth2::definitions(),
+        #[cfg(feature = "opa")]
+        trilby_components_opa::definitions(),
+        #[cfg(feature = "wasm")]
+        trilby_components_wasm::definitions(),
+    ];
+    parts.into_iter().flatten().collect()
 }

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use http::{Request, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing::warn;
 use trilby_components::{
@@ -18,8 +19,8 @@ use crate::uri::{decoded_path, rewrite};
 use pattern::Pattern;
 
 /// The metadata of `routeralias`.
-#[derive(Debug, Deserialize)]
-struct Settings {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Settings {
     /// A map, JSON or YAML, from paths to the paths that take their place. A path may have variables,
     /// `/articles/{id}` or `/articles/{id:[0-9]+}`, which become parameters of the query.
     #[serde(default)]

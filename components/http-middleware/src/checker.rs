@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{Request, Response, StatusCode};
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::{
     metadata::{Metadata, MetadataError, Schema},
@@ -15,8 +16,8 @@ use trilby_components::{
 use crate::uri::path_and_query;
 
 /// The metadata of `routerchecker`.
-#[derive(Debug, Deserialize)]
-struct Settings {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Settings {
     /// A regular expression that path and query, escaped as sent, have to match somewhere. Without one,
     /// everything matches.
     #[serde(default)]

@@ -12,7 +12,10 @@ mod sentinel;
 mod uppercase;
 mod uri;
 
-use trilby_components::registry::Backend;
+use trilby_components::{
+    definition::Definition,
+    registry::{Backend, Block},
+};
 
 /// Every middleware of this crate.
 #[must_use]
@@ -29,6 +32,19 @@ pub fn backends() -> Vec<Backend> {
             ratelimit::create(&metadata)
         }),
         Backend::middleware("sentinel", async |_, metadata| sentinel::create(&metadata)),
+    ]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    let middleware = |name| Definition::new(Block::Middleware, name);
+    vec![
+        middleware("routeralias").taking::<alias::Settings>().open(),
+        middleware("routerchecker").taking::<checker::Settings>(),
+        middleware("uppercase").taking::<uppercase::Settings>(),
+        middleware("ratelimit").taking::<ratelimit::Settings>(),
+        middleware("sentinel").taking::<sentinel::Settings>(),
     ]
 }
 

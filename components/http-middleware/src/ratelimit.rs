@@ -14,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 use trilby_components::{
@@ -30,9 +31,9 @@ const REAL_IP: &str = "x-real-ip";
 const NOBODY: &str = "0.0.0.0";
 
 /// The metadata of `ratelimit`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Settings {
+pub(crate) struct Settings {
     /// Requests a second, not necessarily a whole number; as many, but at least one, may come at once.
     #[serde(default = "default_rate")]
     max_requests_per_second: f64,

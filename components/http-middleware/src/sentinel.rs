@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Request, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing::warn;
 use trilby_components::{
@@ -32,12 +33,13 @@ use guard::Guard;
 use rules::Rules;
 
 /// The metadata of `sentinel`. Rules are JSON arrays, in Sentinel's own form.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
     /// The application's name, for Sentinel's files; nothing else uses it.
     app_name: String,
     /// Where Sentinel writes metrics; here they go to the sidecar's own log and metrics, so it has no effect.
+    #[schemars(extend("effect" = "none"))]
     log_dir: String,
     /// How many requests pass in a time.
     pub(crate) flow_rules: String,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Request, Response, header::CONTENT_LENGTH};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::{
     metadata::{Metadata, Schema},
@@ -14,10 +15,11 @@ use trilby_components::{
 };
 
 /// The metadata of `uppercase`.
-#[derive(Debug, Deserialize)]
-struct Settings {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Settings {
     /// Which bodies: `request`, `response` or `both`. Anything else is `request`.
     #[serde(default)]
+    #[schemars(extend("default" = "request"))]
     direction: String,
 }
 

@@ -4,7 +4,11 @@ mod secrets;
 
 use std::sync::Arc;
 
-use trilby_components::{registry::Backend, secret::SecretStore};
+use trilby_components::{
+    definition::Definition,
+    registry::{Backend, Block},
+    secret::SecretStore,
+};
 
 pub use secrets::KubernetesSecrets;
 
@@ -18,4 +22,10 @@ pub fn backends() -> Vec<Backend> {
             Ok(Arc::new(store) as Arc<dyn SecretStore>)
         },
     )]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    vec![Definition::new(Block::SecretStore, "kubernetes").taking::<secrets::Settings>()]
 }

@@ -12,6 +12,7 @@ use kube::{
     api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 use trilby_components::{
@@ -27,9 +28,9 @@ const NAMESPACE: &str = "namespace";
 const PAGE_SIZE: u32 = 500;
 
 /// Metadata of the store.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Settings {
+pub(crate) struct Settings {
     /// The namespace to read when neither the request nor the sidecar has one.
     default_namespace: Option<String>,
     /// A kubeconfig file. Default: the pod's service account, else the user's own kubeconfig.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing::{debug, warn};
 use trilby_components::{
@@ -21,8 +22,8 @@ const APP_API_TOKEN: &str = "APP_API_TOKEN";
 const RESERVED: &str = "DAPR_";
 
 /// Metadata of the store.
-#[derive(Debug, Deserialize)]
-struct Settings {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Settings {
     /// What every name is preceded by in the environment.
     #[serde(default)]
     prefix: String,

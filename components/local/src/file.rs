@@ -14,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::fs;
 use tracing::{info, warn};
@@ -30,9 +31,9 @@ use flatten::Layout;
 const MULTIPLE_KEY_VALUES: &str = "MULTIPLE_KEY_VALUES_PER_SECRET";
 
 /// Metadata of the store.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Settings {
+pub(crate) struct Settings {
     /// The file, absolute or from the sidecar's working directory.
     secrets_file: PathBuf,
     /// What joins the names of nested objects.

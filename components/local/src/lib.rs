@@ -8,7 +8,11 @@ mod file;
 
 use std::sync::Arc;
 
-use trilby_components::{registry::Backend, secret::SecretStore};
+use trilby_components::{
+    definition::Definition,
+    registry::{Backend, Block},
+    secret::SecretStore,
+};
 
 pub use env::EnvironmentSecrets;
 pub use file::FileSecrets;
@@ -25,5 +29,14 @@ pub fn backends() -> Vec<Backend> {
             let store = FileSecrets::open(&metadata).await?;
             Ok(Arc::new(store) as Arc<dyn SecretStore>)
         }),
+    ]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    vec![
+        Definition::new(Block::SecretStore, "local.env").taking::<env::Settings>(),
+        Definition::new(Block::SecretStore, "local.file").taking::<file::Settings>(),
     ]
 }

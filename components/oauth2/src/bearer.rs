@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::{
     metadata::{Metadata, Schema},
@@ -27,8 +28,8 @@ const LIMITS: Limits = Limits {
 };
 
 /// The metadata of `bearer`.
-#[derive(Debug, Deserialize)]
-struct Settings {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Settings {
     /// The issuer, exactly as its tokens and its discovery document write it.
     issuer: String,
     /// Whom tokens have to be for, usually a client's id.

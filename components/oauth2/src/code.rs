@@ -7,6 +7,7 @@ use http::{
     HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{HOST, LOCATION},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing::error;
 use trilby_components::{
@@ -22,13 +23,14 @@ use crate::{
 use session::{Session, Sessions};
 
 /// The metadata of `oauth2`.
-#[derive(Deserialize)]
-struct Settings {
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Settings {
     /// The client's id at the provider.
     #[serde(rename = "clientID")]
     client_id: String,
     /// Its secret, which also seals the session cookie.
     #[serde(rename = "clientSecret")]
+    #[schemars(extend("writeOnly" = true))]
     client_secret: String,
     /// What the token shall be good for, separated by commas.
     #[serde(default)]

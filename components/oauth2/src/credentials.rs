@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::{sync::Mutex, time::Instant};
 use tracing::error;
@@ -24,13 +25,14 @@ const MARGIN: Duration = Duration::from_secs(10);
 const UNLIMITED: Duration = Duration::from_secs(60 * 60);
 
 /// The metadata of `oauth2clientcredentials`.
-#[derive(Deserialize)]
-struct Settings {
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Settings {
     /// The client's id at the provider.
     #[serde(rename = "clientID")]
     client_id: String,
     /// Its secret.
     #[serde(rename = "clientSecret")]
+    #[schemars(extend("writeOnly" = true))]
     client_secret: String,
     /// What the token shall be good for, separated by commas.
     scopes: String,

@@ -16,7 +16,11 @@ mod token;
 
 use std::sync::Arc;
 
-use trilby_components::{middleware::HttpMiddleware, registry::Backend};
+use trilby_components::{
+    definition::Definition,
+    middleware::HttpMiddleware,
+    registry::{Backend, Block},
+};
 
 /// Every middleware of this crate.
 #[must_use]
@@ -34,5 +38,16 @@ pub fn backends() -> Vec<Backend> {
             let credentials = credentials::Credentials::new(&metadata)?;
             Ok(Arc::new(credentials) as Arc<dyn HttpMiddleware>)
         }),
+    ]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    let middleware = |name| Definition::new(Block::Middleware, name);
+    vec![
+        middleware("bearer").taking::<bearer::Settings>(),
+        middleware("oauth2").taking::<code::Settings>(),
+        middleware("oauth2clientcredentials").taking::<credentials::Settings>(),
     ]
 }

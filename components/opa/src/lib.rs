@@ -17,9 +17,10 @@ use async_trait::async_trait;
 use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use tracing::warn;
 use trilby_components::{
+    definition::Definition,
     metadata::Metadata,
     middleware::{Body, HttpMiddleware, Next, collect, full, refusal},
-    registry::{Backend, InitError},
+    registry::{Backend, Block, InitError},
 };
 
 use policy::Policy;
@@ -38,6 +39,12 @@ pub fn backends() -> Vec<Backend> {
     vec![Backend::middleware("opa", async |_, metadata| {
         create(&metadata)
     })]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    vec![Definition::new(Block::Middleware, "opa").taking::<Settings>()]
 }
 
 fn create(metadata: &Metadata) -> Result<Arc<dyn HttpMiddleware>, InitError> {

@@ -1,11 +1,12 @@
 //! The component's metadata.
 
 use http::{HeaderName, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::metadata::{MetadataError, Schema};
 
 /// The metadata of `opa`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Settings {
     /// The policy: a module whose `data.http.allow` decides.

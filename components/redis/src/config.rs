@@ -16,7 +16,7 @@ use trilby_components::{
 };
 
 use limit::Limit;
-use properties::Properties;
+pub(crate) use properties::Properties;
 
 /// Redis' own port, for hosts that name none.
 const DEFAULT_PORT: u16 = 6379;

@@ -11,7 +11,11 @@ mod state;
 
 use std::sync::Arc;
 
-use trilby_components::{registry::Backend, state::StateStore};
+use trilby_components::{
+    definition::Definition,
+    registry::{Backend, Block},
+    state::StateStore,
+};
 
 pub use state::RedisState;
 
@@ -22,4 +26,15 @@ pub fn backends() -> Vec<Backend> {
         let store = RedisState::connect(&metadata).await?;
         Ok(Arc::new(store) as Arc<dyn StateStore>)
     })]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    vec![
+        Definition::new(Block::State, "redis")
+            .taking::<config::Properties>()
+            .taking::<state::Settings>()
+            .capable_of(&["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"]),
+    ]
 }

@@ -31,7 +31,7 @@ use crate::{
     link::{Link, Repeat},
 };
 use script::{Refusal, Writes};
-use settings::Settings;
+pub(crate) use settings::Settings;
 
 /// How long a strongly consistent write waits for the replicas, in milliseconds. Upstream's number.
 const REPLICATION_TIMEOUT: u32 = 1_000;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::metadata::{Schema, value::Seconds};
 use trilby_components::registry::InitError;
@@ -18,7 +19,7 @@ const RESERVED: [(&str, &str); 3] = [
 const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Properties of every SQLite component.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Properties {
     /// A path, or a `file:` URI with parameters.

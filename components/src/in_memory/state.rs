@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -23,8 +24,18 @@ use crate::{
     },
 };
 
+/// What the metadata API lists.
+pub(super) const CAPABILITIES: &[&str] = &[
+    "ETAG",
+    "TRANSACTIONAL",
+    "TTL",
+    "DELETE_WITH_PREFIX",
+    "KEYS_LIKE",
+    "ACTOR",
+];
+
 /// The store has no settings; whatever is given is reported as unknown.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct NoSettings {}
 
 impl Schema for NoSettings {}

@@ -1,9 +1,13 @@
 //! Forms of values that recur in metadata.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
+use trilby_component_catalogue::Unit;
 use trilby_go_syntax::parse_duration;
+
+use crate::definition;
 
 /// A length of time: a Go duration (`1m30s`), or a bare integer that counts seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,16 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
+impl JsonSchema for Seconds {
+    fn schema_name() -> Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        definition::duration(Unit::Seconds)
+    }
+}
+
 /// A length of time: a Go duration (`1m30s`), or a bare integer that counts milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Milliseconds(pub Duration);
@@ -30,6 +44,16 @@ impl<'de> Deserialize<'de> for Milliseconds {
             Ok(milliseconds) => Ok(Self(Duration::from_millis(milliseconds))),
             Err(_) => parse_duration(&text).map(Self).map_err(de::Error::custom),
         }
+    }
+}
+
+impl JsonSchema for Milliseconds {
+    fn schema_name() -> Cow<'static, str> {
+        "Milliseconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        definition::duration(Unit::Milliseconds)
     }
 }
 
@@ -49,5 +73,15 @@ impl Sensitive {
 impl fmt::Debug for Sensitive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<redacted>")
+    }
+}
+
+impl JsonSchema for Sensitive {
+    fn schema_name() -> Cow<'static, str> {
+        "Sensitive".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "writeOnly": true})
     }
 }

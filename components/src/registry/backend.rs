@@ -154,14 +154,16 @@ impl Backend {
         self
     }
 
-    /// The full types it serves, aliases included.
-    pub(super) fn type_names(&self) -> impl Iterator<Item = String> {
+    /// The full types it serves, its own first, then the aliases.
+    pub fn type_names(&self) -> impl Iterator<Item = String> {
         std::iter::once(&self.name)
             .chain(self.aliases)
             .map(|name| format!("{}.{name}", self.block.prefix()))
     }
 
-    pub(super) fn versions(&self) -> &'static [&'static str] {
+    /// Its versions, the default first.
+    #[must_use]
+    pub fn versions(&self) -> &'static [&'static str] {
         self.versions
     }
 

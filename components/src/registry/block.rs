@@ -26,7 +26,8 @@ pub enum Block {
 }
 
 impl Block {
-    pub(super) const ALL: [Self; 10] = [
+    /// All of them.
+    pub const ALL: [Self; 10] = [
         Self::State,
         Self::SecretStore,
         Self::PubSub,

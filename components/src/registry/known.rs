@@ -29,12 +29,6 @@ const FEATURES: &[(&str, &str)] = &[
     ("middleware.http.wasm", "wasm"),
 ];
 
-/// At most this many edits between a misspelt type and a suggestion.
-const MAX_DISTANCE: usize = 3;
-
-/// At most this many suggestions.
-const MAX_SUGGESTIONS: usize = 3;
-
 /// What is known about a lower-case type that has no backend.
 pub(super) fn find(type_name: &str) -> Option<Known> {
     if let Some((_, feature)) = FEATURES.iter().find(|(name, _)| *name == type_name) {
@@ -46,45 +40,16 @@ pub(super) fn find(type_name: &str) -> Option<Known> {
 
 /// Known types that look like `type_name`, best first.
 pub(super) fn nearest(type_name: &str) -> Vec<String> {
-    nearest_of(type_name, all())
+    trilby_component_catalogue::nearest(type_name, all())
 }
 
-/// Those of `known` that look like `type_name`, best first.
-pub(super) fn nearest_of(type_name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
-    let mut candidates: Vec<(usize, String)> = known
-        .map(|known| (distance(type_name, &known), known))
-        .filter(|(distance, _)| *distance <= MAX_DISTANCE)
-        .collect();
-    candidates.sort();
-    candidates
-        .into_iter()
-        .take(MAX_SUGGESTIONS)
-        .map(|(_, known)| known)
-        .collect()
-}
-
-fn all() -> impl Iterator<Item = String> {
+/// Every type of upstream's, aliases included.
+pub(super) fn all() -> impl Iterator<Item = String> {
     Block::ALL.into_iter().flat_map(|block| {
         names(block)
             .iter()
             .map(move |name| format!("{}.{name}", block.prefix()))
     })
-}
-
-/// Levenshtein's edit distance.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, r) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(l != *r);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 /// The names that upstream registers, aliases included.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{CreateError, Registry, known};
+use trilby_component_catalogue::nearest;
+
+use super::{CreateError, Registry};
 use crate::name_resolution::ResolverBackend;
 
 /// What upstream's types of resolvers start with.
@@ -48,6 +50,14 @@ impl Registry {
         }
     }
 
+    /// The names of the resolvers, aliases included, and of those that upstream has and nobody has built yet.
+    #[must_use]
+    pub fn resolver_names(&self) -> (Vec<&'static str>, &'static [&'static str]) {
+        let mut names: Vec<_> = self.resolvers.keys().copied().collect();
+        names.sort_unstable();
+        (names, NOT_YET)
+    }
+
     fn absent_resolver(&self, name: &str, version: &str) -> CreateError {
         let full = || format!("{PREFIX}{name}");
         let absent = !self.resolvers.contains_key(name);
@@ -65,7 +75,7 @@ impl Registry {
         CreateError::UnknownResolver {
             name: name.to_owned(),
             version: version.to_owned(),
-            nearest: known::nearest_of(name, names.filter(|_| absent)),
+            nearest: nearest(name, names.filter(|_| absent)),
         }
     }
 }

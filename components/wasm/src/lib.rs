@@ -27,7 +27,11 @@ mod system;
 
 use std::sync::Arc;
 
-use trilby_components::{middleware::HttpMiddleware, registry::Backend};
+use trilby_components::{
+    definition::Definition,
+    middleware::HttpMiddleware,
+    registry::{Backend, Block},
+};
 
 use middleware::Wasm;
 
@@ -38,6 +42,12 @@ pub fn backends() -> Vec<Backend> {
         let wasm = Wasm::load(&context, &metadata).await?;
         Ok(Arc::new(wasm) as Arc<dyn HttpMiddleware>)
     })]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    vec![Definition::new(Block::Middleware, "wasm").taking::<settings::Settings>()]
 }
 
 #[cfg(test)]

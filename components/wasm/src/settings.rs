@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::metadata::{MetadataError, Schema};
 use trilby_components::registry::InitError;
@@ -14,7 +15,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// The metadata of `wasm`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Settings {
     /// Where the guest is: `file://` with a path, `http://` or `https://`.

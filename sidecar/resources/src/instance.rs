@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use trilby_component_catalogue::Field;
 use trilby_components::{
-    RequestMetadata,
+    RequestMetadata, definition,
     metadata::{Metadata, Schema},
     middleware::{Body, HttpMiddleware, Next},
     registry::Instance,
@@ -26,24 +28,43 @@ const DRAIN: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Metadata of any state store that the sidecar uses itself.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StateSettings {
     /// How keys are told apart from other applications': `appid`, `name`, `namespace`, `none` or a prefix.
+    #[schemars(extend("default" = "appid"))]
     key_prefix: Option<String>,
     /// Whether actors keep their state here.
     #[serde(default)]
     actor_state_store: bool,
     // Not there yet; a store that silently left them out would store in plain text, or lose messages.
+    /// The key that values are encrypted with, in hexadecimal.
+    #[schemars(extend("effect" = "refused", "writeOnly" = true))]
     primary_encryption_key: Option<String>,
+    /// The key that values were encrypted with before.
+    #[schemars(extend("effect" = "refused", "writeOnly" = true))]
     secondary_encryption_key: Option<String>,
+    /// The pub/sub component that transactions publish to.
+    #[schemars(extend("effect" = "refused"))]
     outbox_publish_pubsub: Option<String>,
+    /// The topic there.
+    #[schemars(extend("effect" = "refused"))]
     outbox_publish_topic: Option<String>,
+    /// The pub/sub component of the outbox itself.
+    #[schemars(extend("effect" = "refused"))]
     outbox_pubsub: Option<String>,
+    /// Whether to drop messages whose state is gone.
+    #[schemars(extend("effect" = "refused"))]
     outbox_discard_when_missing_state: Option<String>,
 }
 
 impl Schema for StateSettings {}
+
+/// What every state store takes beside its own settings.
+#[must_use]
+pub fn state_fields() -> Vec<Field> {
+    definition::fields::<StateSettings>()
+}
 
 impl StateSettings {
     /// Takes the sidecar's own settings out of a state store's metadata.

@@ -1,14 +1,17 @@
 //! Timeouts as upstream's Redis settings spell them.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
+use trilby_component_catalogue::Unit;
+use trilby_components::definition;
 use trilby_go_syntax::parse_duration;
 
 /// A limit of time: a Go duration, or an integer that counts milliseconds. A negative integer is no limit,
 /// zero is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Limit {
+pub(crate) enum Limit {
     After(Duration),
     None,
 }
@@ -48,5 +51,15 @@ impl<'de> Deserialize<'de> for Limit {
                 .map(Self::After)
                 .map_err(de::Error::custom),
         }
+    }
+}
+
+impl JsonSchema for Limit {
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        definition::limit(Unit::Milliseconds)
     }
 }

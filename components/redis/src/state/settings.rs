@@ -1,15 +1,17 @@
 //! The metadata of `state.redis` beyond its connection.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::{metadata::Schema, registry::InitError};
 
 /// Metadata of the state store.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// Expiry of values that are written without one, in seconds; zero and less for none. Default: none.
     pub(super) ttl_in_seconds: Option<i32>,
     /// Indexes for the query API, as a JSON array.
+    #[schemars(extend("effect" = "refused"))]
     query_indexes: Option<String>,
 }
 

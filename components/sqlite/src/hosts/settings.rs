@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use trilby_components::metadata::value::Seconds;
@@ -37,7 +38,7 @@ pub(crate) struct Settings {
     pub(crate) cleanup: Option<Duration>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Own {
     table_name: Option<String>,

@@ -6,7 +6,7 @@ use tokio::time;
 use super::InMemoryState;
 use crate::{
     conformance,
-    state::{DeleteRequest, GetRequest, SetRequest, StateError, StateStore as _, Ttl, Value},
+    state::{DeleteRequest, GetRequest, SetRequest, StateError, StateStore, Ttl, Value},
 };
 
 fn set(key: &str) -> SetRequest {
@@ -76,4 +76,10 @@ async fn closing_drops_everything() {
     store.close().await;
     let read: Result<_, StateError> = store.get(GetRequest::new("key")).await;
     assert_eq!(read.unwrap(), None);
+}
+
+#[test]
+fn the_store_can_do_what_its_definition_says() {
+    let store: &dyn StateStore = &InMemoryState::default();
+    assert_eq!(store.capabilities(), super::CAPABILITIES);
 }

@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use trilby_components::{
     RequestMetadata,
@@ -38,7 +39,7 @@ struct State {
     closed: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Settings {
     tag: String,
     #[serde(default)]
