@@ -49,6 +49,26 @@ pub(crate) struct Decoded {
     pub(crate) remarks: Vec<Problem>,
 }
 
+/// What is to be said about a resource before it is used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Why it would be refused.
+    pub problems: Vec<Problem>,
+    /// What would be accepted and yet not do what it says.
+    pub remarks: Vec<Problem>,
+}
+
+/// Reads a resource without using it.
+#[must_use]
+pub fn check(spec: &ResiliencySpec) -> Checked {
+    let mut decoder = Decoder::default();
+    decoder.definition(spec);
+    Checked {
+        problems: decoder.problems,
+        remarks: decoder.remarks,
+    }
+}
+
 /// Reads a resource.
 pub(crate) fn decode(resource: &str, spec: &ResiliencySpec) -> Result<Decoded, InvalidResource> {
     let mut decoder = Decoder::default();

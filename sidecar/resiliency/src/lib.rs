@@ -40,7 +40,7 @@ mod trip;
 pub use backoff::Backoff;
 pub use breaker::{Breaker, Permit};
 pub use codes::Codes;
-pub use decode::InvalidResource;
+pub use decode::{Checked, InvalidResource, Problem, check};
 pub use definition::{ActorScope, Definition, Names};
 pub use failure::{Failure, Stopped, Verdict};
 pub use machine::{Counts, Machine, Outcome, Refused, Settings, State};
