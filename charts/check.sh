@@ -94,6 +94,7 @@ refuse "externalCA.source must be" --set global.externalCA.source=vault
 refuse "certManager.issuer is required" --set global.externalCA.source=cert-manager
 refuse "signerName is required" --set global.externalCA.source=certificate-signing-request
 refuse "roots.configMap is required" --set global.externalCA.source=certificate-signing-request,global.externalCA.signerName=example.com/ca
+refuse "validation must be off, warn or strict" --set dapr_operator.validation=maybe
 refuse "address.elsewhere" --set global.actors.serviceName=elsewhere
 
 ((failures == 0)) || die "$failures of the checks failed"

@@ -1,11 +1,13 @@
 //! What operators, files, applications and command lines say.
 
 use http::{Method, StatusCode};
+use serde_json::Value;
 use tokio::time::Instant;
 use trilby_actors::{AppConfig, HostedActors};
 use trilby_bootstrap::Exposition as _;
 use trilby_bootstrap::args::parse_from;
 use trilby_crds::{Component, Configuration, ConfigurationSpec};
+use trilby_operator::{Strictness, answer_without_facts};
 use trilby_sidecar::acl::{AccessControl, Attempt, OperationSpec, PolicySpec, Protocol, Spec};
 use trilby_sidecar::metrics::{Metrics, Served, Settings, Sizes};
 use trilby_sidecar_args::SidecarArgs;
@@ -22,6 +24,32 @@ pub(crate) fn manifest(data: &[u8]) {
     if let Ok(configuration) = serde_json::from_slice::<Configuration>(data) {
         let written = serde_json::to_vec(&configuration).expect("a manifest can be written");
         serde_json::from_slice::<Configuration>(&written).expect("and read again");
+    }
+}
+
+/// A review of a resource: whatever it says, its answer is one that the API server takes.
+pub(crate) fn review(data: &[u8]) {
+    for strictness in [Strictness::Warn, Strictness::Strict] {
+        let Some(answer) = answer_without_facts(data, strictness) else {
+            continue;
+        };
+        let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
+        let response = &answer["response"];
+        let allowed = response["allowed"].as_bool().expect("an answer decides");
+        assert!(
+            allowed || strictness == Strictness::Strict,
+            "warnings refuse nothing"
+        );
+        assert_eq!(allowed, response["status"].is_null());
+        let warnings = response["warnings"].as_array().into_iter().flatten();
+        let lengths = warnings.map(|warning| {
+            let text = warning.as_str().expect("a warning is a text");
+            assert!(!text.contains(char::is_control), "{text:?}");
+            text.len()
+        });
+        let lengths: Vec<usize> = lengths.collect();
+        assert!(lengths.iter().all(|length| *length <= 256));
+        assert!(lengths.iter().sum::<usize>() <= 4096);
     }
 }
 

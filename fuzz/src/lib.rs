@@ -30,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("path", names::path),
     ("pem", authority::pem),
     ("placement_table", protocol::placement_table),
+    ("review", configuration::review),
     ("spiffe_id", names::spiffe_id),
     ("trace_context", names::trace_context),
     ("trust_bundle", authority::trust_bundle),

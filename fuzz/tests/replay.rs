@@ -104,6 +104,7 @@ replays! {
     path
     pem
     placement_table
+    review
     spiffe_id
     trace_context
     trust_bundle

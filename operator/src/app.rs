@@ -11,12 +11,10 @@ use trilby_bootstrap::{Latch, Process, net};
 use trilby_grpc::{ServeConfig, serve};
 use trilby_identity::{Anchors, ClientAuth, Identity, KeyType};
 use trilby_sentry_client::{ControlPlane, Health, Hooks, Mode, TokenSource};
-use trilby_webhook::{Keeper, Server};
 
 use crate::{
     api::{Api, ReportsApi, Served},
     cluster::{self, Scope},
-    conversion::{self, Registration},
     drift::Drift,
     leader::{Election, Elector},
     metrics::Metrics,
@@ -27,8 +25,10 @@ use crate::{
     settings::{self, Settings},
     status::Writer,
     store::{Feed, Store},
+    validation::Strictness,
     view::Views,
     watchdog::{Watchdog, WatchdogSettings},
+    webhooks::Webhooks,
 };
 
 /// The operator's settings.
@@ -52,12 +52,23 @@ pub struct Config {
     pub listen_address: String,
     /// Kubeconfig file; `None`: found by the usual rules.
     pub kubeconfig: Option<PathBuf>,
-    /// Where Subscriptions are converted for the API server; `None`: not at all.
-    pub conversion: Option<Listen>,
+    /// Where Subscriptions are converted and resources validated for the API server; `None`: not at all.
+    pub webhooks: Option<Listen>,
+    /// What becomes of findings; `None`: nothing is looked for.
+    pub validation: Option<Strictness>,
     /// What becomes of pods without a sidecar; `None`: nothing.
     pub watchdog: Option<WatchdogSettings>,
     /// The app id to be identified by.
     pub app_id: String,
+}
+
+impl Config {
+    pub(crate) fn scope(&self) -> Scope {
+        match self.watch_namespace.clone() {
+            Some(namespace) => Scope::Namespace(namespace),
+            None => Scope::All,
+        }
+    }
 }
 
 /// Where to listen.
@@ -82,13 +93,7 @@ pub struct Bound {
     cache: Latch,
     pods: Latch,
     api: Latch,
-    conversion: Option<Conversion>,
-}
-
-/// The conversion webhook, with an open socket.
-struct Conversion {
-    server: Server,
-    registration: Keeper<Registration>,
+    webhooks: Option<Webhooks>,
 }
 
 /// Waits for the control plane's settings and for an identity, for as long as it takes; then opens the socket.
@@ -121,11 +126,11 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     wait_for_identity(&identity).await;
     let listener = net::listen_async(&config.listen_address, config.port).context("gRPC API")?;
     let address = listener.local_addr()?;
-    let conversion = conversion(&config, (&client, &identity), webhook)?;
+    let webhooks = Webhooks::open(&config, (&client, &identity), (webhook, &metrics))?;
     Ok(Bound {
         process: process.clone(),
         config,
-        conversion,
+        webhooks,
         client,
         settings,
         identity,
@@ -172,31 +177,6 @@ fn identify(
     Ok(identity)
 }
 
-/// Opens the conversion webhook's socket. That it is registered makes nobody wait: sidecars can do without.
-fn conversion(
-    config: &Config,
-    (client, identity): (&Client, &Identity),
-    latch: Latch,
-) -> anyhow::Result<Option<Conversion>> {
-    let Some(listen) = &config.conversion else {
-        latch.ready();
-        return Ok(None);
-    };
-    let listener = net::listen_async(&listen.address, listen.port).context("conversion webhook")?;
-    let registration = Registration {
-        namespace: config.namespace.clone(),
-    };
-    Ok(Some(Conversion {
-        server: Server {
-            listener,
-            routes: conversion::routes(),
-            identity: identity.clone(),
-            latch,
-        },
-        registration: Keeper::new((registration, client.clone()), identity.bundle(), None),
-    }))
-}
-
 async fn wait_for_identity(identity: &Identity) {
     // The sender lives in the renewal task, which lives as long as the process.
     drop(identity.svid().wait_for(Option::is_some).await);
@@ -211,24 +191,13 @@ impl Bound {
 
     /// Starts everything as tasks of the process.
     pub fn start(mut self) {
-        let scope = match self.config.watch_namespace.clone() {
-            Some(namespace) => Scope::Namespace(namespace),
-            None => Scope::All,
-        };
+        let scope = self.config.scope();
         let views: HashMap<Kind, Views> = Kind::ALL.map(|kind| (kind, Views::default())).into();
         let (assignments, synced) = (Assignments::default(), CancellationToken::new());
         let reports = Reports::new(self.metrics.clone());
         self.start_leading(scope.clone(), reports.clone());
-        if let Some(Conversion {
-            server,
-            registration,
-        }) = self.conversion.take()
-        {
-            let shutdown = || self.process.shutdown();
-            self.process
-                .spawn("conversion", trilby_webhook::serve(server, shutdown()));
-            self.process
-                .spawn("conversion-registration", registration.keep(shutdown()));
+        if let Some(webhooks) = self.webhooks.take() {
+            webhooks.start(&self.process);
         }
         self.process.spawn("pods", {
             let (client, latch) = (self.client.clone(), self.pods.clone());

@@ -16,6 +16,7 @@ use crate::{
     app::{Config, Listen},
     leader::Election,
     services::Reconcile,
+    validation::Strictness,
     watchdog::{Interval, WatchdogSettings},
 };
 
@@ -63,12 +64,15 @@ pub struct Args {
     /// Address the gRPC API listens on; empty: all
     #[arg(long, default_value = "")]
     listen_address: String,
-    /// Port of the conversion webhook
+    /// Port of the webhooks
     #[arg(long, default_value_t = 19443)]
     webhook_server_port: u16,
-    /// Address the conversion webhook listens on; empty: all
+    /// Address the webhooks listen on; empty: all
     #[arg(long, default_value = "")]
     webhook_server_listen_address: String,
+    /// What becomes of mistakes in resources that are applied: `off`, `warn`, or `strict`, which refuses them
+    #[arg(long, default_value = "off", value_parser = validation)]
+    validation: Validation,
     /// How often caches are compared with the API server; 0: whenever a watch ends
     #[arg(long, default_value = "0")]
     cache_sync_period: GoDuration,
@@ -127,10 +131,11 @@ impl Args {
             port: self.port,
             listen_address: self.listen_address.clone(),
             kubeconfig: (!self.kubeconfig.is_empty()).then(|| PathBuf::from(&self.kubeconfig)),
-            conversion: webhooks_enabled(env("ENABLE_WEBHOOKS").as_deref()).then(|| Listen {
+            webhooks: webhooks_enabled(env("ENABLE_WEBHOOKS").as_deref()).then(|| Listen {
                 address: self.webhook_server_listen_address.clone(),
                 port: self.webhook_server_port,
             }),
+            validation: self.validation.0,
             watchdog: self.watchdog(),
             app_id: env("SENTRY_LOCAL_IDENTITY").unwrap_or_else(|| "dapr-operator".to_owned()),
         })
@@ -163,6 +168,11 @@ impl Args {
                 "flag without effect: no Services are managed",
             ),
             (
+                self.validation.0.is_some() && !webhooks_enabled(env("ENABLE_WEBHOOKS").as_deref()),
+                "--validation",
+                "flag without effect: ENABLE_WEBHOOKS is false",
+            ),
+            (
                 !self.cache_sync_period.0.is_zero(),
                 "--cache-sync-period",
                 "flag without effect: caches follow the API server and need no periodic comparison",
@@ -181,6 +191,19 @@ fn env(name: &str) -> Option<String> {
 /// Only the word itself, in any case, switches them off, as upstream has it.
 fn webhooks_enabled(variable: Option<&str>) -> bool {
     variable.is_none_or(|text| !text.eq_ignore_ascii_case("false"))
+}
+
+/// What becomes of findings; `None`: nothing is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Validation(Option<Strictness>);
+
+fn validation(text: &str) -> Result<Validation, String> {
+    match text.to_lowercase().as_str() {
+        "off" => Ok(Validation(None)),
+        "warn" => Ok(Validation(Some(Strictness::Warn))),
+        "strict" => Ok(Validation(Some(Strictness::Strict))),
+        _ => Err("expected off, warn or strict".to_owned()),
+    }
 }
 
 /// When the watchdog looks, if at all.
@@ -291,6 +314,24 @@ mod tests {
             labels: true,
         };
         assert_eq!(often.watchdog(), Some(settings));
+    }
+
+    #[test]
+    fn validation_is_off_unless_it_is_asked_for() {
+        assert_eq!(args(&[]).unwrap().validation.0, None);
+        assert_eq!(
+            args(&["--validation=warn"]).unwrap().validation.0,
+            Some(Strictness::Warn)
+        );
+        assert_eq!(
+            args(&["-validation", "STRICT"]).unwrap().validation.0,
+            Some(Strictness::Strict)
+        );
+        let error = args(&["--validation", "yes"]).expect_err("refused");
+        assert!(
+            error.to_string().contains("expected off, warn or strict"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! store, sidecars ─────▶ reports (pure) ──▶ status (leader only)
 //!            ──list───▶ watchdog (leader only, if asked for): judgement (pure)
 //!            ──POST───▶ conversion (pure), registered in the definition of Subscriptions
+//!            ──POST───▶ validation: facts on demand, findings (pure)
 //! ```
 //!
 //! - A resource is rendered and encoded once, by one serialiser, and its bytes are shared by every reply and every
@@ -34,13 +35,18 @@ mod services;
 mod settings;
 mod status;
 mod store;
+mod validation;
 mod view;
 mod watch;
 mod watchdog;
+mod webhooks;
 mod wire;
 
 pub use app::{Bound, Config, Listen, build};
 pub use args::Args;
 pub use leader::Election;
 pub use services::Reconcile;
+pub use validation::{
+    ActorStore, Facts, Finding, Severity, Strictness, answer_without_facts, findings,
+};
 pub use watchdog::{Interval, WatchdogSettings};

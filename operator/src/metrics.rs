@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     watchdog: IntCounterVec,
     drift: IntGaugeVec,
     refused: IntCounterVec,
+    validations: IntCounterVec,
 }
 
 /// What the watchdog did about a pod.
@@ -134,6 +135,11 @@ impl Metrics {
                 "Requests of callers for what is not their own.",
                 "method",
             )?,
+            validations: families.counters(
+                "dapr_operator_validations_total",
+                "Reviews of resources that are applied, by how they ended.",
+                &["kind", "outcome"],
+            )?,
         })
     }
 
@@ -164,6 +170,11 @@ impl Metrics {
         let counter = self
             .status_writes
             .with_label_values(&[kind.name(), outcome]);
+        counter.inc();
+    }
+
+    pub(crate) fn validation(&self, kind: Kind, outcome: &str) {
+        let counter = self.validations.with_label_values(&[kind.name(), outcome]);
         counter.inc();
     }
 

@@ -15,4 +15,5 @@ mod services;
 mod startup;
 mod status;
 mod tenancy;
+mod validation;
 mod watchdog;

@@ -16,6 +16,10 @@ const WATCHDOG: [&str; 6] = [
     "--set",
     "global.operator.watchdogCanPatchPodLabels=true",
 ];
+const VALIDATION: [&str; 2] = [
+    "--show-only",
+    "charts/dapr_operator/templates/dapr_operator_validation.yaml",
+];
 /// The service account's name, as the chart has it.
 pub(crate) const ACCOUNT: &str = "dapr-operator";
 /// What the chart calls the rights in the whole cluster, which here belong to several control planes.
@@ -46,6 +50,12 @@ pub(crate) async fn grant_rollouts(kube: &Kube, namespace: &str) {
 /// Gives it what the watchdog takes as well.
 pub(crate) async fn grant_watchdog(kube: &Kube, namespace: &str) {
     let rendered = kube.helm_template(PLACEHOLDER, CHART, &WATCHDOG).await;
+    kube.apply(&of(namespace, &rendered)).await;
+}
+
+/// Registers the validation, and gives it what keeping that takes. There is one in a cluster.
+pub(crate) async fn grant_validation(kube: &Kube, namespace: &str) {
+    let rendered = kube.helm_template(PLACEHOLDER, CHART, &VALIDATION).await;
     kube.apply(&of(namespace, &rendered)).await;
 }
 
