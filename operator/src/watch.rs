@@ -2,13 +2,17 @@
 
 mod changes;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use kube::{
     Api, Client, Resource,
     core::{ApiResource, DynamicResourceScope, GroupVersionKind},
-    runtime::{WatchStreamExt, watcher},
+    runtime::{
+        WatchStreamExt,
+        utils::{Backoff, ResetTimerBackoff},
+        watcher,
+    },
 };
 use serde::de::DeserializeOwned;
 use tracing::warn;
@@ -24,6 +28,14 @@ use crate::{
 
 /// Something happened to a resource.
 pub(crate) type Event = watcher::Event<Document>;
+
+/// The pause after the first error, as Go's client has it.
+const FIRST_PAUSE: Duration = Duration::from_millis(800);
+/// Go's client waits up to 30 s. A dozen watches of a few replicas are no burden to an API server that comes back, and
+/// sidecars wait for what was changed meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// After this time without an error pauses are short again, as Go's client has it.
+const HEALTHY: Duration = Duration::from_secs(120);
 
 /// Watches the resources of one kind.
 pub(crate) fn resources(
@@ -78,13 +90,37 @@ where
     tell_errors(changes(api, label), what, waiting)
 }
 
+/// How long to wait between attempts.
+struct Pauses(trilby_grpc::Backoff);
+
+impl Pauses {
+    fn new() -> ResetTimerBackoff<Self> {
+        let pauses = trilby_grpc::Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        ResetTimerBackoff::new(Self(pauses), HEALTHY)
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.pause())
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 fn tell_errors<E>(
     events: impl Stream<Item = watcher::Result<watcher::Event<E>>> + Send + 'static,
     what: &'static str,
     waiting: Waiting,
 ) -> impl Stream<Item = watcher::Event<E>> {
     let (mut listed, mut complaint) = (false, Complaint::default());
-    events.default_backoff().flat_map(move |event| {
+    events.backoff(Pauses::new()).flat_map(move |event| {
         let events = match event {
             Ok(event) => {
                 listed |= matches!(event, watcher::Event::InitDone);

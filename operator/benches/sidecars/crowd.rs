@@ -20,6 +20,7 @@ use trilby_identity::Expect;
 use crate::{
     authority::TRUST_DOMAIN,
     scene::Scene,
+    setting,
     sidecar::{LIST_EVERY, Sidecar},
 };
 
@@ -119,6 +120,7 @@ impl Crowd {
                     tls: Arc::clone(&tls),
                     namespace: scene.shop.clone(),
                     phase: LIST_EVERY.mul_f64(fraction(number, count)),
+                    pings: setting("PINGS", 1) == 1,
                     shared: Arc::clone(&shared),
                 };
                 sidecars.spawn(sidecar.live());

@@ -7,10 +7,13 @@
 //! Prints Markdown tables. Operator, API server and sidecars share the machine. Modes:
 //!
 //! - `streams`, unless another is named: `SIDECARS=1000` connections with mutual TLS, each with the seven streams, our
-//!   stream of reports and the four lists a minute of a sidecar. From `kubectl apply` to the last of them, memory and
+//!   stream of reports and the four lists a minute of a sidecar. From the request of a `kubectl apply` to the last of them, memory and
 //!   CPU for each, and what happens when all come back at once.
 //! - `neighbours`: memory while `PODS=50000` and `SECRETS=20000`, which are none of the operator's business, come into
 //!   the API server; and after a restart among them.
+//!
+//! An operator has the rights that the chart gives ours, or with `ALL_RIGHTS=1` all there are, as upstream's needs. With `PINGS=0`
+//! sidecars do not ask every 10 s whether it is still there, which upstream's answers by ending the connection.
 //!
 //! Ten thousand sidecars take some 20,500 open files altogether, and each process half of them: `ulimit -n 20000`.
 

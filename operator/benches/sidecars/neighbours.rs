@@ -4,11 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{
-    Api, Client, Config, Resource,
-    api::PostParams,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Resource, api::PostParams};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::sleep;
@@ -59,14 +55,10 @@ async fn restart(operator: &mut Operator) {
 }
 
 async fn fill(scene: &Scene, pods: usize, secrets: usize) {
-    let file = Kubeconfig::read_from(scene.api.kubeconfig()).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(file, &options).await;
-    let client = Client::try_from(config.unwrap()).unwrap();
     let namespace = scene.api.namespace("neighbours").await;
-    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<Secret> = Api::namespaced(scene.client.clone(), &namespace);
     create(&api, secrets, secret).await;
-    let api: Api<Pod> = Api::namespaced(client, &namespace);
+    let api: Api<Pod> = Api::namespaced(scene.client.clone(), &namespace);
     create(&api, pods, pod).await;
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Sidecar {
     pub namespace: String,
     /// When within [`LIST_EVERY`] it lists.
     pub phase: Duration,
+    /// Whether it asks that at all.
+    pub pings: bool,
     pub shared: Arc<Shared>,
 }
 
@@ -125,7 +127,7 @@ impl Sidecar {
             tokio::select! {
                 Some(ended) = streams.next() => return ended,
                 _ = lists.tick() => self.list(&client).await?,
-                _ = alive.tick() => {
+                _ = alive.tick(), if self.pings => {
                     pings.ping(Ping::opaque()).await?;
                 }
             }

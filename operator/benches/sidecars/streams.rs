@@ -26,7 +26,6 @@ struct Figures {
     idle_cpu: f64,
     calls_an_hour: f64,
     told: Vec<Duration>,
-    kubectl: Duration,
     event_us: f64,
     back_s: f64,
     idle_again: Option<u64>,
@@ -39,9 +38,9 @@ pub(crate) async fn run(binaries: &[PathBuf]) {
     let count = setting("SIDECARS", 1_000);
     println!(
         "| operator | sidecars | empty MiB | all join s | KiB each | idle CPU % | API calls/h | p50 ms | p99 ms | max ms \
-         | of which kubectl ms | CPU µs an event | all back s | idle again s | MiB after | peak MiB | lost |"
+         | CPU µs an event | all back s | idle again s | MiB after | peak MiB | lost |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for binary in binaries {
         let scene = Scene::start(binary).await;
         let mut figures = measure(&scene, count).await;
@@ -49,7 +48,7 @@ pub(crate) async fn run(binaries: &[PathBuf]) {
         let told = |part: usize| millis(figures.told[(figures.told.len() - 1) * part / 100]);
         let again = figures.idle_again;
         println!(
-            "| {} | {count} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {} | {:.0} | {:.0} | {} |",
+            "| {} | {count} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {} | {:.0} | {:.0} | {} |",
             binary.display(),
             figures.empty,
             figures.joined_s,
@@ -59,7 +58,6 @@ pub(crate) async fn run(binaries: &[PathBuf]) {
             told(50),
             told(99),
             told(100),
-            millis(figures.kubectl),
             figures.event_us,
             figures.back_s,
             again.map_or_else(|| format!("> {}", RECOVERY.as_secs()), |s| s.to_string()),
@@ -82,7 +80,7 @@ async fn measure(scene: &Scene, count: usize) -> Figures {
     let joined_s = began.elapsed().as_secs_f64();
     let (idle, calls_an_hour) = idle(scene).await;
     let each = operator.memory().resident.saturating_sub(empty) as f64 / 1024.0 / count as f64;
-    let (told, kubectl, event_us) = changes(scene, &crowd, idle).await;
+    let (told, event_us) = changes(scene, &crowd, idle).await;
     let lost = crowd.lost();
     let began = Instant::now();
     crowd.come_back().await;
@@ -95,7 +93,6 @@ async fn measure(scene: &Scene, count: usize) -> Figures {
         idle_cpu: idle * 100.0,
         calls_an_hour,
         told,
-        kubectl,
         event_us,
         back_s,
         idle_again,
@@ -117,25 +114,23 @@ async fn idle(scene: &Scene) -> (f64, f64) {
     (used, (calls() - before) as f64 * hour)
 }
 
-/// When sidecars were told after `kubectl apply` began, how long that took itself, and the operator's CPU for each
-/// event, in microseconds, beyond what it uses when idle.
+/// When sidecars were told after a component was applied, and the operator's CPU for each event, in microseconds,
+/// beyond what it uses when idle.
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-async fn changes(scene: &Scene, crowd: &Crowd, idle: f64) -> (Vec<Duration>, Duration, f64) {
+async fn changes(scene: &Scene, crowd: &Crowd, idle: f64) -> (Vec<Duration>, f64) {
     let (cpu, began) = (scene.operator.cpu(), Instant::now());
-    let (mut told, mut kubectl) = (Vec::new(), Duration::ZERO);
+    let mut told = Vec::new();
     for change in 0..CHANGES {
         crowd.expect();
-        let applying = Instant::now();
         scene
             .apply_component("store-0", &format!("{}", change + 1))
             .await;
-        kubectl += applying.elapsed();
         told.extend(crowd.all_told().await);
         sleep(PAUSE).await;
     }
     let used = (scene.operator.cpu() - cpu).as_secs_f64() - idle * began.elapsed().as_secs_f64();
     let each = used.max(0.0) * 1e6 / told.len() as f64;
-    (told, kubectl / u32::try_from(CHANGES).unwrap(), each)
+    (told, each)
 }
 
 /// After how many seconds the operator uses no more than half as much again as before, for a second at least.

@@ -30,8 +30,9 @@ pub(crate) const DEFINITIONS: [&str; 7] = [
     "subscription",
     "workflowaccesspolicy",
 ];
-/// How long an event may take: longer than the operator takes to read a secret again.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an event may take: longer than the operator takes to read a secret again, or to find back to an API server
+/// that was away, beside much other work.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct Fixture {
     pub kube: Kube,
