@@ -15,6 +15,9 @@ use crate::eventually::try_within;
 /// Time a process has to end by itself after SIGTERM.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// Time a process has to be gone after SIGKILL, on a machine that has much else to do.
+const KILLED: Duration = Duration::from_secs(60);
+
 const POLL: Duration = Duration::from_millis(10);
 
 /// A running program. Dropped, it gets SIGTERM and, after [`GRACE`], SIGKILL; if the test is failing, the end of its
@@ -80,10 +83,10 @@ impl Process {
     /// Kills it (SIGKILL) and waits until it is gone.
     ///
     /// # Panics
-    /// If it still runs after [`GRACE`].
+    /// If it still runs after a minute.
     pub async fn kill(&mut self) -> ExitStatus {
         self.signal(Signal::KILL);
-        self.ended(GRACE).await
+        self.ended(KILLED).await
     }
 
     /// Waits until it ends by itself.
