@@ -165,6 +165,18 @@ impl Resource {
             .expect("a text that rendered when it was decoded renders again")
     }
 
+    /// What an event says instead of `rendered`, if that is not it: as upstream's, it names the kind only if the API server
+    /// did. Replies always do.
+    pub(crate) fn event(&self, rendered: &[u8]) -> Option<Bytes> {
+        if Object::parse(&self.text).ok()?.get("kind").is_some() {
+            return None;
+        }
+        let mut object = Object::parse(std::str::from_utf8(rendered).ok()?).ok()?;
+        object.remove("apiVersion");
+        object.remove("kind");
+        serde_json::to_vec(&object).ok().map(Bytes::from)
+    }
+
     fn try_render(&self, secrets: &Secrets<'_>) -> Result<Bytes, DecodeError> {
         let json = match self.kind {
             Kind::Component => component::render(&self.text, secrets)?,
@@ -192,6 +204,8 @@ fn essence(text: &str) -> serde_json::Result<String> {
         metadata.remove("managedFields");
         Ok(())
     })?;
+    root.remove("apiVersion");
+    root.remove("kind");
     serde_json::to_string(&root)
 }
 

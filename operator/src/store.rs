@@ -230,7 +230,10 @@ impl Store {
             self.secrets
                 .value(&secret_id(key, reference), &reference.key)
         });
-        let published = Published::new(&json, resource.scopes.clone());
+        let mut published = Published::new(&json, resource.scopes.clone());
+        if let Some(event) = resource.event(&json) {
+            published.encoded = published.encoded.told_as(&event);
+        }
         index
             .views
             .publish(&key.namespace, &key.name, Some(published));

@@ -26,21 +26,28 @@ pub(crate) struct Encoded {
     field: Bytes,
     /// Where in `field` the text begins.
     text: usize,
+    /// The same as `field`, where events say something else than replies.
+    told: Option<Bytes>,
     /// The event of each change, made when the first stream needs it.
     events: [OnceLock<Bytes>; 3],
 }
 
 impl Encoded {
     pub(crate) fn new(json: &[u8]) -> Self {
-        let mut field = BytesMut::with_capacity(1 + VARINT + json.len());
-        field.put_u8(RESOURCE);
-        put_varint(&mut field, json.len());
-        let text = field.len();
-        field.put_slice(json);
+        let field = field(json);
         Self {
-            field: field.freeze(),
-            text,
+            text: field.len() - json.len(),
+            field,
+            told: None,
             events: Default::default(),
+        }
+    }
+
+    /// Events are to say this instead.
+    pub(crate) fn told_as(self, json: &[u8]) -> Self {
+        Self {
+            told: Some(field(json)),
+            ..self
         }
     }
 
@@ -56,14 +63,24 @@ impl Encoded {
             Change::Deleted => (2, ResourceEventType::Deleted),
         };
         let event = self.events[place].get_or_init(|| {
-            let mut event = begin(self.field.len() + 2);
-            event.put_slice(&self.field);
+            let field = self.told.as_ref().unwrap_or(&self.field);
+            let mut event = begin(field.len() + 2);
+            event.put_slice(field);
             event.put_u8(EVENT_TYPE);
             event.put_u8(number as u8);
             event.freeze()
         });
         event.clone()
     }
+}
+
+/// A resource's text behind its tag and length.
+fn field(json: &[u8]) -> Bytes {
+    let mut field = BytesMut::with_capacity(1 + VARINT + json.len());
+    field.put_u8(RESOURCE);
+    put_varint(&mut field, json.len());
+    field.put_slice(json);
+    field.freeze()
 }
 
 /// The reply with these resources, with gRPC's head.
@@ -159,6 +176,15 @@ mod tests {
         assert_eq!(read.configuration, "one");
         let read: proto::GetResiliencyResponse = message(&one);
         assert_eq!(read.resiliency, "one");
+    }
+
+    #[test]
+    fn events_may_say_something_else_than_replies() {
+        let encoded = Encoded::new(b"reply").told_as(b"event");
+        let event: proto::ComponentUpdateEvent = message(&encoded.event(Change::Created));
+        assert_eq!(event.component, "event");
+        let list: proto::ListComponentResponse = message(&reply(std::iter::once(&encoded)));
+        assert_eq!(list.components, ["reply"]);
     }
 
     #[test]

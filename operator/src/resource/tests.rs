@@ -258,3 +258,18 @@ fn kinds_without_secrets_carry_the_members_that_upstream_always_writes() {
     let policy = decode(Kind::WorkflowAccessPolicy, &json!({"spec": {"rules": []}}));
     assert_eq!(rendered(&policy)["kind"], "WorkflowAccessPolicy");
 }
+
+#[test]
+fn an_event_names_the_kind_only_if_the_api_server_did() {
+    let event = |text: &str| {
+        let document = serde_json::from_str(text).unwrap();
+        let resource = Resource::decode(Kind::WorkflowAccessPolicy, document).unwrap();
+        let rendered = resource.render(&|_| SecretValue::NoSecret);
+        assert!(String::from_utf8_lossy(&rendered).contains(r#""kind":"WorkflowAccessPolicy""#));
+        resource.event(&rendered)
+    };
+    let bare = r#"{"metadata":{"name":"a"},"spec":{}}"#;
+    assert_eq!(event(bare), Some(bare.as_bytes().into()));
+    let named = r#"{"apiVersion":"dapr.io/v1alpha1","kind":"WorkflowAccessPolicy","metadata":{"name":"a"},"spec":{}}"#;
+    assert_eq!(event(named), None);
+}
