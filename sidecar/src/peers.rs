@@ -11,13 +11,19 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use trilby_grpc::client::InvalidTarget;
-use trilby_grpc::{Channel, ChannelConfig};
+use trilby_grpc::{Channel, ChannelConfig, Liveness};
 use trilby_identity::{Expect, Identity};
 
 use crate::blocks::invoke::Target;
 
 /// How long a connection may stay unused, as upstream's collector has it.
 const IDLE_LIMIT: Duration = Duration::from_secs(180);
+
+/// A sidecar that hangs or vanished is noticed as upstream's notice it. They allow it, as long as pings are 8 s apart.
+const PINGS: Liveness = Liveness::Pings {
+    interval: Duration::from_secs(10),
+    timeout: Duration::from_secs(5),
+};
 
 /// The connections. Cheap to clone.
 #[derive(Clone)]
@@ -92,7 +98,11 @@ impl Peers {
             .identity
             .as_ref()
             .map(|identity| identity.client_tls(expect));
-        trilby_grpc::channel(target, tls, ChannelConfig::default())
+        let limits = ChannelConfig {
+            liveness: PINGS,
+            ..ChannelConfig::default()
+        };
+        trilby_grpc::channel(target, tls, limits)
     }
 }
 

@@ -35,6 +35,11 @@ use connections::{Connections, Lease};
 
 pub use connections::CallBody;
 
+/// Silence after which the kernel asks; how often it asks again, and how often in all.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBE_AGAIN_AFTER: Duration = Duration::from_secs(2);
+const PROBES: u32 = 3;
+
 /// Where a server is. The name is resolved at every connect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -54,18 +59,31 @@ pub struct InvalidTarget(pub String);
 pub struct ChannelConfig {
     /// How long resolving, connecting and the TLS handshake may take together.
     pub connect_timeout: Duration,
-    /// How often the server is asked whether it is still there, with or without open calls.
-    pub keepalive_interval: Duration,
-    /// How long it may take to answer.
-    pub keepalive_timeout: Duration,
+    /// How a server that vanished is noticed.
+    pub liveness: Liveness,
+}
+
+/// How a client notices that nobody is at the other end any more, with or without open calls.
+#[derive(Debug, Clone, Copy)]
+pub enum Liveness {
+    /// The kernels ask each other: a machine that is gone is noticed within 16 s, a process that hangs is not. Every server
+    /// puts up with it.
+    Probes,
+    /// The server is asked, over HTTP/2. For servers that are known to allow it: gRPC for Go, unless told otherwise, ends a
+    /// connection that is asked more often than every 5 minutes.
+    Pings {
+        /// How often.
+        interval: Duration,
+        /// How long the answer may take.
+        timeout: Duration,
+    },
 }
 
 impl Default for ChannelConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            keepalive_interval: Duration::from_secs(10),
-            keepalive_timeout: Duration::from_secs(5),
+            liveness: Liveness::Probes,
         }
     }
 }
@@ -344,6 +362,7 @@ impl Shared {
             .await
             .map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
+        probe(&stream).map_err(|e| e.to_string())?;
         let Some(tls) = &self.tls else {
             return self.http(stream).await;
         };
@@ -360,13 +379,18 @@ impl Shared {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (send, connection) = http2::Builder::new(TokioExecutor::new())
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .keep_alive_interval(self.config.keepalive_interval)
-            .keep_alive_timeout(self.config.keepalive_timeout)
-            .keep_alive_while_idle(true)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        if let Liveness::Pings { interval, timeout } = self.config.liveness {
+            builder
+                .keep_alive_interval(interval)
+                .keep_alive_timeout(timeout)
+                .keep_alive_while_idle(true);
+        }
+        let (send, connection) = builder
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| error.to_string())?;
@@ -392,6 +416,18 @@ impl Shared {
             code => Status::new(code, text),
         }
     }
+}
+
+/// Has the kernel ask whether the other machine is still there.
+fn probe(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = socket2::SockRef::from(stream);
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_AGAIN_AFTER)
+        .with_retries(PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    // What was sent and not taken is no reason for probes: it has a limit of its own.
+    socket.set_tcp_user_timeout(Some(PROBE_AFTER + PROBE_AGAIN_AFTER * PROBES))
 }
 
 fn held(response: Response<hyper::body::Incoming>, place: Lease) -> Response<CallBody> {

@@ -17,7 +17,7 @@ pub mod server;
 mod testing;
 
 pub use backoff::Backoff;
-pub use client::{Channel, ChannelConfig, Target, channel};
+pub use client::{Channel, ChannelConfig, Liveness, Target, channel};
 pub use follow::{Follower, follow};
 pub use peer::{PeerIdentity, peer};
 pub use server::{Listener, Protocols, ServeConfig, serve};

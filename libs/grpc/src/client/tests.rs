@@ -127,6 +127,57 @@ async fn a_server_that_speaks_no_http2_is_unavailable() {
     drop(server.await.unwrap());
 }
 
+/// How often a client pings within a minute in which its call is not answered.
+async fn pings_of_a_silent_minute(liveness: Liveness) -> usize {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const PREFACE: usize = 24;
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: u8 = 6;
+    const ACK: u8 = 1;
+    let (listener, target) = listen().await;
+    let config = ChannelConfig {
+        liveness,
+        ..ChannelConfig::default()
+    };
+    let mut channel = channel(target, None, config).unwrap();
+    let call = tokio::spawn(async move { echo(&mut channel, "").await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.read_exact(&mut [0; PREFACE]).await.unwrap();
+    stream.write_all(&SETTINGS).await.unwrap();
+    let mut pings = 0;
+    let listening = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.unwrap();
+            if head[3] == PING && head[4] & ACK == 0 {
+                pings += 1;
+                head[4] |= ACK;
+                stream
+                    .write_all(&[&head[..], &body].concat())
+                    .await
+                    .unwrap();
+            }
+        }
+    };
+    let over = tokio::time::timeout(Duration::from_secs(60), listening).await;
+    assert!(over.is_err() && !call.is_finished());
+    pings
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_server_that_allows_it_is_pinged() {
+    let pings = Liveness::Pings {
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(5),
+    };
+    assert_eq!(pings_of_a_silent_minute(Liveness::Probes).await, 0);
+    assert!(pings_of_a_silent_minute(pings).await >= 3);
+}
+
 #[tokio::test]
 async fn calls_beyond_what_a_connection_carries_open_another_that_closes_afterwards() {
     const CALLS: usize = 2 * connections::CALLS_PER_CONNECTION + 50;

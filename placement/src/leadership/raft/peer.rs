@@ -6,7 +6,7 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::{info, warn};
-use trilby_grpc::{Channel, ChannelConfig, Target};
+use trilby_grpc::{Channel, ChannelConfig, Liveness, Target};
 use trilby_identity::{Expect, Identity, SpiffeId};
 use trilby_placement_protocol::election::{Answer, Question, Subject};
 use trilby_proto::trilby::placement::v1::{self as wire, election_client::ElectionClient};
@@ -65,8 +65,10 @@ impl Peer {
         let tls = config.tls.as_ref().map(PeerTls::client);
         let limits = ChannelConfig {
             connect_timeout: config.lease / 2,
-            keepalive_interval: config.lease / 3,
-            keepalive_timeout: config.lease / 2,
+            liveness: Liveness::Pings {
+                interval: config.lease / 3,
+                timeout: config.lease / 2,
+            },
         };
         let channel = trilby_grpc::channel(member.address.clone(), tls.clone(), limits)?;
         let cluster = &config.cluster;
