@@ -71,13 +71,14 @@ impl Lan {
             switch.ip(&format!("link add {name} type bridge"));
             switch.ip(&format!("link set {name} up"));
         }
+        let logs = (0..machines).map(|number| Log::at(dir.join(format!("machine-{number}"))));
+        let logs: Vec<Log> = logs.collect();
         let mut lan = Self {
             switch,
             machines: Vec::new(),
             _dir: dir,
         };
-        for number in 0..machines {
-            let log = Log::at(lan._dir.join(format!("machine-{number}")));
+        for (number, log) in (0..).zip(logs) {
             lan.plug_in(number, Namespace::start(log).await);
         }
         lan
