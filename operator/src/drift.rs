@@ -15,12 +15,13 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use trilby_crds::manifests;
+use trilby_crds::{GROUP, manifests};
 use trilby_webhook::Complaint;
 
 use crate::{
     cluster::{is_status, reason},
     metrics::Metrics,
+    resource::Kind,
 };
 pub(crate) use compare::Effect;
 use compare::{Difference, compare};
@@ -62,9 +63,10 @@ impl Drift {
     }
 
     async fn pass(&self, seen: &mut Seen) -> Result<(), ReadError> {
-        for manifest in manifests() {
-            let name = manifest.definition.metadata.name.clone();
-            let name = name.unwrap_or_default();
+        // Made only if something changed: they are large.
+        let mut ours = None;
+        for kind in Kind::ALL {
+            let name = format!("{}.{GROUP}", kind.plural());
             let found = self.read(&name).await?;
             let version = found
                 .as_ref()
@@ -72,7 +74,12 @@ impl Drift {
             if seen.get(&name) == Some(&version) {
                 continue;
             }
-            self.report(&name, &differences(&manifest.definition, found.as_ref()));
+            let ours = ours.get_or_insert_with(manifests).iter();
+            let ours = ours
+                .map(|manifest| &manifest.definition)
+                .find(|it| it.metadata.name.as_ref() == Some(&name))
+                .expect("every kind has a definition");
+            self.report(&name, &differences(ours, found.as_ref()));
             seen.insert(name, version);
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! and its failures say what happened: `connection to dapr-sentry:443 failed: unexpected SPIFFE ID`.
 
 mod connections;
+mod limits;
 
 use std::{
     fmt,
@@ -13,7 +14,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{HeaderValue, Request, Response, Uri, header::USER_AGENT, uri::Scheme};
@@ -32,13 +32,10 @@ use trilby_identity::handshake_failure;
 
 use crate::server::{CONNECTION_WINDOW, STREAM_WINDOW};
 use connections::{Connections, Lease};
+use limits::probe;
 
 pub use connections::CallBody;
-
-/// Silence after which the kernel asks; how often it asks again, and how often in all.
-const PROBE_AFTER: Duration = Duration::from_secs(10);
-const PROBE_AGAIN_AFTER: Duration = Duration::from_secs(2);
-const PROBES: u32 = 3;
+pub use limits::{ChannelConfig, Liveness};
 
 /// Where a server is. The name is resolved at every connect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,40 +50,6 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid server address {0:?}: expected \"host:port\"")]
 pub struct InvalidTarget(pub String);
-
-/// Limits of a channel.
-#[derive(Debug, Clone, Copy)]
-pub struct ChannelConfig {
-    /// How long resolving, connecting and the TLS handshake may take together.
-    pub connect_timeout: Duration,
-    /// How a server that vanished is noticed.
-    pub liveness: Liveness,
-}
-
-/// How a client notices that nobody is at the other end any more, with or without open calls.
-#[derive(Debug, Clone, Copy)]
-pub enum Liveness {
-    /// The kernels ask each other: a machine that is gone is noticed within 16 s, a process that hangs is not. Every server
-    /// puts up with it.
-    Probes,
-    /// The server is asked, over HTTP/2. For servers that are known to allow it: gRPC for Go, unless told otherwise, ends a
-    /// connection that is asked more often than every 5 minutes.
-    Pings {
-        /// How often.
-        interval: Duration,
-        /// How long the answer may take.
-        timeout: Duration,
-    },
-}
-
-impl Default for ChannelConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            liveness: Liveness::Probes,
-        }
-    }
-}
 
 /// A client's end of a connection: the transport of a generated gRPC client. Cheap to clone; clones
 /// share the connection, which closes with the last of them. While more calls are open than one connection should
@@ -416,18 +379,6 @@ impl Shared {
             code => Status::new(code, text),
         }
     }
-}
-
-/// Has the kernel ask whether the other machine is still there.
-fn probe(stream: &TcpStream) -> std::io::Result<()> {
-    let socket = socket2::SockRef::from(stream);
-    let probes = socket2::TcpKeepalive::new()
-        .with_time(PROBE_AFTER)
-        .with_interval(PROBE_AGAIN_AFTER)
-        .with_retries(PROBES);
-    socket.set_tcp_keepalive(&probes)?;
-    // What was sent and not taken is no reason for probes: it has a limit of its own.
-    socket.set_tcp_user_timeout(Some(PROBE_AFTER + PROBE_AGAIN_AFTER * PROBES))
 }
 
 fn held(response: Response<hyper::body::Incoming>, place: Lease) -> Response<CallBody> {

@@ -177,10 +177,12 @@ impl State {
         match document.into_enabled(kind) {
             Some(workload) if self.workloads.get(&key) == Some(&workload) => {}
             Some(workload) => {
+                let now = service_key(&workload);
                 let before = self.workloads.insert(key.clone(), workload);
                 self.failures.remove(&key);
                 self.start(&key);
-                if let Some(service) = before.as_ref().and_then(service_key) {
+                let before = before.as_ref().and_then(service_key);
+                if let Some(service) = before.filter(|it| Some(it) != now.as_ref()) {
                     self.start_users(&service);
                     self.doubt(&service);
                 }
