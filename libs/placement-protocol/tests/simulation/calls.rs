@@ -10,15 +10,17 @@ use crate::{
     world::{What, World},
 };
 
-const IDS: [&str; 6] = ["1", "2", "actor-2", "user", "x", "longer-id"];
+pub(crate) const IDS: [&str; 6] = ["1", "2", "actor-2", "user", "x", "longer-id"];
 
 impl World {
     pub(crate) fn call(&mut self) {
         let entity = Arc::clone(&self.types[self.random.below(self.types.len())]);
         let id = self.random.below(IDS.len());
-        let serving: Vec<usize> = (0..self.sidecars.len())
-            .filter(|index| !self.sidecars[*index].frozen(self.time))
-            .filter(|index| self.sidecars[*index].serves(&entity, IDS[id], self.time))
+        let time = self.time;
+        let awake = self.sidecars.iter_mut().enumerate();
+        let serving: Vec<usize> = awake
+            .filter(|(_, sidecar)| !sidecar.frozen(time))
+            .filter_map(|(index, sidecar)| sidecar.serves(&entity, id, time).then_some(index))
             .collect();
         self.trace(|| format!("  {entity}/{} is served by {serving:?}", IDS[id]));
         for index in serving {
@@ -47,9 +49,10 @@ impl World {
 
     /// No two sidecars serve one actor at the same time. A frozen one cannot cut short what was under way
     /// when its lease ends: this is counted.
-    fn check_single(&mut self, entity: &str, id: usize) {
+    fn check_single(&mut self, entity: &Arc<str>, id: usize) {
         let time = self.time;
-        let running = |call: &Call| *call.entity == *entity && call.id == id && call.ends > time;
+        let running =
+            |call: &Call| call.id == id && call.ends > time && Arc::ptr_eq(&call.entity, entity);
         let serving: Vec<&Sidecar> = self
             .sidecars
             .iter()

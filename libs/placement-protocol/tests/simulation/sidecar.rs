@@ -1,13 +1,17 @@
 //! A simulated sidecar: its client machine, the calls that it lets through, and what befalls it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use trilby_placement_protocol::{
-    client::{Action, Client, Event, Lease},
+    client::{Action, Client, Event, HostRef, Lease, TypeRoute},
     server::Dialect,
 };
 
-use crate::{clock::Clock, random::Random};
+use crate::{calls::IDS, clock::Clock, random::Random};
 
 /// Which kind of sidecar is modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,14 @@ pub(crate) struct Sidecar {
     /// Calls under way when the stream was lost end by then, and only then it connects again.
     pub(crate) halting_until: Option<Duration>,
     gate: Lease,
+    /// Which ids are owned here, by type: hashed once for each route, for that is what takes the time of a run.
+    owned: BTreeMap<Arc<str>, Owned>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    route: Arc<TypeRoute>,
+    ids: [bool; IDS.len()],
 }
 
 /// How long calls of moved actors may take to end.
@@ -85,6 +97,7 @@ impl Sidecar {
             settling: None,
             halting_until: None,
             gate: Lease::Over,
+            owned: BTreeMap::new(),
         }
     }
 
@@ -132,13 +145,22 @@ impl Sidecar {
     }
 
     /// Whether a call of an actor is let through here now.
-    pub(crate) fn serves(&self, entity: &str, id: &str, time: Duration) -> bool {
-        let open = self.is_leased(time);
+    pub(crate) fn serves(&mut self, entity: &Arc<str>, id: usize, time: Duration) -> bool {
+        if !self.alive || !self.is_leased(time) {
+            return false;
+        }
         let Ok(Some(route)) = self.client.routing().hosts_of(entity) else {
             return false;
         };
-        let here = |host: &trilby_placement_protocol::client::HostRef| *host.address == *self.name;
-        open && self.alive && route.owner(id).is_some_and(here)
+        let known = self.owned.get(entity);
+        if let Some(known) = known.filter(|it| Arc::ptr_eq(&it.route, route)) {
+            return known.ids[id];
+        }
+        let here = |host: &HostRef| *host.address == *self.name;
+        let ids = IDS.map(|id| route.owner(id).is_some_and(here));
+        let route = Arc::clone(route);
+        self.owned.insert(Arc::clone(entity), Owned { route, ids });
+        ids[id]
     }
 
     pub(crate) fn is_leased(&self, time: Duration) -> bool {
