@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::JoinMap};
 use tracing::{debug, warn};
+use trilby_events::{News, Tone};
 use trilby_grpc::Backoff;
 
 use super::{
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     cluster::Scope,
-    events::{self, News},
+    events::event,
     metrics::Metrics,
     resource::Key,
     settings::AppTls,
@@ -361,14 +362,14 @@ impl State {
         };
         if self.telling.len() < CONCURRENCY {
             let news = News {
-                type_: "Warning",
+                tone: Tone::Warning,
                 reason: "NoService",
                 action: "CreateService",
                 note: &refusal.to_string(),
             };
-            let event = events::event(workload.reference(), news);
+            let event = event(workload.reference(), news);
             let client = self.context.client.clone();
-            self.telling.spawn(events::tell(client, event));
+            self.telling.spawn(trilby_events::tell(client, event));
         }
     }
 }

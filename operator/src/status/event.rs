@@ -2,9 +2,10 @@
 
 use k8s_openapi::api::{core::v1::ObjectReference, events::v1::Event};
 use trilby_crds::{ConditionType, GROUP, ResourceStatus, Truth};
+use trilby_events::{News, Tone};
 
 use crate::{
-    events::{News, event},
+    events::event,
     reports::{Id, Known},
 };
 
@@ -19,14 +20,14 @@ pub(super) fn transitions(id: &Id, resource: &Known, new: &ResourceStatus) -> Ve
         let Some(after) = new.condition(type_) else {
             continue;
         };
-        let type_ = match (before, after.status) {
-            (Some(Truth::False), Truth::True) => "Normal",
+        let tone = match (before, after.status) {
+            (Some(Truth::False), Truth::True) => Tone::Normal,
             (Some(Truth::False), _) => continue,
-            (_, Truth::False) => "Warning",
+            (_, Truth::False) => Tone::Warning,
             _ => continue,
         };
         let news = News {
-            type_,
+            tone,
             reason: &format!("{:?}", after.reason),
             action: "Load",
             note: &after.message,

@@ -24,7 +24,6 @@ use super::{
 };
 use crate::{
     cluster::{is_status, reason},
-    events,
     metrics::Metrics,
     reports::{Id, Known, Reports},
     resource::Document,
@@ -124,7 +123,7 @@ impl Writer {
         }
         events.truncate(MOST_EVENTS);
         for event in events {
-            events::tell(self.client.clone(), event).await;
+            trilby_events::tell(self.client.clone(), event).await;
         }
     }
 
