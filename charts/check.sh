@@ -2,7 +2,7 @@
 # Checks the chart without a cluster: lint, what it renders, and what it refuses.
 #
 #   check.sh            compare with golden/
-#   check.sh --update   write golden/ anew
+#   check.sh --update   write golden/ and dapr/known-values.txt anew
 #
 # golden/default.yaml is what the chart renders as it is. Beside each golden/<name>.values.yaml stands <name>.diff: what
 # those values change of it. Helm is $HELM, else the one that e2e/tools.sh builds, else the one on the PATH.
@@ -75,6 +75,38 @@ refuse() {
 [[ $(sed -n 's/^appVersion: "\(.*\)"/\1/p' "$chart/Chart.yaml") == $(sed -n 's/^  tag: "\(.*\)"/\1/p' "$chart/values.yaml") ]] ||
 	die "global.tag is not the chart's appVersion"
 
+# The schema names every value that there is, and no other ones.
+schema=$chart/values.schema.json
+from_schema() {
+	jq -r -f "$here/schema.jq" --arg what "$1" "$schema" | LC_ALL=C sort
+}
+command -v jq >/dev/null || die "jq is missing: run e2e/packages.sh"
+from_schema known >"$work/known-values.txt"
+compare "$work/known-values.txt" "$chart/known-values.txt"
+[[ -z $(from_schema untyped) ]] || die "values.schema.json says no type of: $(from_schema untyped)"
+cp -r "$chart" "$work/closed"
+jq -f "$here/schema.jq" --arg what closed "$schema" >"$work/closed/values.schema.json"
+"$helm" template "$work/closed" >/dev/null || die "values.schema.json lacks what values.yaml has"
+while read -r path; do
+	file=$chart/values.yaml
+	[[ $path != dapr_*.* ]] || file=$chart/charts/${path%%.*}/values.yaml
+	key=${path%.}
+	[[ $path == dapr_*. ]] || grep -qw -- "${key##*.}" "$file" || die "values.schema.json has $path, and ${file#"$here/"} does not"
+done < <(from_schema named)
+
+# Alerts and dashboards ask for metrics that there are.
+command -v promtool >/dev/null || die "promtool is missing: run e2e/packages.sh"
+promtool check rules "$chart/monitoring/alerts.yaml" >"$work/promtool" 2>&1 || die "$(cat "$work/promtool")"
+for board in "$chart"/monitoring/*.json; do
+	jq -e '.uid and (.panels | length > 0)' "$board" >/dev/null || die "$board is no dashboard"
+done
+while read -r metric; do
+	grep -qF "\`$metric\`" "$here/../docs/reference/metrics.md" || # sidecars
+		grep -rqF --include='*.rs' "\"$metric\"" "$here"/../{injector,operator,placement,sentry}/src ||
+		[[ $metric == dapr_sentry_*cert_expires_in_seconds || $metric == dapr_injector_pods_without_sidecar ]] ||
+		die "charts/dapr/monitoring asks for $metric, and nothing has a metric of that name"
+done < <(grep -ohE '\bdapr_[a-z_]+' "$chart"/monitoring/* | sed -E 's/_(bucket|sum)$//' | sort -u)
+
 render >"$work/default.yaml"
 compare "$work/default.yaml" "$golden/default.yaml"
 for values in "$golden"/*.values.yaml; do
@@ -95,6 +127,11 @@ refuse "certManager.issuer is required" --set global.externalCA.source=cert-mana
 refuse "signerName is required" --set global.externalCA.source=certificate-signing-request
 refuse "roots.configMap is required" --set global.externalCA.source=certificate-signing-request,global.externalCA.signerName=example.com/ca
 refuse "validation must be off, warn or strict" --set dapr_operator.validation=maybe
+refuse "at '/dapr_operator/livenessProbe/periodSeconds': 'soon'" --set dapr_operator.livenessProbe.periodSeconds=soon
+refuse "at '/global/ha/enabled': got string, want boolean" --set-string global.ha.enabled=false
+refuse "dapr_operator.replicas (do you mean dapr_operator.replicaCount?)" --set global.strictValues=true,dapr_operator.replicas=3
+refuse "dapr_sentri (do you mean dapr_sentry?)" --set global.strictValues=true,dapr_sentri.replicaCount=3
+refuse "global.ha.replica (do you mean" --set global.strictValues=true,global.ha.replica=3
 refuse "address.elsewhere" --set global.actors.serviceName=elsewhere
 
 ((failures == 0)) || die "$failures of the checks failed"

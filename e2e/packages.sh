@@ -13,6 +13,7 @@ packages=(
 	containernetworking-plugins # their network: bridge, host-local, loopback, portmap
 	iproute2                   # the node's interfaces
 	iptables                   # host ports of pods
+	jq                         # checks the schema of the chart's values
 	mount                      # the node's mounts
 	nftables                   # kube-proxy
 	prometheus                 # scrapes the metrics of the tests

@@ -59,6 +59,9 @@ Arguments about logging and metrics.
 - "--enable-metrics"
 - "--metrics-port"
 - {{ .Values.global.prometheus.port | quote }}
+{{- if has "IPv6" .Values.global.ipFamilies }}
+- "--metrics-listen-address=" # every interface; without it, those of IPv4
+{{- end }}
 {{- else }}
 - "--enable-metrics=false"
 {{- end }}
@@ -82,6 +85,18 @@ Arguments about logging and metrics.
 {{- end }}
 {{- end -}}
 
+{{/*
+IP families of a Service; nothing leaves them to the cluster.
+*/}}
+{{- define "dapr.ipFamilies" -}}
+{{- with .Values.global.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.global.ipFamilies }}
+ipFamilies: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}
+
 {{- define "dapr.namespaceEnv" -}}
 - name: NAMESPACE
   valueFrom:
@@ -100,5 +115,24 @@ Arguments about logging and metrics.
 Where the control plane finds sentry.
 */}}
 {{- define "dapr.sentryAddress" -}}
-{{- .Values.global.mtls.sentryAddress | default (printf "dapr-sentry.%s.svc.cluster.local:443" .Release.Namespace) -}}
+{{- $domain := .Values.global.clusterDomain | default "cluster.local" -}}
+{{- .Values.global.mtls.sentryAddress | default (printf "dapr-sentry.%s.svc.%s:443" .Release.Namespace $domain) -}}
+{{- end -}}
+
+{{/*
+What follows the name of a Service and `svc`, with the dot before it.
+*/}}
+{{- define "dapr.dnsSuffix" -}}
+{{- $own := .Values.global.dnsSuffix -}}
+{{- if and .Values.global.clusterDomain (eq $own ".cluster.local") }}.{{ .Values.global.clusterDomain }}{{ else }}{{ $own }}{{ end -}}
+{{- end -}}
+
+{{/*
+What a service reserves and is limited to. Takes dict "root" and "service", a key of global.defaultResources.
+*/}}
+{{- define "dapr.resources" -}}
+{{- $defaults := .root.Values.global.defaultResources -}}
+{{- $resources := .root.Values.resources -}}
+{{- if and $defaults.enabled (not $resources) }}{{ $resources = get $defaults .service }}{{ end -}}
+resources: {{- toYaml $resources | nindent 2 }}
 {{- end -}}

@@ -74,6 +74,15 @@ tolerations: {{- toYaml . | nindent 0 }}
 {{- with .root.Values.global.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- with .root.Values.global.topologySpreadConstraints }}
+topologySpreadConstraints:
+{{- range $constraint := . }}
+{{- if not (hasKey $constraint "labelSelector") }}
+{{- $constraint = merge (dict "labelSelector" (dict "matchLabels" (dict "app" $.app))) $constraint }}
+{{- end }}
+{{- toYaml (list $constraint) | nindent 0 }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "dapr.antiAffinity" -}}

@@ -4,7 +4,7 @@ The three peers.
 {{- define "dapr_scheduler.peers" -}}
 {{- range $index := until 3 -}}
 {{- if $index }},{{ end -}}
-dapr-scheduler-server-{{ $index }}=https://dapr-scheduler-server-{{ $index }}.dapr-scheduler-server.{{ $.Release.Namespace }}.svc{{ $.Values.global.dnsSuffix }}:2380
+dapr-scheduler-server-{{ $index }}=https://dapr-scheduler-server-{{ $index }}.dapr-scheduler-server.{{ $.Release.Namespace }}.svc{{ include "dapr.dnsSuffix" $ }}:2380
 {{- end -}}
 {{- end -}}
 

@@ -45,7 +45,7 @@ Arguments of the optional parts of sentry: other file names, JWTs, the OIDC serv
 {{- end }}
 {{- if .Values.oidc.enabled }}
 - "--oidc-enabled=true"
-- "--oidc-server-listen-address=0.0.0.0"
+- "--oidc-server-listen-address={{ if not (has "IPv6" .Values.global.ipFamilies) }}0.0.0.0{{ end }}"
 {{- with .Values.oidc.jwksURI }}
 - "--oidc-jwks-uri={{ . }}"
 {{- end }}

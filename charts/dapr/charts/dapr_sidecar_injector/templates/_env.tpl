@@ -1,4 +1,12 @@
 {{/*
+The cluster's domain, for the addresses that sidecars are told.
+*/}}
+{{- define "dapr_sidecar_injector.clusterDomain" -}}
+{{- $own := .Values.kubeClusterDomain -}}
+{{- if eq $own "cluster.local" }}{{ .Values.global.clusterDomain | default $own }}{{ else }}{{ $own }}{{ end -}}
+{{- end -}}
+
+{{/*
 Environment of the injector: its own identity, then what it puts into sidecars.
 */}}
 {{- define "dapr_sidecar_injector.env" -}}
@@ -9,7 +17,7 @@ Environment of the injector: its own identity, then what it puts into sidecars.
 - name: DAPR_SENTRY_ADDRESS
   value: {{ include "dapr.sentryAddress" . | quote }}
 {{- include "dapr.extraEnv" . }}
-{{- with .Values.kubeClusterDomain }}
+{{- with include "dapr_sidecar_injector.clusterDomain" . }}
 - name: KUBE_CLUSTER_DOMAIN
   value: {{ . | quote }}
 {{- end }}
