@@ -19,7 +19,9 @@ pub fn registry() -> Registry {
     #[cfg(feature = "mdns")]
     let registry = registry.with_resolvers(trilby_components_mdns::resolvers());
     #[cfg(feature = "sqlite")]
-    let registry = registry.with_resolvers(trilby_components_sqlite::resolvers());
+    let registry = registry
+        .with(trilby_components_sqlite::backends())
+        .with_resolvers(trilby_components_sqlite::resolvers());
     #[cfg(feature = "oauth2")]
     let registry = registry.with(trilby_components_oauth2::backends());
     #[cfg(feature = "opa")]
@@ -42,6 +44,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_local::definitions(),
         #[cfg(feature = "http-middleware")]
         trilby_components_http_middleware::definitions(),
+        #[cfg(feature = "sqlite")]
+        trilby_components_sqlite::definitions(),
         #[cfg(feature = "oauth2")]
         trilby_components_oauth2::definitions(),
         #[cfg(feature = "opa")]

@@ -10,6 +10,7 @@ use trilby_components::metadata::{Metadata, Schema};
 use trilby_components::registry::InitError;
 
 use crate::connection::{Defaults, Properties, Target};
+use crate::notes::identifier;
 
 /// Upstream's defaults: questions of an invocation are not to wait long.
 const DEFAULTS: Defaults = Defaults {
@@ -105,18 +106,6 @@ fn plain(settings: &Value) -> Result<Metadata, InitError> {
         pairs.push((name.clone(), text));
     }
     Ok(Metadata::new(pairs)?)
-}
-
-/// A name that needs no quoting.
-fn identifier(name: Option<String>, default: &str, what: &str) -> Result<String, InitError> {
-    let name = name.unwrap_or_else(|| default.to_owned());
-    let valid = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    if name.chars().all(valid) {
-        return Ok(name);
-    }
-    Err(InitError::Invalid(format!(
-        "invalid identifier for {what}: {name}"
-    )))
 }
 
 fn invalid(reason: &str) -> InitError {

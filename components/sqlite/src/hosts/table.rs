@@ -8,6 +8,7 @@ use trilby_components::name_resolution::Instance;
 use uuid::Uuid;
 
 use super::settings::Settings;
+use crate::notes::{Notes, seconds};
 
 /// Under which key of the metadata table the number of migrations stands.
 const MIGRATIONS: &str = "nr-migrations";
@@ -46,7 +47,7 @@ impl Row {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     hosts: String,
-    metadata: String,
+    notes: Notes,
     /// How old a row may be, in seconds.
     lifetime: i64,
     cleanup: Duration,
@@ -56,7 +57,7 @@ impl Table {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             hosts: settings.table.clone(),
-            metadata: settings.metadata_table.clone(),
+            notes: Notes::new(settings.metadata_table.clone()),
             lifetime: seconds(settings.update),
             cleanup: settings.cleanup.unwrap_or_default(),
         }
@@ -64,22 +65,11 @@ impl Table {
 
     /// Makes the tables, unless another sidecar did.
     pub(crate) fn migrate(&self, connection: &mut Connection) -> rusqlite::Result<()> {
-        let (hosts, metadata) = (&self.hosts, &self.metadata);
-        let exclusive = rusqlite::TransactionBehavior::Exclusive;
-        let transaction = connection.transaction_with_behavior(exclusive)?;
-        transaction.execute_batch(&format!(
-            "CREATE TABLE IF NOT EXISTS {metadata} (key text NOT NULL PRIMARY KEY, value text NOT NULL)"
-        ))?;
-        let done = transaction
-            .query_row(
-                &format!("SELECT CAST(value AS INTEGER) FROM {metadata} WHERE key = ?"),
-                [MIGRATIONS],
-                |row| row.get::<_, u32>(0),
-            )
-            .optional()?;
-        if done.unwrap_or(0) < LATEST {
-            transaction.execute_batch(&format!(
-                "CREATE TABLE {hosts} (
+        let hosts = &self.hosts;
+        self.notes
+            .migrate(connection, (MIGRATIONS, LATEST), |transaction| {
+                transaction.execute_batch(&format!(
+                    "CREATE TABLE {hosts} (
                     registration_id TEXT NOT NULL PRIMARY KEY,
                     address TEXT NOT NULL,
                     app_id TEXT NOT NULL,
@@ -88,13 +78,8 @@ impl Table {
                 );
                 CREATE UNIQUE INDEX {hosts}_address_idx ON {hosts} (address);
                 CREATE INDEX {hosts}_last_update_idx ON {hosts} (last_update);"
-            ))?;
-            transaction.execute(
-                &format!("REPLACE INTO {metadata} (key, value) VALUES (?, ?)"),
-                params![MIGRATIONS, LATEST.to_string()],
-            )?;
-        }
-        transaction.commit()
+                ))
+            })
     }
 
     /// Writes a row, over any other of the same address.
@@ -149,15 +134,7 @@ impl Table {
 
     /// Removes old rows, unless a sidecar did so lately; how many.
     pub(crate) fn clean(&self, connection: &Connection) -> rusqlite::Result<usize> {
-        let due = format!(
-            "INSERT INTO {} (key, value) VALUES (?1, CURRENT_TIMESTAMP)
-             ON CONFLICT (key) DO UPDATE SET value = CURRENT_TIMESTAMP
-             WHERE unixepoch() - unixepoch(value) >= ?2",
-            self.metadata
-        );
-        // All sidecars tick alike: one that is a moment early may be the first.
-        let least = seconds(self.cleanup).saturating_sub(1);
-        if connection.execute(&due, params![LAST_CLEANUP, least])? == 0 {
+        if !self.notes.is_due(connection, LAST_CLEANUP, self.cleanup)? {
             return Ok(0);
         }
         let statement = format!(
@@ -166,8 +143,4 @@ impl Table {
         );
         connection.execute(&statement, [self.lifetime])
     }
-}
-
-fn seconds(time: Duration) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
