@@ -24,12 +24,11 @@ const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Properties {
     /// A path, or a `file:` URI with parameters.
     pub(crate) connection_string: String,
-    /// Limit of one request. Default: the component's.
+    /// Limit of one request. Default: 20s for state, 1s for name resolution.
     pub(crate) timeout: Option<Seconds>,
-    /// How long a locked database is waited for; 0 is not at all. Default: the component's.
+    /// How long a locked database is waited for; 0 is not at all. Default: 2s for state, 800ms for name resolution.
     pub(crate) busy_timeout: Option<Seconds>,
     /// Whether to keep a rollback journal instead of a write-ahead log, as a network file system needs.
-    /// Default: no.
     #[serde(default, rename = "disableWAL")]
     pub(crate) disable_wal: bool,
 }

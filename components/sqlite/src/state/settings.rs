@@ -23,12 +23,15 @@ const CLEANUP: Duration = Duration::from_secs(3600);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Settings {
-    /// The table of values. Default: `state`.
+    /// The table of values.
+    #[schemars(extend("default" = "state"))]
     table_name: Option<String>,
-    /// The table of notes on it. Default: `metadata`.
+    /// The table of notes on it.
+    #[schemars(extend("default" = "metadata"))]
     metadata_table_name: Option<String>,
     /// How often values that have expired are removed from the file, with the first write after it; 0 for never. They
-    /// are not seen in any case. Default: 1h.
+    /// are not seen in any case.
+    #[schemars(extend("default" = "1h"))]
     cleanup_interval: Option<Seconds>,
 }
 
