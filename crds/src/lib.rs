@@ -53,7 +53,7 @@ pub use mcp_server::{
     McpMutatingHookSpec, McpOauth2Spec, McpOwnerSpec, McpServer, McpServerSpec, McpSpiffeJwtSpec,
     McpSpiffeSpec, McpStdioSpec, McpWorkflowSpec,
 };
-pub use object::{Object, Spec};
+pub use object::{Object, Spec, scopes_include};
 pub use reference::reference;
 pub use resiliency::{
     ActorTargetSpec, AppTargetSpec, CircuitBreakerSpec, ComponentTargetSpec, PoliciesSpec,

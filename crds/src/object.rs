@@ -51,6 +51,11 @@ pub struct Object<S> {
     pub scopes: Vec<String>,
 }
 
+/// Whether a resource with these scopes is for the app: no scopes are every app of the namespace.
+pub fn scopes_include(scopes: &[impl AsRef<str>], app_id: &str) -> bool {
+    scopes.is_empty() || scopes.iter().any(|scope| scope.as_ref() == app_id)
+}
+
 // === impl Object ===
 
 impl<S> Object<S> {
@@ -70,7 +75,7 @@ impl<S> Object<S> {
 
     /// Whether the resource is for the app.
     pub fn in_scope_of(&self, app_id: &str) -> bool {
-        self.scopes.is_empty() || self.scopes.iter().any(|scope| scope == app_id)
+        scopes_include(&self.scopes, app_id)
     }
 
     /// Name of the secret-store component in `auth`; empty when none is named.

@@ -14,7 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-proto", &[]),
     ("trilby-crds", &[]),
     ("trilby-sidecar-args", &["trilby-go-syntax"]),
-    ("trilby-component-catalogue", &["trilby-go-syntax"]),
+    ("trilby-spelling", &[]),
+    (
+        "trilby-component-catalogue",
+        &["trilby-go-syntax", "trilby-spelling"],
+    ),
     // Foundations, which never see each other.
     ("trilby-identity", &["trilby-go-syntax"]),
     ("trilby-bootstrap", &["trilby-go-syntax"]),
@@ -174,6 +178,7 @@ const CONTROL_PLANE: &[&str] = &[
     "trilby-proto",
     "trilby-sentry-client",
     "trilby-sidecar-args",
+    "trilby-spelling",
     "trilby-webhook",
 ];
 
@@ -183,6 +188,7 @@ const FUZZED: &[&str] = &[
     "trilby-bootstrap",
     "trilby-crds",
     "trilby-identity",
+    "trilby-injector",
     "trilby-operator",
     "trilby-placement-protocol",
     "trilby-proto",

@@ -11,20 +11,22 @@ use kube::{
     Client,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use trilby_bootstrap::{Process, net};
 use trilby_webhook::{Keeper, Server, serve};
 
 use crate::{
     admission::Admission,
     args::Args,
+    component_containers::ComponentContainers,
     identity,
-    injection::Cluster,
     metrics::Metrics,
     registration::Registration,
     server::{self, Webhook},
+    server_version,
     settings::Settings,
     system_configuration::SystemConfiguration,
+    telling::{Queue, Telling},
 };
 
 /// Everything the injector is told.
@@ -47,7 +49,12 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     identity: identity::Started,
+    client: Client,
     system: SystemConfiguration,
+    components: ComponentContainers,
+    native_sidecars: watch::Sender<bool>,
+    /// Nothing where no Events are created.
+    events: Option<Queue>,
     keeper: Keeper<Registration>,
     routes: Router,
 }
@@ -78,24 +85,36 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     let identity = identity::start(&config.settings, process)?;
     let system = SystemConfiguration::new(client.clone(), &config.settings.namespace);
     let bundle = identity.identity.bundle();
+    let namespace = config.settings.watch_namespace.as_deref();
+    let components = ComponentContainers::new(client.clone(), namespace);
     let keeper = Keeper::new(
-        (Registration, client),
+        (Registration, client.clone()),
         bundle.clone(),
         Some(process.readiness().latch("webhook-configuration")),
     );
     let metrics = Metrics::register(process.metrics())?;
-    let mtls = system.mtls();
-    let (requesters, cluster) = cluster(config);
+    let (telling, events) = telling(config.settings.events, &metrics);
+    let native_sidecars = watch::Sender::new(false);
+    let cluster = config
+        .settings
+        .cluster(config.scheduler, identity::has_kubernetes_token());
+    let requesters = config.settings.requesters;
     let routes = server::routes(Webhook {
-        admission: Admission::new(requesters, cluster, metrics),
+        admission: Admission::new(requesters, cluster, (metrics, telling)),
         bundle,
-        mtls,
+        mtls: system.mtls(),
+        components: components.known(),
+        native_sidecars: native_sidecars.subscribe(),
     });
     Ok(Bound {
         listener,
         address,
         identity,
+        client,
         system,
+        components,
+        native_sidecars,
+        events,
         keeper,
         routes,
     })
@@ -117,6 +136,19 @@ impl Bound {
         let known = latch("system-configuration");
         let system = self.system.follow(move || known.ready(), cancel());
         process.spawn("system-configuration", system);
+        let components = self.components.follow(latch("components"), cancel());
+        process.spawn("components", components);
+        let asked = latch("server-version");
+        let version = server_version::follow(
+            self.client.clone(),
+            self.native_sidecars,
+            move || asked.ready(),
+            cancel(),
+        );
+        process.spawn("server-version", version);
+        if let Some(events) = self.events {
+            process.spawn("events", events.follow(self.client, cancel()));
+        }
         process.spawn("webhook-configuration", self.keeper.keep(cancel()));
         let webhook = Server {
             listener: self.listener,
@@ -128,19 +160,12 @@ impl Bound {
     }
 }
 
-fn cluster(config: Config) -> (crate::Requesters, Cluster) {
-    let settings = config.settings;
-    let cluster = Cluster {
-        namespace: settings.namespace,
-        trust_domain: settings.trust_domain,
-        domain: settings.cluster_domain,
-        actors: settings.actors,
-        reminders: settings.reminders,
-        scheduler: config.scheduler,
-        token_volume: identity::has_kubernetes_token(),
-        sidecar: settings.sidecar,
-    };
-    (settings.requesters, cluster)
+fn telling(events: bool, metrics: &Metrics) -> (Telling, Option<Queue>) {
+    if !events {
+        return (Telling::off(metrics), None);
+    }
+    let (telling, queue) = Telling::new(metrics);
+    (telling, Some(queue))
 }
 
 /// The cluster this runs in, else what the kubeconfig file says.

@@ -9,14 +9,19 @@
 //! Only what concerns the sidecar is touched. The operations add, and name places in the pod as it was sent, so that
 //! whatever else is in it stays as it is, fields unknown to this program included.
 
+mod advice;
 mod annotations;
 mod app_containers;
 mod app_id;
 mod cluster;
+mod components;
 mod container;
 mod environment;
 mod operation;
+mod probes;
+mod profile;
 mod resources;
+mod security;
 mod sidecar;
 mod volumes;
 
@@ -24,11 +29,12 @@ pub use app_id::AppIdError;
 pub use cluster::{
     Actors, Cluster, PullPolicy, ServiceAddress, ServiceAddressError, SidecarDefaults,
 };
+pub use components::{Declaration, Declarations};
 pub use operation::Operation;
+pub use profile::{Profile, ProfileError, Requests};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::json;
-use trilby_go_syntax::truthy;
 use trilby_sidecar_args::{annotation, mount};
 
 use annotations::Annotations;
@@ -44,6 +50,10 @@ pub struct Live<'a> {
     pub trust_anchors: &'a str,
     /// Whether sidecars talk to each other over mutual TLS.
     pub mtls: bool,
+    /// Containers that Components declare.
+    pub components: &'a Declarations,
+    /// Whether the cluster is known to have native sidecars.
+    pub native_sidecars: bool,
 }
 
 /// How to put the sidecar in.
@@ -72,24 +82,24 @@ pub enum Refusal {
     /// No image to run.
     #[error("value for the {key} annotation is empty", key = annotation::SIDECAR_IMAGE)]
     NoImage,
+    /// The pod asks for the containers that Components declare, and those are not known. Without them it would run, and
+    /// its components would not.
+    #[error("error when fetching components: {0}")]
+    Components(String),
 }
 
-/// Whether the pod asks for a sidecar.
+/// Whether the pod asks for a sidecar. Upstream's gate takes this one word: other words for yes, which hold in all other
+/// annotations, ask for nothing here, and [`inject`] is not reached.
 #[must_use]
 pub fn asks(pod: &Pod) -> bool {
-    annotations::value(pod, annotation::ENABLED).is_some_and(truthy)
+    annotations::value(pod, annotation::ENABLED)
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// Whether the pod has a sidecar already.
 #[must_use]
 pub fn has_sidecar(pod: &Pod) -> bool {
-    let spec = pod.spec.as_ref();
-    let containers = spec.map_or(&[][..], |spec| &spec.containers);
-    let init = spec.and_then(|spec| spec.init_containers.as_deref());
-    containers
-        .iter()
-        .chain(init.unwrap_or_default())
-        .any(|container| container.name == mount::CONTAINER)
+    containers(pod).any(|container| container.name == mount::CONTAINER)
 }
 
 /// What the pod says its app id is, right or wrong: its annotation, else its name, else nothing.
@@ -108,7 +118,7 @@ pub fn inject(pod: &Pod, cluster: &Cluster, live: Live<'_>) -> Result<Injection,
     }
     let app_id = app_id::of(pod)?;
     let mut annotations = Annotations::of(pod);
-    let sidecar = Sidecar::read(&mut annotations, app_id, cluster, live)?;
+    let sidecar = Sidecar::read(&mut annotations, (app_id, pod), cluster, live)?;
     let mounts = volumes::sidecar_mounts(pod, &sidecar, &mut annotations);
     let container = container::build(pod, cluster, &sidecar, (live, mounts));
     let mut operations = preparations(pod);
@@ -116,15 +126,28 @@ pub fn inject(pod: &Pod, cluster: &Cluster, live: Live<'_>) -> Result<Injection,
     operations.extend(placement(pod, &sidecar, json!(container)));
     operations.extend(labels(&sidecar));
     operations.extend(app_containers::additions(pod, &sidecar));
+    let mut warnings = annotations.into_warnings();
+    warnings.extend(advice::of(pod, &sidecar));
     Ok(Injection {
         operations,
-        warnings: annotations.into_warnings(),
+        warnings,
     })
+}
+
+/// All containers of the pod, those that come before the others included.
+fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let spec = pod.spec.as_ref();
+    let containers = spec.map_or(&[][..], |spec| &spec.containers);
+    let init = spec.and_then(|spec| spec.init_containers.as_deref());
+    containers.iter().chain(init.unwrap_or_default())
 }
 
 /// Empty parents, where later operations need one.
 fn preparations(pod: &Pod) -> Vec<Operation> {
     let mut operations = Vec::new();
+    if pod.spec.is_none() {
+        operations.push(add("/spec", json!({})));
+    }
     if pod
         .spec
         .as_ref()
@@ -143,7 +166,7 @@ fn preparations(pod: &Pod) -> Vec<Operation> {
     operations
 }
 
-/// The container itself: last of the containers, or last of the init containers.
+/// The container itself: last of the containers, or last of the init containers, or before all others.
 fn placement(pod: &Pod, sidecar: &Sidecar<'_>, container: serde_json::Value) -> Vec<Operation> {
     if !sidecar.native {
         return vec![add("/spec/containers/-", container)];
@@ -156,7 +179,8 @@ fn placement(pod: &Pod, sidecar: &Sidecar<'_>, container: serde_json::Value) -> 
     if init.is_none_or(|init| init.is_empty()) {
         operations.push(add("/spec/initContainers", json!([])));
     }
-    operations.push(add("/spec/initContainers/-", container));
+    let place = if sidecar.is_first() { "0" } else { "-" };
+    operations.push(add(format!("/spec/initContainers/{place}"), container));
     operations
 }
 

@@ -1,4 +1,4 @@
-//! Counters, under upstream's names.
+//! Counters, under upstream's names, and one of ours.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
@@ -8,6 +8,16 @@ pub(crate) struct Metrics {
     requests: IntCounter,
     succeeded: IntCounterVec,
     failed: IntCounterVec,
+    events_dropped: IntCounterVec,
+}
+
+/// Why an Event was not created.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Dropped {
+    /// Too many waited.
+    Queue,
+    /// Too many were created a short while ago.
+    Rate,
 }
 
 /// Why a sidecar was not injected.
@@ -46,11 +56,27 @@ impl Metrics {
                 ),
                 &["app_id", "reason"],
             )?,
+            events_dropped: IntCounterVec::new(
+                Opts::new(
+                    "dapr_injector_events_dropped_total",
+                    "Kubernetes Events that were not created, because too many waited (queue) or were created before (rate).",
+                ),
+                &["reason"],
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.succeeded.clone()))?;
         registry.register(Box::new(metrics.failed.clone()))?;
+        registry.register(Box::new(metrics.events_dropped.clone()))?;
         Ok(metrics)
+    }
+
+    pub(crate) fn not_told(&self, dropped: Dropped) {
+        let reason = match dropped {
+            Dropped::Queue => "queue",
+            Dropped::Rate => "rate",
+        };
+        self.events_dropped.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn requested(&self) {

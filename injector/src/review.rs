@@ -1,7 +1,9 @@
 //! `AdmissionReview` on the wire: only what the injector reads, and exactly what it answers.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::injection::Operation;
@@ -28,6 +30,9 @@ pub(crate) struct Request {
     pub(crate) kind: Kind,
     pub(crate) namespace: String,
     pub(crate) user_info: UserInfo,
+    /// Whether nothing may be changed but the answer.
+    #[serde(deserialize_with = "null_is_false")]
+    pub(crate) dry_run: bool,
     pub(crate) object: Option<Box<RawValue>>,
 }
 
@@ -70,6 +75,17 @@ struct Response {
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, String>,
+}
+
+/// What is said beside the verdict.
+#[derive(Debug, Default)]
+pub(crate) struct Remarks {
+    /// To the requester, a line each.
+    pub(crate) warnings: Vec<String>,
+    /// To whoever reads the audit log: key and text.
+    pub(crate) audit: Option<(&'static str, String)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +107,10 @@ pub(crate) enum Verdict {
 
 /// Characters of a warning that the API server hands on; it cuts what is longer.
 const WARNING_LIMIT: usize = 256;
+/// Bytes of all warnings together that it hands on.
+const WARNINGS_LIMIT: usize = 4096;
+/// Bytes of an audit annotation: as much as of all warnings.
+const AUDIT_LIMIT: usize = WARNINGS_LIMIT;
 
 impl Answer {
     /// The answer to `review`.
@@ -100,12 +120,13 @@ impl Answer {
     pub(crate) fn new(
         review: &Review,
         verdict: Verdict,
-        warnings: Vec<String>,
+        remarks: Remarks,
     ) -> Result<Self, serde_json::Error> {
         let uid = review.request.as_ref().map(|request| request.uid.clone());
         let response = Response {
             uid: uid.unwrap_or_default(),
-            warnings: warnings.into_iter().map(shortened).collect(),
+            warnings: told(remarks.warnings),
+            audit_annotations: remarks.audit.into_iter().map(shortened_audit).collect(),
             ..Response::from_verdict(verdict)?
         };
         Ok(Self {
@@ -151,6 +172,31 @@ impl Response {
             ..Self::default()
         }
     }
+}
+
+/// As many as the API server hands on; the last says that there are more.
+fn told(warnings: Vec<String>) -> Vec<String> {
+    const MORE: &str = "dapr: there are more warnings, in the log of the injector";
+    let mut told: Vec<String> = Vec::new();
+    let mut room = WARNINGS_LIMIT - MORE.len();
+    for warning in warnings.into_iter().map(shortened) {
+        if warning.len() > room {
+            told.push(MORE.to_owned());
+            break;
+        }
+        room -= warning.len();
+        told.push(warning);
+    }
+    told
+}
+
+fn shortened_audit((key, mut text): (&'static str, String)) -> (&'static str, String) {
+    text.truncate(text.floor_char_boundary(AUDIT_LIMIT));
+    (key, text)
+}
+
+fn null_is_false<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Option::<bool>::deserialize(value).map(Option::unwrap_or_default)
 }
 
 fn shortened(warning: String) -> String {

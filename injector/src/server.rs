@@ -16,6 +16,7 @@ use trilby_webhook::{Refusal, read};
 
 use crate::{
     admission::{Admission, Now},
+    injection::Declarations,
     metrics::Failure,
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct Webhook {
     pub(crate) admission: Admission,
     pub(crate) bundle: watch::Receiver<Arc<TrustBundle>>,
     pub(crate) mtls: watch::Receiver<bool>,
+    pub(crate) components: watch::Receiver<Declarations>,
+    pub(crate) native_sidecars: watch::Receiver<bool>,
 }
 
 /// The webhook's only path, with any method, as upstream has it.
@@ -58,11 +61,16 @@ fn answer(webhook: &Webhook, headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>
             "invalid Content-Type, expected `application/json`",
         ));
     }
+    let bundle = webhook.bundle.borrow().clone();
+    // Held until the answer is written, which waits for nothing.
+    let components = webhook.components.borrow();
     let now = Now {
-        trust_anchors: webhook.bundle.borrow().pem().to_owned(),
+        trust_anchors: bundle.pem(),
         mtls: *webhook.mtls.borrow(),
+        components: &components,
+        native_sidecars: *webhook.native_sidecars.borrow(),
     };
-    webhook.admission.answer(body, &now).map_err(|reason| {
+    webhook.admission.answer(body, now).map_err(|reason| {
         error!(%reason, "cannot write an answer");
         webhook.admission.metrics().failed("", Failure::Response);
         (StatusCode::INTERNAL_SERVER_ERROR, "cannot write an answer")

@@ -2,14 +2,16 @@
 
 use std::{fmt::Display, fs, io, path::PathBuf, str::FromStr};
 
-use k8s_openapi::api::core::v1::Toleration;
+use k8s_openapi::{
+    api::core::v1::Toleration, apimachinery::pkg::api::resource::Quantity as QuantityText,
+};
 use tracing::warn;
 use trilby_go_syntax::truthy;
 use trilby_sentry_client::{Mode, TokenSource};
-use trilby_sidecar_args::{env as contract, mount};
+use trilby_sidecar_args::{Quantity, env as contract, mount};
 
 use crate::{
-    injection::{Actors, PullPolicy, ServiceAddress, SidecarDefaults},
+    injection::{Actors, Cluster, Profile, PullPolicy, Requests, ServiceAddress, SidecarDefaults},
     requester::Requesters,
 };
 
@@ -38,6 +40,10 @@ pub struct Settings {
     pub actors: Actors,
     /// Name and address of an external reminders service.
     pub reminders: Option<(String, ServiceAddress)>,
+    /// The only namespace whose Components are watched; nothing is all of them.
+    pub watch_namespace: Option<String>,
+    /// Whether what happens to pods is told in Kubernetes Events as well.
+    pub events: bool,
     /// The sidecar's container.
     pub sidecar: SidecarDefaults,
 }
@@ -68,6 +74,23 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What every injection needs of them, with whether there is a scheduler, and whether pods have tokens.
+    #[must_use]
+    pub fn cluster(&self, scheduler: bool, token_volume: bool) -> Cluster {
+        Cluster {
+            namespace: self.namespace.clone(),
+            trust_domain: self.trust_domain.clone(),
+            domain: self.cluster_domain.clone(),
+            actors: self.actors.clone(),
+            reminders: self.reminders.clone(),
+            scheduler,
+            token_volume,
+            sidecar: self.sidecar.clone(),
+        }
+    }
+}
+
 struct Environment<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
@@ -87,6 +110,8 @@ impl Environment<'_> {
             requesters: requesters?,
             actors: actors?,
             reminders,
+            watch_namespace: Some(self.text("WATCH_NAMESPACE")).filter(|name| !name.is_empty()),
+            events: self.flag("EVENTS_ENABLED").unwrap_or(true),
             sidecar: sidecar?,
             token: token?,
             app_id: self.or("SENTRY_LOCAL_IDENTITY", "dapr-injector"),
@@ -200,6 +225,8 @@ impl Environment<'_> {
                 .unwrap_or_default(),
             downward_api: self.flag("ENABLE_K8S_DOWNWARD_APIS").unwrap_or_default(),
             native: self.flag("NATIVE_SIDECAR_ENABLED").unwrap_or_default(),
+            profile: self.profile(),
+            requests: self.requests(),
             ignore_entrypoint_tolerations: self.tolerations(),
             component_sockets_folder: self.or(
                 contract::COMPONENT_SOCKETS_FOLDER,
@@ -213,6 +240,28 @@ impl Environment<'_> {
             return None;
         }
         self.parsed(name)
+    }
+
+    fn profile(&mut self) -> Profile {
+        let name = "SIDECAR_PROFILE";
+        if self.text(name).is_empty() {
+            return Profile::Default;
+        }
+        self.parsed(name).unwrap_or_default()
+    }
+
+    fn requests(&mut self) -> Requests {
+        let mut requests = Requests::new();
+        for (resource, name) in [
+            ("cpu", "SIDECAR_CPU_REQUEST"),
+            ("memory", "SIDECAR_MEMORY_REQUEST"),
+        ] {
+            let text = self.text(name);
+            if !text.is_empty() && self.parsed::<Quantity>(name).is_some() {
+                requests.insert(resource.to_owned(), QuantityText(text));
+            }
+        }
+        requests
     }
 
     fn pull_policy(&self) -> PullPolicy {

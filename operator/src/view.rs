@@ -61,7 +61,7 @@ impl Published {
     }
 
     pub(crate) fn in_scope_of(&self, app_id: &str) -> bool {
-        self.scopes.is_empty() || self.scopes.iter().any(|scope| **scope == *app_id)
+        trilby_crds::scopes_include(&self.scopes, app_id)
     }
 
     fn same(&self, other: &Self) -> bool {

@@ -9,12 +9,11 @@
 //! made, and whatever is true of one sidecar's build only.
 
 mod field;
-mod nearest;
 
 use serde::{Deserialize, Serialize};
 
 pub use field::{Effect, Field, Kind, Unit};
-pub use nearest::nearest;
+pub use trilby_spelling::nearest;
 
 /// The file, as it was when this was built.
 const FILE: &str = include_str!("../../catalogue.json");

@@ -3,10 +3,18 @@ use prometheus::Registry;
 use serde_json::{Value, from_slice, json};
 
 use super::{Admission, Now};
-use crate::{injection::testing::cluster, metrics::Metrics, requester::Requesters};
+use crate::{
+    injection::{Declarations, testing::cluster},
+    metrics::Metrics,
+    news::{Notice, Outcome},
+    requester::Requesters,
+    telling::{Queue, Telling},
+};
 
 struct Fixture {
     admission: Admission,
+    queue: Queue,
+    components: Declarations,
     registry: Registry,
 }
 
@@ -15,19 +23,29 @@ impl Fixture {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
         let requesters = Requesters::new("ci:deployer").unwrap();
-        let admission = Admission::new(requesters, cluster(), metrics);
+        let (telling, queue) = Telling::new(&metrics);
+        let admission = Admission::new(requesters, cluster(), (metrics, telling));
         Self {
             admission,
+            queue,
+            components: Declarations::default(),
             registry,
         }
     }
 
     fn answer(&self, body: &[u8]) -> Value {
         let now = Now {
-            trust_anchors: "PEM".to_owned(),
+            trust_anchors: "PEM",
             mtls: true,
+            components: &self.components,
+            native_sidecars: true,
         };
-        from_slice(&self.admission.answer(body, &now).unwrap()).unwrap()
+        from_slice(&self.admission.answer(body, now).unwrap()).unwrap()
+    }
+
+    /// What was told since the last time.
+    fn told(&mut self) -> Vec<Notice> {
+        self.queue.waiting()
     }
 
     fn review(&self, review: &Value) -> Value {
@@ -128,12 +146,22 @@ fn a_misspelled_wish_is_told() {
 }
 
 #[test]
-fn every_word_for_yes_asks() {
+fn one_word_asks_and_other_words_for_yes_are_told() {
     let fixture = Fixture::new();
-    for word in ["true", "TRUE", "yes", "1", "on"] {
+    let answer = |word: &str| {
         let pod = pod(&json!({"dapr.io/enabled": word, "dapr.io/app-id": "a"}));
-        let answer = fixture.review(&review(&pod));
-        assert_eq!(answer["response"]["patchType"], "JSONPatch", "{word}");
+        fixture.review(&review(&pod))["response"].clone()
+    };
+    for word in ["true", "TRUE"] {
+        assert_eq!(answer(word)["patchType"], "JSONPatch", "{word}");
+    }
+    for word in ["yes", "1", "on", " true"] {
+        let response = answer(word);
+        assert!(response.get("patch").is_none(), "{word}");
+        let warning = response["warnings"][0].as_str().unwrap();
+        assert!(warning.contains("only \"true\" does"), "{warning}");
+        let audit = &response["auditAnnotations"]["passed-over"];
+        assert_eq!(audit, &response["warnings"][0]);
     }
 }
 
@@ -262,4 +290,85 @@ fn long_warnings_are_cut_to_one_line_that_the_api_server_keeps() {
     let warning = response["warnings"][0].as_str().unwrap();
     assert_eq!(warning.chars().count(), 256);
     assert!(!warning.contains('\n'));
+}
+
+#[test]
+fn what_is_not_as_its_author_may_think_is_told_on_the_owner_but_not_of_a_dry_run() {
+    let mut fixture = Fixture::new();
+    let mut asking = pod(&json!({"dapr.io/enabled": "true", "dapr.io/app-id": "a"}));
+    asking["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout", "uid": "7", "controller": true,
+    }]);
+    let mut outcome = |object: &Value, changes: &dyn Fn(&mut Value)| {
+        let mut review = review(object);
+        changes(&mut review["request"]);
+        fixture.review(&review);
+        let told = fixture.told();
+        let outcomes: Vec<_> = told.iter().map(|notice| notice.outcome).collect();
+        let owners = told.into_iter().map(|notice| notice.regarding.name);
+        assert!(owners.flatten().all(|owner| owner == "checkout"));
+        outcomes
+    };
+    let unlisted = |request: &mut Value| request["userInfo"]["username"] = json!("alice");
+    let dry = |request: &mut Value| {
+        request["userInfo"]["username"] = json!("alice");
+        request["dryRun"] = json!(true);
+    };
+    assert_eq!(outcome(&asking, &|_| {}), []);
+    assert_eq!(outcome(&asking, &unlisted), [Outcome::PassedOver]);
+    assert_eq!(outcome(&asking, &dry), []);
+    let mut odd = asking.clone();
+    odd["metadata"]["annotations"]["dapr.io/app-prot"] = json!("1");
+    assert_eq!(outcome(&odd, &|_| {}), [Outcome::Warned]);
+    let mut bad = asking.clone();
+    bad["metadata"]["annotations"]["dapr.io/app-id"] = json!("Not_Valid");
+    assert_eq!(outcome(&bad, &|_| {}), [Outcome::Refused]);
+}
+
+#[test]
+fn unknown_components_refuse_only_the_pods_that_ask_for_them() {
+    let mut fixture = Fixture::new();
+    fixture.components = Declarations::unknown("no rights");
+    let mut annotations = json!({"dapr.io/enabled": "true", "dapr.io/app-id": "a"});
+    let answer = fixture.review(&review(&pod(&annotations)));
+    assert_eq!(answer["response"]["patchType"], "JSONPatch");
+    annotations["dapr.io/inject-pluggable-components"] = json!("true");
+    let response = &fixture.review(&review(&pod(&annotations)))["response"];
+    let reason = "error when fetching components: no rights";
+    assert_eq!(response["status"]["message"], reason);
+    let audit = &response["auditAnnotations"]["refused"];
+    assert_eq!(audit, &format!("dapr: {reason}"));
+}
+
+#[test]
+fn more_warnings_than_the_api_server_hands_on_end_with_a_word_about_it() {
+    let mut annotations = json!({"dapr.io/enabled": "true", "dapr.io/app-id": "a"});
+    for number in 0..200 {
+        annotations[format!("dapr.io/{}-{number}", "x".repeat(50))] = json!("");
+    }
+    let response = &Fixture::new().review(&review(&pod(&annotations)))["response"];
+    let warnings: Vec<&str> = response["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|w| w.as_str().unwrap())
+        .collect();
+    assert!(warnings.iter().map(|warning| warning.len()).sum::<usize>() <= 4096);
+    assert!(warnings.last().unwrap().contains("more warnings"));
+    let audit = response["auditAnnotations"]["warnings"].as_str().unwrap();
+    assert!(audit.len() <= 4096);
+}
+
+#[test]
+fn deeply_nested_reviews_are_refused_and_do_not_end_the_process() {
+    let fixture = Fixture::new();
+    let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let answer = fixture.answer(deep(100_000).as_bytes());
+    assert_eq!(answer["response"]["allowed"], false);
+    let object = format!("{{\"metadata\": {{\"annotations\": {}}}}}", deep(100_000));
+    let body = review(&json!("OBJECT"))
+        .to_string()
+        .replace("\"OBJECT\"", &object);
+    let answer = fixture.answer(body.as_bytes());
+    assert_eq!(answer["response"]["allowed"], false);
 }

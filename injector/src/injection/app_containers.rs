@@ -1,10 +1,12 @@
-//! What the other containers of the pod get: the sidecar's ports in their environment, and its sockets.
+//! What the other containers of the pod get: the sidecar's ports in their environment, and its sockets. Containers that
+//! Components declare come with theirs.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, VolumeMount};
 use serde_json::json;
 use trilby_sidecar_args::{env, mount};
 
 use super::{
+    components::Components,
     environment::plain,
     operation::{Operation, add},
     sidecar::Sidecar,
@@ -29,15 +31,36 @@ pub(super) fn additions(pod: &Pod, sidecar: &Sidecar<'_>) -> Vec<Operation> {
             operations.extend(add_mount(index, container, &sockets));
         }
     }
-    if let Some(folder) = sidecar.components.as_ref().map(|c| c.sockets_folder) {
+    if let Some(Components {
+        sockets_folder: folder,
+        declared,
+        ..
+    }) = &sidecar.components
+    {
         let variable = [plain(env::COMPONENT_SOCKETS_FOLDER, folder)];
         let sockets = mount(mount::COMPONENT_SOCKETS_VOLUME, folder);
         for (index, container) in components {
             operations.extend(add_variables(index, container, &variable));
             operations.extend(add_mount(index, container, &sockets));
         }
+        for container in declared {
+            let container = complete(container, &variable, &sockets);
+            operations.push(add("/spec/containers/-", json!(container)));
+        }
     }
     operations
+}
+
+/// A declared container with what it meets the sidecar by. The variable comes last: Kubernetes takes the last of a name.
+fn complete(declared: &Container, variable: &[EnvVar], sockets: &VolumeMount) -> Container {
+    let mut container = declared.clone();
+    let env = container.env.get_or_insert_default();
+    env.extend_from_slice(variable);
+    let mounts = container.volume_mounts.get_or_insert_default();
+    if !is_mounted(mounts, sockets) {
+        mounts.push(sockets.clone());
+    }
+    container
 }
 
 fn is_component(sidecar: &Sidecar<'_>, container: &Container) -> bool {
@@ -79,8 +102,11 @@ fn add_mount(index: usize, container: &Container, mount: &VolumeMount) -> Option
     if existing.is_empty() {
         return Some(add(path, json!([mount])));
     }
-    let taken = existing
+    (!is_mounted(existing, mount)).then(|| add(format!("{path}/-"), json!(mount)))
+}
+
+fn is_mounted(existing: &[VolumeMount], mount: &VolumeMount) -> bool {
+    existing
         .iter()
-        .any(|other| other.name == mount.name || other.mount_path == mount.mount_path);
-    (!taken).then(|| add(format!("{path}/-"), json!(mount)))
+        .any(|other| other.name == mount.name || other.mount_path == mount.mount_path)
 }

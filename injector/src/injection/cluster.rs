@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use k8s_openapi::api::core::v1::Toleration;
 
+use super::{Profile, Requests};
+
 /// Settings that are the same for every pod.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -62,6 +64,10 @@ pub struct SidecarDefaults {
     pub downward_api: bool,
     /// Whether it is a restartable init container.
     pub native: bool,
+    /// How sound it is.
+    pub profile: Profile,
+    /// What it requests if it is hardened.
+    pub requests: Requests,
     /// Tolerations of pods on nodes that ignore an image's entry point.
     pub ignore_entrypoint_tolerations: Vec<Toleration>,
     /// Folder of pluggable components' sockets.

@@ -7,14 +7,35 @@ use k8s_openapi::{
 };
 use trilby_sidecar_args::{Quantity, annotation};
 
-use super::annotations::Annotations;
+use super::{Cluster, Profile, annotations::Annotations};
 
 const CPU: &str = "cpu";
 const MEMORY: &str = "memory";
 
-/// What the annotations ask for. One that cannot be read voids all of them, with a warning: half of a set of limits
+/// What the annotations ask for. A hardened sidecar requests the installation's share of each resource that they say
+/// nothing of.
+pub(super) fn read(
+    annotations: &mut Annotations<'_>,
+    profile: Profile,
+    cluster: &Cluster,
+) -> ResourceRequirements {
+    let mut resources = annotated(annotations);
+    if profile == Profile::Hardened {
+        let limits = resources.limits.clone().unwrap_or_default();
+        let requests = resources.requests.get_or_insert_default();
+        for (resource, request) in &cluster.sidecar.requests {
+            // Kubernetes takes a limit for the request as well.
+            if !limits.contains_key(resource) && !requests.contains_key(resource) {
+                requests.insert(resource.clone(), request.clone());
+            }
+        }
+    }
+    resources
+}
+
+/// One that cannot be read voids all of them, with a warning: half of a set of limits
 /// may be worse than none.
-pub(super) fn read(annotations: &mut Annotations<'_>) -> ResourceRequirements {
+fn annotated(annotations: &mut Annotations<'_>) -> ResourceRequirements {
     let requests = [
         (CPU, annotation::SIDECAR_CPU_REQUEST),
         (MEMORY, annotation::SIDECAR_MEMORY_REQUEST),

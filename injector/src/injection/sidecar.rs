@@ -5,13 +5,16 @@ use trilby_sidecar_args::{
     ProcessArgs, Quantity, ResourceArgs, SidecarArgs, Written, annotation, mount, port,
 };
 
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
+
 use super::{
-    Actors, Cluster, Live, Refusal, ServiceAddress,
+    Actors, Cluster, Live, Profile, Refusal, ServiceAddress,
     annotations::Annotations,
+    components::{self, Components},
     environment::{self, Extra},
-    resources,
+    probes::{self, ProbeTimes},
+    profile, resources, security,
 };
-use k8s_openapi::api::core::v1::ResourceRequirements;
 
 /// Upstream's default: both loopbacks.
 const LISTEN_ADDRESSES: &str = "[::1],127.0.0.1";
@@ -25,9 +28,8 @@ const SCHEDULER: (&str, u16) = ("dapr-scheduler-server-a", 443);
 pub(super) struct Sidecar<'a> {
     pub(super) args: SidecarArgs,
     pub(super) image: String,
+    pub(super) profile: Profile,
     pub(super) native: bool,
-    /// Port of the debugger it runs under.
-    pub(super) debug: Option<u16>,
     pub(super) readiness: ProbeTimes,
     pub(super) liveness: ProbeTimes,
     pub(super) resources: ResourceRequirements,
@@ -42,28 +44,15 @@ pub(super) struct Sidecar<'a> {
     pub(super) components: Option<Components<'a>>,
 }
 
-/// Containers of the pod that are pluggable components.
-pub(super) struct Components<'a> {
-    pub(super) containers: Vec<&'a str>,
-    /// Where they and the sidecar meet.
-    pub(super) sockets_folder: &'a str,
-}
-
-/// The times of one probe, in seconds, and how many failures count.
-pub(super) struct ProbeTimes {
-    pub(super) delay: i32,
-    pub(super) timeout: i32,
-    pub(super) period: i32,
-    pub(super) threshold: i32,
-}
-
 impl<'a> Sidecar<'a> {
     pub(super) fn read(
         annotations: &mut Annotations<'a>,
-        app_id: &str,
+        (app_id, pod): (&str, &Pod),
         cluster: &'a Cluster,
         live: Live<'_>,
     ) -> Result<Self, Refusal> {
+        no_debugger(annotations);
+        let profile = profile::read(annotations, cluster);
         Ok(Self {
             args: SidecarArgs {
                 mode: Mode::Kubernetes,
@@ -75,20 +64,25 @@ impl<'a> Sidecar<'a> {
                 process: process(annotations),
             },
             image: image(annotations, cluster)?,
-            native: annotations
-                .flag(annotation::ENABLE_NATIVE_SIDECAR)
-                .unwrap_or(cluster.sidecar.native),
-            debug: debug(annotations)?,
-            readiness: readiness(annotations),
-            liveness: liveness(annotations),
-            resources: resources::read(annotations),
-            seccomp_profile: annotations.filled(annotation::SIDECAR_SECCOMP_PROFILE_TYPE),
+            profile,
+            native: profile::native(annotations, profile, cluster, live),
+            readiness: probes::readiness_times(annotations),
+            liveness: probes::liveness_times(annotations),
+            resources: resources::read(annotations, profile, cluster),
+            seccomp_profile: security::seccomp(annotations, profile),
             extra: environment::extra(annotations),
             api_token_secret: annotations.filled(annotation::API_TOKEN_SECRET),
             app_token_secret: annotations.filled(annotation::APP_TOKEN_SECRET),
             unix_sockets: annotations.filled(annotation::UNIX_DOMAIN_SOCKET_PATH),
-            components: components(annotations, cluster),
+            components: components::read(annotations, (app_id, pod), cluster, live)?,
         })
+    }
+}
+
+impl Sidecar<'_> {
+    /// Whether it comes before all other containers, which wait until it has started.
+    pub(super) fn is_first(&self) -> bool {
+        self.native && self.profile == Profile::Hardened
     }
 }
 
@@ -274,59 +268,15 @@ fn image(annotations: &Annotations<'_>, cluster: &Cluster) -> Result<String, Ref
     Ok(image.to_owned())
 }
 
-fn debug(annotations: &mut Annotations<'_>) -> Result<Option<u16>, Refusal> {
-    if annotations.flag(annotation::ENABLE_DEBUG) != Some(true) {
-        return Ok(None);
-    }
-    annotations
-        .port(annotation::DEBUG_PORT, port::DEBUG)
-        .map(Some)
-}
-
-fn readiness(annotations: &mut Annotations<'_>) -> ProbeTimes {
-    let mut number = |key, default| annotations.number(key).unwrap_or(default);
-    ProbeTimes {
-        delay: number(annotation::SIDECAR_READINESS_PROBE_DELAY_SECONDS, 1),
-        timeout: number(annotation::SIDECAR_READINESS_PROBE_TIMEOUT_SECONDS, 1),
-        period: number(annotation::SIDECAR_READINESS_PROBE_PERIOD_SECONDS, 1),
-        threshold: number(annotation::SIDECAR_READINESS_PROBE_THRESHOLD, 5),
-    }
-}
-
-fn liveness(annotations: &mut Annotations<'_>) -> ProbeTimes {
-    let mut number = |key, default| annotations.number(key).unwrap_or(default);
-    ProbeTimes {
-        delay: number(annotation::SIDECAR_LIVENESS_PROBE_DELAY_SECONDS, 180),
-        timeout: number(annotation::SIDECAR_LIVENESS_PROBE_TIMEOUT_SECONDS, 3),
-        period: number(annotation::SIDECAR_LIVENESS_PROBE_PERIOD_SECONDS, 10),
-        threshold: number(annotation::SIDECAR_LIVENESS_PROBE_THRESHOLD, 5),
-    }
-}
-
-fn components<'a>(
-    annotations: &mut Annotations<'a>,
-    cluster: &'a Cluster,
-) -> Option<Components<'a>> {
-    if annotations.flag(annotation::INJECT_PLUGGABLE_COMPONENTS) == Some(true) {
-        annotations.warn(
-            annotation::INJECT_PLUGGABLE_COMPONENTS,
-            "not built yet: containers declared on Components are not added",
+/// Upstream runs the sidecar under a debugger for Go programs then, which a sidecar of ours has no use for.
+fn no_debugger(annotations: &mut Annotations<'_>) {
+    if annotations.flag(annotation::ENABLE_DEBUG) == Some(true) {
+        let reason = format_args!(
+            "the sidecar has no debugger, and runs as usual; {} shows what it does",
+            annotation::ENABLE_PROFILING
         );
+        annotations.warn(annotation::ENABLE_DEBUG, reason);
     }
-    let names = annotations.filled(annotation::PLUGGABLE_COMPONENTS)?;
-    let (containers, missing): (Vec<_>, Vec<_>) = names
-        .split(',')
-        .map(str::trim)
-        .partition(|name| annotations.has_container(name));
-    for name in missing {
-        let reason = format_args!("the pod has no container {name:?}; ignored");
-        annotations.warn(annotation::PLUGGABLE_COMPONENTS, reason);
-    }
-    let folder = annotations.filled(annotation::PLUGGABLE_COMPONENTS_SOCKETS_FOLDER);
-    (!containers.is_empty()).then(|| Components {
-        containers,
-        sockets_folder: folder.unwrap_or(&cluster.sidecar.component_sockets_folder),
-    })
 }
 
 fn list(text: Option<&str>) -> Vec<CommaList> {

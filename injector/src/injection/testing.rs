@@ -1,6 +1,6 @@
 //! An installation for tests.
 
-use super::{Actors, Cluster, PullPolicy, ServiceAddress, SidecarDefaults};
+use super::{Actors, Cluster, Profile, PullPolicy, Requests, ServiceAddress, SidecarDefaults};
 
 /// What the chart installs by default, in namespace `dapr-system`.
 pub(crate) fn cluster() -> Cluster {
@@ -22,6 +22,8 @@ pub(crate) fn cluster() -> Cluster {
             drop_all_capabilities: false,
             downward_api: false,
             native: false,
+            profile: Profile::Default,
+            requests: Requests::new(),
             ignore_entrypoint_tolerations: Vec::new(),
             component_sockets_folder: "/tmp/dapr-components-sockets".to_owned(),
         },

@@ -1,4 +1,4 @@
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, sync::LazyLock};
 
 use k8s_openapi::api::core::v1::{Container, Pod, Toleration};
 use proptest::{
@@ -9,24 +9,35 @@ use proptest::{
 };
 use serde_json::{Map, Value, from_value, json, to_value};
 
-use super::{Actors, Cluster, Injection, Live, Refusal, ServiceAddress, inject, testing};
+use super::{
+    Actors, Cluster, Declaration, Declarations, Injection, Live, Profile, Refusal, ServiceAddress,
+    inject, testing,
+};
 
+mod components;
 mod container;
 mod golden;
+mod hardened;
 mod properties;
 
-const LIVE: Live<'static> = Live {
-    namespace: "shop",
-    trust_anchors: "PEM",
-    mtls: true,
-};
+static NO_COMPONENTS: LazyLock<Declarations> = LazyLock::new(Declarations::default);
+
+fn live() -> Live<'static> {
+    Live {
+        namespace: "shop",
+        trust_anchors: "PEM",
+        mtls: true,
+        components: &NO_COMPONENTS,
+        native_sidecars: true,
+    }
+}
 
 fn decoded(pod: &Value) -> Pod {
     from_value(pod.clone()).unwrap()
 }
 
 fn injected(pod: &Value, cluster: &Cluster) -> Injection {
-    inject(&decoded(pod), cluster, LIVE).unwrap()
+    inject(&decoded(pod), cluster, live()).unwrap()
 }
 
 fn patched(pod: &Value, injection: &Injection) -> Value {
@@ -76,7 +87,7 @@ fn warnings(annotations: &Value) -> Vec<String> {
 }
 
 fn refusal(annotations: &Value) -> Refusal {
-    inject(&decoded(&pod(annotations)), &testing::cluster(), LIVE).unwrap_err()
+    inject(&decoded(&pod(annotations)), &testing::cluster(), live()).unwrap_err()
 }
 
 fn env_of(container: &Container) -> Vec<String> {
@@ -167,7 +178,7 @@ fn the_scheduler_is_told_when_it_is_there_or_annotated() {
 fn mtls_is_a_switch() {
     let pod = pod(&json!({}));
     for (mtls, count) in [(true, 1), (false, 0)] {
-        let live = Live { mtls, ..LIVE };
+        let live = Live { mtls, ..live() };
         let injection = inject(&decoded(&pod), &testing::cluster(), live).unwrap();
         let args = sidecar_of(&patched(&pod, &injection)).args.unwrap();
         assert_eq!(
@@ -178,10 +189,62 @@ fn mtls_is_a_switch() {
 }
 
 #[test]
-fn metrics_off_is_said_to_the_sidecar() {
-    let args = args(&json!({"dapr.io/enable-metrics": "no"}));
-    assert!(args.contains("--enable-metrics=false"));
-    assert!(!args.contains("--metrics-port"));
+fn metrics_off_is_said_to_the_sidecar_only_if_it_is_hardened() {
+    let off = args(&json!({"dapr.io/enable-metrics": "no"}));
+    assert!(!off.contains("--enable-metrics") && !off.contains("--metrics-port"));
+    let off = args(&json!({"dapr.io/enable-metrics": "no", "dapr.io/sidecar-profile": "hardened"}));
+    assert!(off.contains("--enable-metrics=false"));
+}
+
+#[test]
+fn unknown_annotations_are_told_with_the_nearest_known_name() {
+    let unknown = json!({"dapr.io/app-prot": "1", "dapr.io/http-stream-request-body": "true", "other/app-prot": ""});
+    assert_eq!(
+        warnings(&unknown),
+        [
+            "dapr.io/app-prot: no such annotation, did you mean dapr.io/app-port?; ignored",
+            "dapr.io/http-stream-request-body: no such annotation; ignored",
+        ]
+    );
+}
+
+#[test]
+fn ports_that_two_want_are_told() {
+    let mut pod = pod(&json!({"dapr.io/app-port": "3500", "dapr.io/metrics-port": "50001"}));
+    pod["spec"]["containers"][0]["ports"] =
+        json!([{"containerPort": 50002}, {"containerPort": 3501, "protocol": "UDP"}]);
+    pod["spec"]["hostNetwork"] = json!(true);
+    assert_eq!(
+        injected(&pod, &testing::cluster()).warnings,
+        [
+            "port 3500 is the app (dapr.io/app-port)'s and the sidecar's HTTP port: one of them cannot listen",
+            "port 50002 is container \"app\"'s and the sidecar's internal gRPC port: one of them cannot listen",
+            "port 50001 is the sidecar's gRPC port and its metrics port: it cannot listen on both",
+            "hostNetwork: the sidecar takes the ports 3500, 3501, 50001, 50002, 50001 of the node, so no other such pod runs there",
+        ]
+    );
+}
+
+#[test]
+fn values_that_kubernetes_refuses_are_told() {
+    let bad = json!({
+        "dapr.io/sidecar-seccomp-profile-type": "Localhost",
+        "dapr.io/sidecar-readiness-probe-period-seconds": "-1",
+    });
+    assert_eq!(
+        warnings(&bad),
+        [
+            "dapr.io/sidecar-readiness-probe-period-seconds: -1 is below 0, which Kubernetes refuses",
+            "dapr.io/sidecar-seccomp-profile-type: Kubernetes refuses \"Localhost\": RuntimeDefault or Unconfined",
+        ]
+    );
+}
+
+#[test]
+fn a_debugger_is_told_not_to_be_there_and_the_sidecar_runs_as_usual() {
+    let debug = json!({"dapr.io/enable-debug": "true", "dapr.io/debug-port": "99999"});
+    assert_eq!(sidecar(&debug), sidecar(&json!({})));
+    assert!(warnings(&debug)[0].contains("no debugger"));
 }
 
 #[test]
@@ -283,15 +346,4 @@ fn ssl_upgrades_the_protocol_told_to_the_app() {
     let patched = decoded(&patched(&pod, &injected(&pod, &testing::cluster())));
     let app = &patched.spec.unwrap().containers[0];
     assert_eq!(env_of(app)[2], "APP_PROTOCOL=grpcs");
-}
-
-#[test]
-fn components_that_bring_their_container_are_named_as_missing() {
-    let warnings = warnings(&json!({"dapr.io/inject-pluggable-components": "true"}));
-    assert_eq!(
-        warnings,
-        [
-            "dapr.io/inject-pluggable-components: not built yet: containers declared on Components are not added",
-        ]
-    );
 }

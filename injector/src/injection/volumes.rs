@@ -58,7 +58,7 @@ pub(super) fn mount(volume: &str, path: &str) -> VolumeMount {
 
 /// Adds the volumes that the pod does not have yet.
 pub(super) fn additions(pod: &Pod, cluster: &Cluster, sidecar: &Sidecar<'_>) -> Vec<Operation> {
-    let volumes = needed(cluster, sidecar);
+    let volumes = needed(pod, cluster, sidecar);
     let existing = existing(pod);
     if existing.is_empty() {
         let some = !volumes.is_empty();
@@ -74,21 +74,28 @@ pub(super) fn additions(pod: &Pod, cluster: &Cluster, sidecar: &Sidecar<'_>) -> 
         .collect()
 }
 
-fn needed(cluster: &Cluster, sidecar: &Sidecar<'_>) -> Vec<Volume> {
+fn needed(pod: &Pod, cluster: &Cluster, sidecar: &Sidecar<'_>) -> Vec<Volume> {
     let mut volumes = Vec::new();
     if sidecar.unix_sockets.is_some() {
-        volumes.push(memory(mount::UNIX_SOCKETS_VOLUME, Some("Memory")));
+        volumes.push(empty(mount::UNIX_SOCKETS_VOLUME, Some("Memory")));
     }
     if cluster.token_volume {
         volumes.push(token(cluster));
     }
-    if sidecar.components.is_some() {
-        volumes.push(memory(mount::COMPONENT_SOCKETS_VOLUME, None));
+    if let Some(components) = &sidecar.components {
+        volumes.push(empty(mount::COMPONENT_SOCKETS_VOLUME, None));
+        let mounts = components.declared.iter().flat_map(|c| &c.volume_mounts);
+        for mount in mounts.flatten() {
+            let known = |volume: &Volume| volume.name == mount.name;
+            if !existing(pod).iter().any(known) && !volumes.iter().any(known) {
+                volumes.push(empty(&mount.name, None));
+            }
+        }
     }
     volumes
 }
 
-fn memory(name: &str, medium: Option<&str>) -> Volume {
+fn empty(name: &str, medium: Option<&str>) -> Volume {
     Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource {

@@ -13,7 +13,11 @@ use trilby_identity::TrustBundle;
 
 use super::{Webhook, routes};
 use crate::{
-    admission::Admission, injection::testing::cluster, metrics::Metrics, requester::Requesters,
+    admission::Admission,
+    injection::{Declarations, testing::cluster},
+    metrics::Metrics,
+    requester::Requesters,
+    telling::Telling,
 };
 
 /// As `trilby_webhook::read` has it.
@@ -22,9 +26,15 @@ const BODY_LIMIT: usize = 8 << 20;
 async fn send(request: Request<Body>) -> Response {
     let metrics = Metrics::register(&Registry::new()).unwrap();
     let webhook = Webhook {
-        admission: Admission::new(Requesters::new("").unwrap(), cluster(), metrics),
+        admission: Admission::new(
+            Requesters::new("").unwrap(),
+            cluster(),
+            (metrics.clone(), Telling::off(&metrics)),
+        ),
         bundle: watch::Sender::new(Arc::new(TrustBundle::empty())).subscribe(),
         mtls: watch::Sender::new(true).subscribe(),
+        components: watch::Sender::new(Declarations::default()).subscribe(),
+        native_sidecars: watch::Sender::new(true).subscribe(),
     };
     routes(webhook).oneshot(request).await.unwrap()
 }

@@ -125,13 +125,9 @@ async fn the_api_server_accepts_every_kind_of_sidecar() {
         "dapr.io/unix-domain-socket-path": "/sockets",
     });
     let pod = admitted(installation, "every", &every).await;
-    assert_eq!(
-        container(&pod, "daprd").unwrap()["ports"]
-            .as_array()
-            .unwrap()
-            .len(),
-        5
-    );
+    let sidecar = container(&pod, "daprd").unwrap();
+    assert_eq!(sidecar["ports"].as_array().unwrap().len(), 4);
+    assert_eq!(args(&pod)[0], "/daprd");
 
     let native = json!({"dapr.io/enabled": "true", "dapr.io/enable-native-sidecar": "true"});
     let pod = admitted(installation, "native", &native).await;
@@ -205,6 +201,111 @@ async fn an_account_that_may_not_gets_its_pod_without_sidecar_and_the_reason_as_
     assert!(complaint.contains(&reason), "{complaint}");
     let pod = kube.get_json(&namespace, "pod/unlisted").await;
     assert!(container(&pod, "daprd").is_none());
+    let api = &installation.api;
+    api.eventually("the audit log has the reason", async |_| {
+        let noted = api.audit_annotations("sidecar-injector.dapr.io/passed-over");
+        ensure!(noted.iter().any(|text| text.contains(&reason)), "{noted:?}");
+        Ok(())
+    })
+    .await;
+    let event = event(kube, &namespace, "SidecarNotInjected").await;
+    assert_eq!(event["regarding"]["name"], "unlisted");
+    assert!(event["note"].as_str().unwrap().contains(&reason), "{event}");
+}
+
+/// The first Event with this reason in the namespace.
+async fn event(kube: &Kube, namespace: &str, reason: &str) -> Value {
+    kube.eventually(&format!("there is an Event {reason}"), async |kube| {
+        let events = kube.try_get_json(namespace, "events.events.k8s.io").await?;
+        let events = events["items"].as_array().context("no list")?;
+        let found = events.iter().find(|event| event["reason"] == reason);
+        found.cloned().context("it is not there")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_refused_pod_of_a_deployment_is_told_on_its_replica_set() {
+    let installation = Installation::shared().await;
+    let kube: &Kube = &installation.api;
+    let namespace = kube.namespace("refused").await;
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "app", "namespace": namespace},
+        "spec": {"selector": {"matchLabels": {"app": "app"}}, "template": {
+            "metadata": {"labels": {"app": "app"}, "annotations": {"dapr.io/enabled": "true"}},
+            "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]},
+        }},
+    });
+    kube.apply(&deployment.to_string()).await;
+    let event = event(kube, &namespace, "SidecarRefused").await;
+    assert_eq!(event["regarding"]["kind"], "ReplicaSet");
+    let note = event["note"].as_str().unwrap();
+    assert!(note.contains("dapr.io/app-id"), "{note}");
+}
+
+#[tokio::test]
+async fn components_bring_their_containers() {
+    let installation = Installation::shared().await;
+    let kube: &Kube = &installation.api;
+    let namespace = kube.namespace("components").await;
+    let component = json!({
+        "apiVersion": "dapr.io/v1alpha1", "kind": "Component",
+        "metadata": {"name": "store", "namespace": namespace, "annotations": {
+            "dapr.io/component-container": "{\"image\": \"registry.example/store:1\"}",
+        }},
+        "spec": {"type": "state.mine", "version": "v1", "metadata": []},
+        "scopes": ["asks"],
+    });
+    kube.apply(&component.to_string()).await;
+    let annotations = json!({"dapr.io/enabled": "true", "dapr.io/app-id": "asks",
+        "dapr.io/inject-pluggable-components": "true"});
+    kube.eventually("a pod gets the container of the Component", async |kube| {
+        let mut pod = pod("", &annotations);
+        pod["metadata"] = json!({"generateName": "asks-", "annotations": annotations});
+        let file = installation.injector.file("asks.json", &pod.to_string());
+        let file = file.display().to_string();
+        let made = kube
+            .try_kubectl(&["create", "-n", &namespace, "-o", "json", "-f", &file])
+            .await?;
+        let made: Value = serde_json::from_str(&made)?;
+        let store = container(&made, "store").context("it is not known yet")?;
+        ensure!(store["image"] == "registry.example/store:1", "{store}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hardened_sidecar_is_let_into_a_restricted_namespace() {
+    let installation = Installation::shared().await;
+    let kube: &Kube = &installation.api;
+    let namespace = kube.namespace("restricted").await;
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    kube.kubectl(&["label", "namespace", &namespace, label])
+        .await;
+    let create = async |profile: &str| {
+        let mut pod = pod(
+            profile,
+            &json!({"dapr.io/enabled": "true", "dapr.io/sidecar-profile": profile}),
+        );
+        pod["metadata"]["namespace"] = json!(namespace);
+        pod["spec"]["containers"][0]["securityContext"] = json!({
+            "allowPrivilegeEscalation": false, "runAsNonRoot": true,
+            "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
+        });
+        kube.try_apply(&pod.to_string()).await
+    };
+    let refused = create("default").await.expect_err("it is not restricted");
+    assert!(
+        format!("{refused:#}").contains("violates PodSecurity"),
+        "{refused:#}"
+    );
+    create("hardened").await.expect("it is restricted");
+    let pod = kube.get_json(&namespace, "pod/hardened").await;
+    let first = &pod["spec"]["initContainers"][0];
+    assert_eq!(first["name"], "daprd");
+    assert_eq!(first["startupProbe"]["failureThreshold"], 120);
 }
 
 #[tokio::test]

@@ -9,14 +9,14 @@ use trilby_testkit::{ApiServer, Kube, services::Injector};
 use crate::authority::Authority;
 
 /// Account of the injector.
-const ACCOUNT: &str = "dapr-injector";
+pub(crate) const ACCOUNT: &str = "dapr-injector";
 
 /// What the injector may do.
 #[derive(Clone, Copy)]
 pub(crate) enum Rights {
     /// What it asks for.
     Full,
-    /// What upstream's chart grants: no watches.
+    /// What upstream's chart grants, without Components: no watches, no Events.
     WithoutWatches,
 }
 
@@ -51,13 +51,13 @@ impl Installation {
 
     /// A cluster in which nothing runs yet and no webhook is registered.
     pub(crate) async fn prepared(rights: Rights) -> Self {
-        let api = ApiServer::start().await;
+        let api = ApiServer::start_audited().await;
         let namespace = api.namespace("dapr-system").await;
-        let crd = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../charts/dapr/crds/configuration.yaml"
-        );
-        api.apply(&fs::read_to_string(crd).unwrap()).await;
+        for kind in ["configuration", "components"] {
+            let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr/crds");
+            let crd = Path::new(crds).join(kind).with_extension("yaml");
+            api.apply(&fs::read_to_string(crd).unwrap()).await;
+        }
         api.service_account(&namespace, ACCOUNT).await;
         api.apply(&grants(rights, &namespace)).await;
         let kubeconfig = api.kubeconfig_of(&namespace, ACCOUNT).await;
@@ -189,17 +189,26 @@ fn grants(rights: Rights, namespace: &str) -> String {
     let configurations = json!({
         "apiGroups": ["dapr.io"], "resources": ["configurations"], "verbs": configuration_verbs,
     });
-    let mut items = role("ClusterRole", namespace, &webhooks);
-    items.extend(role("Role", namespace, &configurations));
+    let components = json!({
+        "apiGroups": ["dapr.io"], "resources": ["components"], "verbs": ["list", "watch"],
+    });
+    let events =
+        json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]});
+    let cluster = match rights {
+        Rights::Full => vec![webhooks, components, events],
+        Rights::WithoutWatches => vec![webhooks],
+    };
+    let mut items = role("ClusterRole", namespace, &cluster);
+    items.extend(role("Role", namespace, &[configurations]));
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
 
-/// A role with one rule, and its binding to the injector's account.
-fn role(kind: &str, namespace: &str, rule: &Value) -> Vec<Value> {
+/// A role with these rules, and its binding to the injector's account.
+fn role(kind: &str, namespace: &str, rules: &[Value]) -> Vec<Value> {
     let api_version = "rbac.authorization.k8s.io/v1";
     let metadata = json!({"name": ACCOUNT, "namespace": namespace});
     vec![
-        json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "rules": [rule]}),
+        json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "rules": rules}),
         json!({
             "apiVersion": api_version,
             "kind": format!("{kind}Binding"),

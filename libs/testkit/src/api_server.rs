@@ -95,6 +95,14 @@ impl ApiServer {
         audit::requests(&self.dir.join(audit::LOG), &user)
     }
 
+    /// What admission webhooks noted in the audit log under this name, a text for each request of a service account so far.
+    ///
+    /// # Panics
+    /// If this server keeps no list.
+    pub fn audit_annotations(&self, name: &str) -> Vec<String> {
+        audit::annotations(&self.dir.join(audit::LOG), name)
+    }
+
     /// Stops the API server itself and starts it again, on the same address and data. Connections to it end.
     ///
     /// # Panics

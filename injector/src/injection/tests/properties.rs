@@ -163,12 +163,7 @@ proptest! {
     fn the_sidecar_reads_what_it_is_given_unless_a_warning_says_otherwise(pod in pods()) {
         let injection = injected(&pod, &testing::cluster());
         let args = sidecar_of(&patched(&pod, &injection)).args.unwrap();
-        // Behind a debugger the binary's own arguments follow a separator.
-        let binary = match args[0].as_str() {
-            "/dlv" => args.iter().position(|arg| arg == "--").unwrap(),
-            _ => 0,
-        };
-        let read = SidecarArgs::try_parse_from(&args[binary..]);
+        let read = SidecarArgs::try_parse_from(&args);
         match read {
             Ok(read) => assert_eq!(read.app.app_id, "checkout"),
             Err(error) => assert!(!injection.warnings.is_empty(), "{error}"),

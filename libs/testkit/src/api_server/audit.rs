@@ -40,12 +40,8 @@ impl Audit {
 /// The requests of a user. One that lasts, such as a watch, is told of when it begins and when it ends, and counts
 /// once.
 pub(super) fn requests(log: &Path, user: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(log)
-        .unwrap_or_else(|error| panic!("{} (start_audited makes it): {error}", log.display()));
     let mut seen = HashSet::new();
-    let events = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
+    let events = events(log).into_iter();
     let own = events.filter(|event: &Value| event["user"]["username"] == user);
     own.filter(|event| seen.insert(event["auditID"].to_string()))
         .map(|event| {
@@ -56,5 +52,21 @@ pub(super) fn requests(log: &Path, user: &str) -> Vec<String> {
             };
             format!("{} {what}", text(&event["verb"]))
         })
+        .collect()
+}
+
+/// The annotations of this name.
+pub(super) fn annotations(log: &Path, name: &str) -> Vec<String> {
+    let events = events(log).into_iter();
+    let texts = events.map(|event| event["annotations"][name].as_str().map(str::to_owned));
+    texts.flatten().collect()
+}
+
+fn events(log: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(log)
+        .unwrap_or_else(|error| panic!("{} (start_audited makes it): {error}", log.display()));
+    let lines = text.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
 }

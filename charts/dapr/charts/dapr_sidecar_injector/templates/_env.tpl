@@ -43,6 +43,22 @@ Environment of the injector: its own identity, then what it puts into sidecars.
   value: {{ .Values.sidecarReadOnlyRootFilesystem | toString | quote }}
 - name: NATIVE_SIDECAR_ENABLED
   value: {{ .Values.nativeSidecar | toString | quote }}
+- name: SIDECAR_PROFILE
+  value: {{ .Values.sidecarProfile | quote }}
+{{- with .Values.sidecarRequests.cpu }}
+- name: SIDECAR_CPU_REQUEST
+  value: {{ . | toString | quote }}
+{{- end }}
+{{- with .Values.sidecarRequests.memory }}
+- name: SIDECAR_MEMORY_REQUEST
+  value: {{ . | toString | quote }}
+{{- end }}
+- name: EVENTS_ENABLED
+  value: {{ .Values.events | toString | quote }}
+{{- if .Values.global.rbac.namespaced }}
+- name: WATCH_NAMESPACE
+  value: {{ .Release.Namespace | quote }}
+{{- end }}
 {{ include "dapr.namespaceEnv" . }}
 {{- with .Values.ignoreEntrypointTolerations }}
 - name: IGNORE_ENTRYPOINT_TOLERATIONS

@@ -1,4 +1,5 @@
-//! Names that look like a misspelt one.
+//! Names that look like a misspelt one, for whoever has to say that a name is unknown. Whose names they are, it does not
+//! know.
 
 /// At most this many edits between a misspelt name and a suggestion.
 const MAX_DISTANCE: usize = 3;
