@@ -83,6 +83,7 @@ from_schema() {
 command -v jq >/dev/null || die "jq is missing: run e2e/packages.sh"
 from_schema known >"$work/known-values.txt"
 compare "$work/known-values.txt" "$chart/known-values.txt"
+cp "$work/known-values.txt" "$work/chart/"
 [[ -z $(from_schema untyped) ]] || die "values.schema.json says no type of: $(from_schema untyped)"
 cp -r "$chart" "$work/closed"
 jq -f "$here/schema.jq" --arg what closed "$schema" >"$work/closed/values.schema.json"

@@ -91,6 +91,23 @@ impl ApiServer {
     /// # Panics
     /// If this server keeps no list.
     pub fn requests_of(&self, namespace: &str, account: &str) -> Vec<String> {
+        let requests = self.audited(namespace, account).into_iter();
+        requests.map(|request| request.what).collect()
+    }
+
+    /// Those of [`ApiServer::requests_of`] that the account has no right to.
+    ///
+    /// # Panics
+    /// If this server keeps no list.
+    pub fn forbidden_to(&self, namespace: &str, account: &str) -> Vec<String> {
+        let requests = self.audited(namespace, account).into_iter();
+        requests
+            .filter(|request| request.status == 403)
+            .map(|request| request.what)
+            .collect()
+    }
+
+    fn audited(&self, namespace: &str, account: &str) -> Vec<audit::Request> {
         let user = format!("system:serviceaccount:{namespace}:{account}");
         audit::requests(&self.dir.join(audit::LOG), &user)
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Addresses of ClusterIP services.
 pub(crate) const SERVICE_RANGE: &str = "10.96.0.0/16";
+const SERVICE_RANGE_V6: &str = "fd00:96::/112";
 /// What the tokens of service accounts name as their issuer.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
@@ -29,6 +30,16 @@ pub(crate) enum ApiAddress {
     Loopback { port: u16 },
     /// On every address of a node, which pods reach as this one.
     Node { advertised: SocketAddrV4 },
+}
+
+impl ApiAddress {
+    /// Addresses of ClusterIP services. The network of a node has no IPv6; where nothing runs, both families are there.
+    fn service_range(self) -> String {
+        match self {
+            Self::Loopback { .. } => format!("{SERVICE_RANGE},{SERVICE_RANGE_V6}"),
+            Self::Node { .. } => SERVICE_RANGE.to_owned(),
+        }
+    }
 }
 
 /// One program to start.
@@ -68,7 +79,7 @@ impl ControlPlane {
     pub(crate) fn api_server(&self) -> Daemon {
         let mut arguments = vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
-            format!("--service-cluster-ip-range={SERVICE_RANGE}"),
+            format!("--service-cluster-ip-range={}", self.api.service_range()),
             format!("--service-account-issuer={ISSUER}"),
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),

@@ -37,22 +37,37 @@ impl Audit {
     }
 }
 
+/// One request.
+pub(super) struct Request {
+    /// Verb and resource: `patch components/status`.
+    pub(super) what: String,
+    /// The HTTP status of the answer.
+    pub(super) status: u64,
+}
+
 /// The requests of a user. One that lasts, such as a watch, is told of when it begins and when it ends, and counts
 /// once.
-pub(super) fn requests(log: &Path, user: &str) -> Vec<String> {
+pub(super) fn requests(log: &Path, user: &str) -> Vec<Request> {
     let mut seen = HashSet::new();
     let events = events(log).into_iter();
     let own = events.filter(|event: &Value| event["user"]["username"] == user);
     own.filter(|event| seen.insert(event["auditID"].to_string()))
-        .map(|event| {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let what = match text(&event["objectRef"]["resource"]) {
-                path if path.is_empty() => text(&event["requestURI"]),
-                resource => resource,
-            };
-            format!("{} {what}", text(&event["verb"]))
-        })
+        .map(|event| request(&event))
         .collect()
+}
+
+fn request(event: &Value) -> Request {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let object = &event["objectRef"];
+    let what = match (text(&object["resource"]), text(&object["subresource"])) {
+        (path, _) if path.is_empty() => text(&event["requestURI"]),
+        (resource, none) if none.is_empty() => resource,
+        (resource, part) => format!("{resource}/{part}"),
+    };
+    Request {
+        what: format!("{} {what}", text(&event["verb"])),
+        status: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+    }
 }
 
 /// The annotations of this name.

@@ -15,9 +15,10 @@ metadata:
 
 {{/*
 A role and who has it. Takes dict "root", "name", "account", "rules" (a template's name) and "kind": ClusterRole, or Role
-for the release's own namespace.
+for the release's own namespace. Nothing for what is the cluster's, if somebody else makes that.
 */}}
 {{- define "dapr_rbac.role" -}}
+{{- if or (eq .kind "Role") .root.Values.global.rbac.clusterObjects }}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ .kind }}
 metadata:
@@ -44,6 +45,7 @@ roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {{ .kind }}
   name: {{ .name }}
+{{- end }}
 {{- end -}}
 
 {{- define "dapr_rbac.noRules" -}}
