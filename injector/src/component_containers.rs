@@ -62,8 +62,7 @@ impl ComponentContainers {
         self.known.subscribe()
     }
 
-    /// Follows all Components until `cancel`. `latch` is ready once they are listed, or the API server refuses to list
-    /// them.
+    /// Follows all Components until `cancel`. `latch` is ready once they are listed, or cannot be.
     pub(crate) async fn follow(
         mut self,
         latch: Latch,
@@ -109,11 +108,7 @@ impl ComponentContainers {
     fn fail(&mut self, error: &watcher::Error, latch: &Latch) {
         let reason = reason(error);
         if !self.listed {
-            if is_refusal(error) {
-                latch.ready();
-            } else {
-                latch.unready(format!("cannot list Components: {reason}"));
-            }
+            latch.ready();
             let unknown = Declarations::unknown(reason.to_string());
             self.known.send_replace(unknown);
         }
@@ -139,14 +134,6 @@ fn declaration(component: &DynamicObject) -> Option<Declaration> {
     let scopes = component.data.get("scopes").and_then(Value::as_array);
     let scopes = scopes.into_iter().flatten().filter_map(Value::as_str);
     (!json.is_empty()).then(|| Declaration::read(json, scopes.map(str::to_owned).collect()))
-}
-
-/// Whether asking again will hardly help: no rights, or no such kind.
-fn is_refusal(error: &watcher::Error) -> bool {
-    matches!(
-        error,
-        watcher::Error::InitialListFailed(kube::Error::Api(status)) if [403, 404].contains(&status.code)
-    )
 }
 
 /// Without the words that the watcher puts before it.
