@@ -1,5 +1,7 @@
 //! `state.sqlite` on real files.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
