@@ -104,9 +104,23 @@ async fn injector(api: &ApiServer, anchors: &str, sentry: &Sentry) -> Injector {
         .kubernetes(&own.config, NAMESPACE)
         .identity(&own.anchors, &own.token)
         .env("DAPR_CONTROL_PLANE_TRUST_DOMAIN", TRUST_DOMAIN)
-        .env("DAPR_SENTRY_ADDRESS", sentry.grpc_address());
+        .env("DAPR_SENTRY_ADDRESS", sentry.grpc_address())
+        .env("WATCH_NAMESPACE", watch_namespace(api).await);
     injector.start().await;
     injector
+}
+
+/// Which namespace the release confines its injector to; empty for none.
+async fn watch_namespace(api: &ApiServer) -> String {
+    let object = api
+        .get_json(NAMESPACE, "deployment/dapr-sidecar-injector")
+        .await;
+    let env = object["spec"]["template"]["spec"]["containers"][0]["env"].as_array();
+    let all = env.into_iter().flatten();
+    let own = all
+        .filter(|variable| variable["name"] == "WATCH_NAMESPACE")
+        .find_map(|variable| variable["value"].as_str());
+    own.unwrap_or_default().to_owned()
 }
 
 async fn placement(api: &ApiServer, anchors: &str, sentry: &Sentry) -> Placement {
