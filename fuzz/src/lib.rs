@@ -6,6 +6,7 @@
 
 mod authority;
 mod configuration;
+mod injection;
 mod names;
 mod protocol;
 
@@ -21,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("csr", authority::csr),
     ("flags", configuration::flags),
     ("frames", protocol::frames),
+    ("injection", injection::injection),
     ("internal_request", protocol::internal_request),
     ("invocation_target", names::invocation_target),
     ("jwks", authority::jwks),

@@ -95,6 +95,7 @@ replays! {
     csr
     flags
     frames
+    injection
     internal_request
     invocation_target
     jwks

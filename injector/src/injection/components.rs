@@ -11,8 +11,9 @@ use trilby_sidecar_args::{annotation, mount};
 
 use super::{Cluster, Live, Refusal, annotations::Annotations};
 
-/// The containers that Components declare, as far as is known. Components that declare none are not in it.
-#[derive(Debug, Clone)]
+/// The containers that Components declare, as far as is known. Components that declare none are not in it. The default is
+/// that none does, and that this is certain.
+#[derive(Debug, Clone, Default)]
 pub struct Declarations {
     /// Of one namespace, by name of the Component: the order in which the API server lists them.
     namespaces: BTreeMap<Box<str>, BTreeMap<Box<str>, Declaration>>,
@@ -39,16 +40,6 @@ pub(super) struct Components<'a> {
 }
 
 // === impl Declarations ===
-
-impl Default for Declarations {
-    /// No Component declares a container, and that is certain.
-    fn default() -> Self {
-        Self {
-            namespaces: BTreeMap::new(),
-            unknown: None,
-        }
-    }
-}
 
 impl Declarations {
     /// Nothing is known, for this reason.
