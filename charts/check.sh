@@ -123,6 +123,8 @@ injector=dapr_sidecar_injector
 refuse "sidecarRunAsUser must be 0" --set "$injector.sidecarRunAsNonRoot=false,$injector.sidecarRunAsUser=1000"
 refuse "sidecarRunAsUser must be positive" --set "$injector.sidecarRunAsUser=0"
 refuse "podAntiAffinityPolicy must be either" --set global.ha.enabled=true,global.ha.podAntiAffinityPolicy=never
+refuse "podsWithoutSidecar must be off, warn or repair" --set "$injector.podsWithoutSidecar=delete"
+refuse "repairsPerMinute must be at least 1" --set "$injector.repairsPerMinute=0"
 refuse "externalCA.source must be" --set global.externalCA.source=vault
 refuse "certManager.issuer is required" --set global.externalCA.source=cert-manager
 refuse "signerName is required" --set global.externalCA.source=certificate-signing-request

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -20,6 +21,7 @@ use crate::{
     args::Args,
     component_containers::ComponentContainers,
     identity,
+    injection::{self, Declarations, Live},
     metrics::Metrics,
     registration::Registration,
     server::{self, Webhook},
@@ -27,6 +29,7 @@ use crate::{
     settings::Settings,
     system_configuration::SystemConfiguration,
     telling::{Queue, Telling},
+    unserved::{Mode, Reconciler, Refusals, Unserved},
 };
 
 /// Everything the injector is told.
@@ -40,6 +43,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// Whether sidecars are told of the scheduler.
     pub scheduler: bool,
+    /// What becomes of pods without sidecar; `None`: nobody looks.
+    pub unserved: Option<Mode>,
     /// What the environment says.
     pub settings: Settings,
 }
@@ -57,6 +62,7 @@ pub struct Bound {
     events: Option<Queue>,
     keeper: Keeper<Registration>,
     routes: Router,
+    unserved: Option<(Reconciler, String)>,
 }
 
 impl Config {
@@ -69,6 +75,7 @@ impl Config {
             listen_address: args.listen_address.clone(),
             kubeconfig: (!kubeconfig.is_empty()).then(|| kubeconfig.into()),
             scheduler: args.scheduler_enabled,
+            unserved: args.unserved(),
             settings,
         }
     }
@@ -95,6 +102,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
     let metrics = Metrics::register(process.metrics())?;
     let (telling, events) = telling(config.settings.events, &metrics);
     let native_sidecars = watch::Sender::new(false);
+    let unserved = unserved(&config, &client, process)?;
     let cluster = config
         .settings
         .cluster(config.scheduler, identity::has_kubernetes_token());
@@ -117,6 +125,7 @@ pub async fn build(config: Config, process: &Process) -> anyhow::Result<Bound> {
         events,
         keeper,
         routes,
+        unserved,
     })
 }
 
@@ -157,6 +166,9 @@ impl Bound {
             latch: latch("injector-service"),
         };
         process.spawn("webhook", serve(webhook, cancel()));
+        if let Some((unserved, namespace)) = self.unserved {
+            process.spawn("pods-without-sidecar", unserved.run(namespace, cancel()));
+        }
     }
 }
 
@@ -166,6 +178,36 @@ fn telling(events: bool, metrics: &Metrics) -> (Telling, Option<Queue>) {
     }
     let (telling, queue) = Telling::new(metrics);
     (telling, Some(queue))
+}
+
+/// Who looks after pods without sidecar, and the control plane's namespace.
+fn unserved(
+    config: &Config,
+    client: &Client,
+    process: &Process,
+) -> anyhow::Result<Option<(Reconciler, String)>> {
+    let Some(mode) = config.unserved else {
+        return Ok(None);
+    };
+    let settings = config.settings.clone();
+    let (own, namespace) = (settings.namespace.clone(), settings.watch_namespace.clone());
+    let cluster = settings.cluster(config.scheduler, identity::has_kubernetes_token());
+    // What differs from one injection to the next is no reason to call a pod refused for good.
+    let components = Declarations::default();
+    let refusals: Refusals = Arc::new(move |pod, namespace| {
+        let live = Live {
+            namespace,
+            trust_anchors: "",
+            mtls: true,
+            components: &components,
+            native_sidecars: false,
+        };
+        let outcome = injection::inject(pod, &cluster, live);
+        outcome.err().map(|refusal| refusal.to_string())
+    });
+    let unserved = Unserved { mode, namespace };
+    let reconciler = Reconciler::new(unserved, (client.clone(), process), refusals)?;
+    Ok(Some((reconciler, own)))
 }
 
 /// The cluster this runs in, else what the kubeconfig file says.

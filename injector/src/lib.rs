@@ -6,6 +6,7 @@
 //!                                      │ containers that Components declare, the cluster's version
 //!                                      └─▶ telling ──Events──▶ API server
 //! API server ◀──caBundle── webhook (keeper) ◀── trust anchors
+//! API server ──pods──▶ unserved ──▶ Events, evictions: pods that came past the webhook
 //! ```
 //!
 //! - The decision about a pod is a pure function; nothing is asked of anybody while a review waits.
@@ -32,9 +33,11 @@ mod server_version;
 mod settings;
 mod system_configuration;
 mod telling;
+mod unserved;
 
 pub use admission::answer_as_installed;
 pub use app::{Bound, Config, build};
 pub use args::Args;
 pub use requester::{AccountError, Requesters};
 pub use settings::{Settings, SettingsError};
+pub use unserved::Mode;

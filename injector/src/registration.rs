@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use trilby_webhook::{Sight, Target};
 
 /// Name of our webhook in the configuration.
-const WEBHOOK: &str = "sidecar-injector.dapr.io";
+pub(crate) const WEBHOOK: &str = "sidecar-injector.dapr.io";
 /// Who owns `caBundle` in the eyes of the API server.
 const FIELD_MANAGER: &str = "dapr-sidecar-injector";
 

@@ -16,7 +16,7 @@ use crate::{
     api::{Api, ReportsApi, Served},
     cluster::{self, Scope},
     drift::Drift,
-    leader::{Election, Elector},
+    leader::{self, Election},
     metrics::Metrics,
     pods::Assignments,
     reports::Reports,
@@ -262,7 +262,7 @@ impl Bound {
         match self.config.election {
             Election::Disabled => self.process.spawn("leader", work.run(shutdown)),
             Election::Lease => {
-                let elector = Elector::new(self.client.clone(), &self.config.namespace);
+                let elector = leader::elector(self.client.clone(), &self.config.namespace);
                 let work = move |term| work.clone().run(term);
                 self.process.spawn("leader", elector.run(shutdown, work));
             }

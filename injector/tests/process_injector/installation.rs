@@ -1,6 +1,10 @@
 //! A cluster with an injector in it, as the chart installs it: its own account with its own rights, a Service, a webhook.
 
-use std::{fs, net::TcpListener, path::Path, path::PathBuf};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -11,6 +15,14 @@ use crate::authority::Authority;
 /// Account of the injector.
 pub(crate) const ACCOUNT: &str = "dapr-injector";
 
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr");
+const TEMPLATES: [&str; 2] = [
+    "charts/dapr_rbac/templates/injector.yaml",
+    "charts/dapr_sidecar_injector/templates/dapr_sidecar_injector_webhook_config.yaml",
+];
+/// Rendered only while pods are looked after.
+const POD_RIGHTS: &str = "charts/dapr_sidecar_injector/templates/dapr_sidecar_injector_pods.yaml";
+
 /// What the injector may do.
 #[derive(Clone, Copy)]
 pub(crate) enum Rights {
@@ -18,6 +30,8 @@ pub(crate) enum Rights {
     Full,
     /// What upstream's chart grants, without Components: no watches, no Events.
     WithoutWatches,
+    /// Nothing yet: the chart grants it.
+    Chart,
 }
 
 /// One injector in one cluster.
@@ -27,8 +41,28 @@ pub(crate) struct Installation {
     pub(crate) namespace: String,
     pub(crate) anchors_file: PathBuf,
     pub(crate) api: ApiServer,
+    program: Program,
     /// Keeps the authority's port until it is started.
     reserved: Option<TcpListener>,
+}
+
+/// What every injector of an installation is told.
+struct Program {
+    kubeconfig: PathBuf,
+    namespace: String,
+    sentry: SocketAddr,
+    anchors_file: PathBuf,
+    token: PathBuf,
+}
+
+impl Program {
+    fn settings(&self, injector: Injector) -> Injector {
+        injector
+            .kubernetes(&self.kubeconfig, &self.namespace)
+            .env("DAPR_SENTRY_ADDRESS", self.sentry)
+            .env("KUBE_CLUSTER_DOMAIN", "cluster.local")
+            .identity(&self.anchors_file, &self.token)
+    }
 }
 
 impl Installation {
@@ -51,7 +85,11 @@ impl Installation {
 
     /// A cluster in which nothing runs yet and no webhook is registered.
     pub(crate) async fn prepared(rights: Rights) -> Self {
-        let api = ApiServer::start_audited().await;
+        Self::on(ApiServer::start_audited().await, rights).await
+    }
+
+    /// The same, on this cluster.
+    pub(crate) async fn on(api: ApiServer, rights: Rights) -> Self {
         let namespace = api.namespace("dapr-system").await;
         for kind in ["configuration", "components"] {
             let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr/crds");
@@ -59,22 +97,29 @@ impl Installation {
             api.apply(&fs::read_to_string(crd).unwrap()).await;
         }
         api.service_account(&namespace, ACCOUNT).await;
-        api.apply(&grants(rights, &namespace)).await;
+        if let Some(grants) = grants(rights, &namespace) {
+            api.apply(&grants).await;
+        }
         let kubeconfig = api.kubeconfig_of(&namespace, ACCOUNT).await;
         let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
-        let injector = Injector::new("registry.example/daprd:1.18.0")
-            .kubernetes(&kubeconfig, &namespace)
-            .env("DAPR_SENTRY_ADDRESS", reserved.local_addr().unwrap())
-            .env("KUBE_CLUSTER_DOMAIN", "cluster.local");
+        let injector = Injector::new("registry.example/daprd:1.18.0");
         let anchors_file = injector.file("ca.crt", "");
         let token = injector.file("token", "any");
-        let injector = injector.identity(&anchors_file, &token);
+        let program = Program {
+            kubeconfig,
+            namespace: namespace.clone(),
+            sentry: reserved.local_addr().unwrap(),
+            anchors_file: anchors_file.clone(),
+            token,
+        };
+        let injector = program.settings(injector);
         Self {
             injector,
             authority: None,
             namespace,
             anchors_file,
             api,
+            program,
             reserved: Some(reserved),
         }
     }
@@ -101,6 +146,41 @@ impl Installation {
         self.api
             .apply(&webhooks(&self.namespace, address.port()))
             .await;
+    }
+
+    /// Another injector beside the first one, with its settings, not started.
+    pub(crate) fn replica(&self) -> Injector {
+        self.program
+            .settings(Injector::new("registry.example/daprd:1.18.0"))
+    }
+
+    /// Registers the webhook and grants rights as the chart does with these values.
+    pub(crate) async fn install_chart(&self, values: &[&str]) {
+        let address = self.injector.https_address();
+        self.api
+            .apply(&service(&self.namespace, address.ip()))
+            .await;
+        let mut options = Vec::new();
+        for template in TEMPLATES {
+            options.extend(["--show-only", template]);
+        }
+        if !values
+            .iter()
+            .any(|value| value.contains("podsWithoutSidecar=off"))
+        {
+            options.extend(["--show-only", POD_RIGHTS]);
+        }
+        for value in values {
+            options.extend(["--set", value]);
+        }
+        let rendered = self
+            .api
+            .helm_template(&self.namespace, CHART, &options)
+            .await;
+        let port = format!("path: /mutate\n      port: {}", address.port());
+        let reachable = rendered.replace("path: /mutate", &port);
+        assert_ne!(reachable, rendered, "the webhook has a path");
+        self.api.apply(&reachable).await;
     }
 
     /// Our webhook, as it is registered.
@@ -172,13 +252,14 @@ fn webhooks(namespace: &str, port: u16) -> String {
     .to_string()
 }
 
-fn grants(rights: Rights, namespace: &str) -> String {
+fn grants(rights: Rights, namespace: &str) -> Option<String> {
     let (webhook_verbs, configuration_verbs) = match rights {
         Rights::Full => (
-            json!(["get", "list", "watch", "patch"]),
+            json!(["list", "watch", "patch"]),
             json!(["get", "list", "watch"]),
         ),
         Rights::WithoutWatches => (json!(["patch"]), json!(["get"])),
+        Rights::Chart => return None,
     };
     let webhooks = json!({
         "apiGroups": ["admissionregistration.k8s.io"],
@@ -197,10 +278,11 @@ fn grants(rights: Rights, namespace: &str) -> String {
     let cluster = match rights {
         Rights::Full => vec![webhooks, components, events],
         Rights::WithoutWatches => vec![webhooks],
+        Rights::Chart => return None,
     };
     let mut items = role("ClusterRole", namespace, &cluster);
     items.extend(role("Role", namespace, &[configurations]));
-    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+    Some(json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())
 }
 
 /// A role with these rules, and its binding to the injector's account.

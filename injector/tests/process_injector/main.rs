@@ -8,4 +8,8 @@ mod admission;
 mod authority;
 mod ca_bundle;
 mod installation;
+mod outage;
+mod repair;
+mod rights;
 mod start;
+mod workloads;

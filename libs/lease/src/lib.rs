@@ -1,10 +1,13 @@
 //! Leadership by a Kubernetes Lease.
 //!
 //! Needs only `get`, `create` and `update` of the Lease. A holder is judged by our own clock: it has lost its lease
-//! when the Lease has not changed for as long as it lasts, whatever times stand in it. When to look, and what to do
-//! while it is held, is the caller's.
+//! when the Lease has not changed for as long as it lasts, whatever times stand in it. [`Contender`] looks when its
+//! caller says so; [`Elector`] looks by itself, and does the caller's work while it leads.
 
 mod decision;
+mod elector;
+
+pub use elector::Elector;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -52,7 +55,7 @@ pub enum Sight {
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// The API server refused, or was not reached.
-    #[error("the API server: {0}")]
+    #[error("the API server: {}", reason(.0))]
     Api(#[from] kube::Error),
     /// It did not answer.
     #[error("no answer within {0:?}")]
@@ -122,6 +125,13 @@ async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T,
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(answer) => Ok(answer?),
         Err(_elapsed) => Err(LeaseError::Late(REQUEST_TIMEOUT)),
+    }
+}
+
+fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => error.to_string(),
     }
 }
 

@@ -139,6 +139,8 @@ annotations! {
     ENABLE_NATIVE_SIDECAR = "dapr.io/enable-native-sidecar";
     /// Ours: `default` or `hardened`, see the injector's profiles.
     SIDECAR_PROFILE = "dapr.io/sidecar-profile";
+    /// Ours: the pod is left as it is if it has no sidecar, neither told of nor made anew.
+    LEAVE_WITHOUT_SIDECAR = "dapr.io/leave-without-sidecar";
 }
 
 /// On a Component: the container that serves it, as JSON.

@@ -1,0 +1,366 @@
+//! The pods that lack their sidecars, and what is to be done about them. A state machine: no client, no clock, no task.
+//!
+//! Pods that have their sidecars are remembered by a hash of their UID only, so that a replacement is told from a pod that
+//! was there before.
+
+mod counts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use tokio::time::Instant;
+
+use super::{
+    judgement::{Look, Reason},
+    owner::Owner,
+    pace::Pace,
+};
+
+pub(super) use counts::Counts;
+
+/// Names a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) namespace: Box<str>,
+    pub(super) name: Box<str>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pods: BTreeMap<Key, Entry>,
+    /// By the controller's UID.
+    owners: HashMap<Box<str>, Owner>,
+    served: HashSet<u64>,
+    listing: Option<Listing>,
+    untold: BTreeSet<Key>,
+    in_vain: VecDeque<News>,
+    /// `None`: nothing is repaired.
+    pace: Option<Pace>,
+    counts: Counts,
+}
+
+/// What a list that is being read held so far.
+#[derive(Debug, Default)]
+struct Listing {
+    lacking: BTreeSet<Key>,
+    served: HashSet<u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    uid: Box<str>,
+    reason: Reason,
+    owner: Option<Box<str>>,
+    /// Whether it may be evicted at all.
+    repairable: bool,
+    told: bool,
+    leaving: bool,
+}
+
+/// What is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum News {
+    /// A pod lacks its sidecar.
+    Lacking {
+        pod: Key,
+        uid: Box<str>,
+        reason: Reason,
+        /// Whether it will be evicted.
+        repaired: bool,
+        /// Its controller, unless that was told already.
+        owner: Option<OwnerReference>,
+    },
+    /// Pods of this controller come back without.
+    InVain {
+        namespace: Box<str>,
+        owner: OwnerReference,
+        /// How long it is left alone.
+        rest: Duration,
+    },
+}
+
+/// A pod that is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) pod: Key,
+    pub(super) uid: Box<str>,
+    owner: Box<str>,
+}
+
+/// What became of an eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The pod goes.
+    Evicted,
+    /// It is not there any more.
+    Gone,
+    /// A disruption budget keeps it.
+    Blocked,
+    /// The API server refused for another reason, or did not answer.
+    Failed,
+}
+
+/// What to do next about repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Evict this pod, now.
+    Evict(Candidate),
+    /// Nothing before this moment.
+    At(Instant),
+    /// Nothing, unless something happens.
+    Nothing,
+}
+
+impl Ledger {
+    /// Knows nothing yet. Without a pace nothing is repaired.
+    pub(super) fn new(pace: Option<Pace>) -> Self {
+        Self {
+            pods: BTreeMap::new(),
+            owners: HashMap::new(),
+            served: HashSet::new(),
+            listing: None,
+            untold: BTreeSet::new(),
+            in_vain: VecDeque::new(),
+            pace,
+            counts: Counts::default(),
+        }
+    }
+
+    /// A list of all pods begins.
+    pub(super) fn list_begins(&mut self) {
+        self.listing = Some(Listing::default());
+    }
+
+    /// The list is complete: what was not in it is gone.
+    pub(super) fn list_ends(&mut self) {
+        let Some(listing) = self.listing.take() else {
+            return;
+        };
+        self.served = listing.served;
+        let gone = self.pods.keys();
+        let gone = gone.filter(|key| !listing.lacking.contains(key));
+        for key in gone.cloned().collect::<Vec<_>>() {
+            self.forget(&key);
+        }
+    }
+
+    /// A pod looks like this now.
+    pub(super) fn see(&mut self, key: Key, uid: &str, look: Look, now: Instant) {
+        match look {
+            Look::Nothing => self.gone(&key, uid),
+            Look::Served { controller } => {
+                self.forget(&key);
+                self.is_served(uid, controller.as_deref(), now);
+            }
+            Look::Lacking(lacking) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.lacking.insert(key.clone());
+                }
+                let repairable = self.pace.is_some() && lacking.can_be_repaired();
+                self.lacks(
+                    key,
+                    uid,
+                    (lacking.reason, repairable),
+                    now,
+                    lacking.controller,
+                );
+            }
+        }
+    }
+
+    /// A pod is no more, or of no interest any more.
+    pub(super) fn gone(&mut self, key: &Key, uid: &str) {
+        self.served.remove(&hash(uid));
+        self.forget(key);
+    }
+
+    fn is_served(&mut self, uid: &str, controller: Option<&str>, now: Instant) {
+        let hash = hash(uid);
+        if let Some(listing) = &mut self.listing {
+            listing.served.insert(hash);
+        }
+        if self.served.insert(hash)
+            && let Some(owner) = controller.and_then(|uid| self.owners.get_mut(uid))
+        {
+            owner.served(now);
+        }
+    }
+
+    fn lacks(
+        &mut self,
+        key: Key,
+        uid: &str,
+        (reason, repairable): (Reason, bool),
+        now: Instant,
+        controller: Option<OwnerReference>,
+    ) {
+        if let Some(entry) = self.pods.get_mut(&key).filter(|entry| *entry.uid == *uid) {
+            entry.repairable = repairable;
+            if entry.reason != reason {
+                self.counts.remove(&key.namespace, entry.reason.word());
+                self.counts.add(&key.namespace, reason.word());
+                entry.reason = reason;
+                if std::mem::take(&mut entry.told) {
+                    self.untold.insert(key);
+                }
+            }
+            return;
+        }
+        self.forget(&key);
+        let owner = controller.map(|controller| self.joins(&key, controller, now));
+        self.counts.add(&key.namespace, reason.word());
+        let entry = Entry {
+            uid: uid.into(),
+            reason,
+            owner,
+            repairable,
+            told: false,
+            leaving: false,
+        };
+        self.pods.insert(key.clone(), entry);
+        self.untold.insert(key);
+    }
+
+    /// A new pod of this controller lacks its sidecar.
+    fn joins(&mut self, key: &Key, controller: OwnerReference, now: Instant) -> Box<str> {
+        let uid: Box<str> = controller.uid.as_str().into();
+        let owner = self
+            .owners
+            .entry(uid.clone())
+            .or_insert_with(|| Owner::new(controller, key.namespace.clone()));
+        if let Some(rest) = owner.lacking(now) {
+            self.in_vain.push_back(in_vain(owner, rest));
+        }
+        owner.pods.insert(key.name.clone());
+        uid
+    }
+
+    fn forget(&mut self, key: &Key) {
+        let Some(entry) = self.pods.remove(key) else {
+            return;
+        };
+        self.untold.remove(key);
+        self.counts.remove(&key.namespace, entry.reason.word());
+        let Some(uid) = entry.owner else {
+            return;
+        };
+        if let Some(owner) = self.owners.get_mut(&uid) {
+            owner.pods.remove(&key.name);
+            if owner.is_new() && owner.pods.is_empty() {
+                self.owners.remove(&uid);
+            }
+        }
+    }
+
+    /// The next thing to tell, once each.
+    pub(super) fn next_news(&mut self) -> Option<News> {
+        if let Some(news) = self.in_vain.pop_front() {
+            return Some(news);
+        }
+        let key = self.untold.pop_first()?;
+        let entry = self.pods.get_mut(&key)?;
+        entry.told = true;
+        let owner = entry.owner.as_ref();
+        let owner = owner.and_then(|uid| self.owners.get_mut(uid));
+        let word = entry.reason.word();
+        let owner = owner.and_then(|owner| owner.told.insert(word).then_some(&*owner));
+        Some(News::Lacking {
+            uid: entry.uid.clone(),
+            reason: entry.reason.clone(),
+            repaired: entry.repairable,
+            owner: owner.map(|owner| owner.controller.clone()),
+            pod: key,
+        })
+    }
+
+    /// What to do next about repair. A pod is told of before it goes.
+    pub(super) fn next_repair(&mut self, now: Instant) -> Next {
+        let Some(pace) = &mut self.pace else {
+            return Next::Nothing;
+        };
+        let mut wake: Option<Instant> = None;
+        let mut earliest = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
+        self.owners.retain(|_, owner| !owner.is_done(now));
+        for (uid, owner) in &mut self.owners {
+            if let Some(rest) = owner.expired(now) {
+                self.in_vain.push_back(in_vain(owner, rest));
+            }
+            owner.trial_ends().into_iter().for_each(&mut earliest);
+            let Some((pod, entry)) = waiting(owner, &mut self.pods) else {
+                continue;
+            };
+            match owner.may_go(now) {
+                Err(None) => {}
+                Err(Some(until)) => earliest(until),
+                Ok(()) if pace.next() > now => earliest(pace.next()),
+                Ok(()) => {
+                    pace.take(now);
+                    owner.begin(now);
+                    entry.leaving = true;
+                    let (uid, owner) = (entry.uid.clone(), uid.clone());
+                    return Next::Evict(Candidate { pod, uid, owner });
+                }
+            }
+        }
+        wake.map_or(Next::Nothing, Next::At)
+    }
+
+    /// What became of it.
+    pub(super) fn evicted(&mut self, candidate: &Candidate, outcome: Outcome, now: Instant) {
+        let owner = self.owners.get_mut(&candidate.owner);
+        match (outcome, owner) {
+            (Outcome::Evicted, Some(owner)) => owner.evicted(),
+            (_, Some(owner)) => owner.refused(now),
+            (_, None) => {}
+        }
+        if matches!(outcome, Outcome::Blocked | Outcome::Failed)
+            && let Some(entry) = self.pods.get_mut(&candidate.pod)
+            && entry.uid == candidate.uid
+        {
+            entry.leaving = false;
+        }
+    }
+
+    /// How many pods lack their sidecars, and why.
+    pub(super) fn counts(&mut self) -> &mut Counts {
+        &mut self.counts
+    }
+}
+
+/// A pod of this owner that waits to be evicted.
+fn waiting<'a>(owner: &Owner, pods: &'a mut BTreeMap<Key, Entry>) -> Option<(Key, &'a mut Entry)> {
+    let key = |name: &Box<str>| Key {
+        namespace: owner.namespace.clone(),
+        name: name.clone(),
+    };
+    let ready = |entry: &Entry| entry.repairable && entry.told && !entry.leaving;
+    let key = owner
+        .pods
+        .iter()
+        .map(key)
+        .find(|key| pods.get(key).is_some_and(ready))?;
+    let entry = pods.get_mut(&key)?;
+    Some((key, entry))
+}
+
+fn in_vain(owner: &Owner, rest: Duration) -> News {
+    News::InVain {
+        namespace: owner.namespace.clone(),
+        owner: owner.controller.clone(),
+        rest,
+    }
+}
+
+fn hash(uid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;
