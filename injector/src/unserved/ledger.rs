@@ -334,15 +334,15 @@ impl Ledger {
 
 /// A pod of this owner that waits to be evicted.
 fn waiting<'a>(owner: &Owner, pods: &'a mut BTreeMap<Key, Entry>) -> Option<(Key, &'a mut Entry)> {
-    let key = |name: &Box<str>| Key {
+    let key = |name: &str| Key {
         namespace: owner.namespace.clone(),
-        name: name.clone(),
+        name: name.into(),
     };
     let ready = |entry: &Entry| entry.repairable && entry.told && !entry.leaving;
     let key = owner
         .pods
         .iter()
-        .map(key)
+        .map(|name| key(name))
         .find(|key| pods.get(key).is_some_and(ready))?;
     let entry = pods.get_mut(&key)?;
     Some((key, entry))

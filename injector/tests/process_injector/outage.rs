@@ -1,9 +1,12 @@
 //! Five hundred pods are created while no injector answers.
 
-use std::time::{Duration, Instant};
+#![allow(clippy::print_stdout, reason = "how long it took is worth knowing")]
+
+use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::json;
+use tokio::time::Instant;
 use trilby_testkit::{ApiServer, eventually::within};
 
 use crate::{
