@@ -212,12 +212,15 @@ fn unserved(
 
 /// The cluster this runs in, else what the kubeconfig file says.
 async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
-    let config = match kube::Config::incluster() {
+    let mut config = match kube::Config::incluster() {
         Ok(config) => config,
         Err(_) => outside(kubeconfig)
             .await
             .context("not in a cluster, and no kubeconfig file to use")?,
     };
+    // Whoever asks tries again at its own pace: in here "too many requests", which is also what an eviction that a disruption
+    // budget forbids is told, would be tried again for longer than the asker waits.
+    config.default_retry = false;
     Client::try_from(config).context("cannot make a Kubernetes client")
 }
 
