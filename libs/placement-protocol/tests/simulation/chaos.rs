@@ -138,11 +138,14 @@ impl World {
 
     fn freeze(&mut self, index: usize) {
         let until = self.time + self.random.millis(50, 9000);
-        self.sidecars[index].frozen_until = until;
+        let sidecar = &mut self.sidecars[index];
+        // What it was to do waits for the end of the freeze that it is in: a second one never ends that sooner.
+        sidecar.frozen_until = sidecar.frozen_until.max(until);
     }
 
     fn freeze_server(&mut self) {
-        self.server.frozen_until = self.time + self.random.millis(20, 2500);
+        let until = self.time + self.random.millis(20, 2500);
+        self.server.frozen_until = self.server.frozen_until.max(until);
     }
 
     /// Nothing passes for a while; a long one ends the stream, for either side at its own time.
