@@ -210,8 +210,11 @@ impl<P> Namespace<P> {
     ) -> bool {
         let same = |seat: &Seat<P>| seat.member.same_host(newest);
         let reason = CloseReason::Superseded;
-        let mut newer = self.seats.range(stream..).chain(self.queue.range(stream..));
-        if newer.any(|(_, seat)| same(seat)) {
+        let newer = self.seats.range(stream..).chain(self.queue.range(stream..));
+        let newer = newer.map(|(_, seat)| &seat.member);
+        // Also one that is gone: it was this host's last word, and its lease is not over.
+        let gone = self.departed.range(stream..).map(|(_, host)| &host.member);
+        if newer.chain(gone).any(|member| member.same_host(newest)) {
             actions.push(Action::Close { stream, reason });
             return false;
         }

@@ -106,6 +106,24 @@ fn a_host_that_comes_back_is_waited_for_no_longer() {
 }
 
 #[test]
+fn a_late_word_of_a_hosts_older_stream_does_not_end_what_the_newer_may_still_serve() {
+    let mut it = Fixture::extended(2);
+    it.join_with(9, member("h3", &["A"]), Dialect::Extended);
+    it.complete(&[1, 2, 9]);
+    it.pass(BEAT * 2, &[1, 2]);
+    assert!(it.close(9).is_empty(), "it may serve still");
+    let late = it.join_with(8, member("h3", &["A"]), Dialect::Extended);
+    assert_eq!(late.len(), 1, "{late:?}");
+    assert!(late[0].starts_with("close 8: "), "{late:?}");
+    let stream = StreamId(8);
+    assert!(it.step(Event::Left { stream }).is_empty());
+    assert!(it.close(8).is_empty());
+    assert_eq!(it.namespace.phase(), None, "its types stay as they are");
+    let actions = it.pass(SETTINGS.grace(), &[1, 2]);
+    assert_eq!(actions, ["1+2: lock 4"], "its lease is over");
+}
+
+#[test]
 fn a_straggler_that_may_serve_still_keeps_its_types_as_they_are() {
     let mut it = Fixture::extended(2);
     it.join(3, &["A"]);
