@@ -25,6 +25,7 @@ mod identity;
 pub mod injection;
 mod metrics;
 mod news;
+mod pace;
 mod registration;
 mod requester;
 mod review;

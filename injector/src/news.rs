@@ -9,7 +9,7 @@ use k8s_openapi::{
     api::core::v1::{ObjectReference, Pod},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
-use trilby_events::{News, Tone};
+use trilby_events::{News, Tone, owner};
 
 pub(crate) use schedule::{Schedule, Turn};
 
@@ -77,23 +77,15 @@ impl Notice {
 }
 
 fn regarding(pod: &Pod, namespace: &str) -> Option<ObjectReference> {
-    let namespace = Some(namespace.to_owned());
-    if let Some(owner) = controller(pod) {
-        return Some(ObjectReference {
-            api_version: Some(owner.api_version.clone()),
-            kind: Some(owner.kind.clone()),
-            name: Some(owner.name.clone()),
-            uid: Some(owner.uid.clone()),
-            namespace,
-            ..ObjectReference::default()
-        });
+    if let Some(controller) = controller(pod) {
+        return Some(owner(namespace, controller));
     }
     let name = pod.metadata.name.clone().filter(|name| !name.is_empty())?;
     Some(ObjectReference {
         api_version: Some("v1".to_owned()),
         kind: Some("Pod".to_owned()),
         name: Some(name),
-        namespace,
+        namespace: Some(namespace.to_owned()),
         ..ObjectReference::default()
     })
 }
@@ -118,7 +110,7 @@ mod tests {
         notice.regarding.kind.zip(notice.regarding.name)
     }
 
-    fn owner(kind: &str, controller: bool) -> serde_json::Value {
+    fn made_by(kind: &str, controller: bool) -> serde_json::Value {
         json!({"apiVersion": "apps/v1", "kind": kind, "name": "made-it", "uid": "1", "controller": controller})
     }
 
@@ -128,12 +120,12 @@ mod tests {
 
     #[test]
     fn it_is_told_on_the_controller_else_on_the_pod_by_name() {
-        let owners = json!([owner("Helper", false), owner("ReplicaSet", true)]);
+        let owners = json!([made_by("Helper", false), made_by("ReplicaSet", true)]);
         let made = json!({"generateName": "a-", "ownerReferences": owners});
         assert_eq!(kind_and_name(made), some("ReplicaSet", "made-it"));
         assert_eq!(kind_and_name(json!({"name": "solo"})), some("Pod", "solo"));
         assert_eq!(kind_and_name(json!({"generateName": "a-"})), None);
-        let mirror = json!({"name": "etcd-1", "ownerReferences": [owner("Node", true)]});
+        let mirror = json!({"name": "etcd-1", "ownerReferences": [made_by("Node", true)]});
         assert_eq!(kind_and_name(mirror), some("Pod", "etcd-1"));
     }
 }

@@ -69,7 +69,7 @@ impl Queue {
         cancel: CancellationToken,
     ) -> anyhow::Result<()> {
         let reporter = Reporter::new("dapr.io/injector", net::hostname());
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(Instant::now());
         loop {
             let notice = tokio::select! {
                 () = cancel.cancelled() => return Ok(()),

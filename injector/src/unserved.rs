@@ -19,7 +19,6 @@ mod judgement;
 mod ledger;
 mod metrics;
 mod owner;
-mod pace;
 mod pod;
 mod reconciler;
 mod selection;

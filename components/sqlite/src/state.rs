@@ -8,6 +8,8 @@
 mod settings;
 mod table;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -30,8 +32,8 @@ use table::Table;
 pub struct SqliteState {
     database: Database,
     table: Table,
-    /// When rows that have expired are to be looked for; `None` for never.
-    cleanup: Option<Mutex<Instant>>,
+    /// How often rows that have expired are removed, and when next; `None` for never.
+    cleanup: Option<(Duration, Mutex<Instant>)>,
 }
 
 impl SqliteState {
@@ -40,7 +42,11 @@ impl SqliteState {
     /// # Errors
     /// [`InitError::Unavailable`] when the database cannot be written, else what is wrong with the metadata.
     pub async fn open(metadata: &Metadata) -> Result<Self, InitError> {
-        let Store { target, table } = Store::new(metadata)?;
+        let Store {
+            target,
+            table,
+            cleanup,
+        } = Store::new(metadata)?;
         if target.is_memory() {
             tracing::warn!("state is kept by a database in memory: it ends with the sidecar");
         }
@@ -50,7 +56,7 @@ impl SqliteState {
         let database = database
             .await
             .map_err(|error| InitError::Unavailable(format!("SQLite database {file}: {error}")))?;
-        let cleanup = table.cleanup().map(|_| Mutex::new(Instant::now()));
+        let cleanup = cleanup.map(|interval| (interval, Mutex::new(Instant::now())));
         Ok(Self {
             database,
             table,
@@ -72,7 +78,7 @@ impl SqliteState {
     /// All of it, or nothing.
     async fn write(&self, operations: Vec<Operation>) -> Result<(), StateError> {
         let table = self.table.clone();
-        let clean = self.is_cleanup_due();
+        let cleanup = self.due_cleanup();
         let write = self.database.run(move |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -84,25 +90,27 @@ impl SqliteState {
             for operation in &operations {
                 table.apply(&transaction, operation)?;
             }
-            if clean {
-                table.clean(&transaction)?;
+            transaction.commit()?;
+            // Not part of the write: the next time is soon enough for what fails here.
+            if let Some(interval) = cleanup
+                && let Err(error) = table.clean(connection, interval)
+            {
+                tracing::warn!(%error, "values that had expired not removed");
             }
-            transaction.commit().map(Ok)
+            Ok(Ok(()))
         });
         write.await.map_err(failure)?
     }
 
-    fn is_cleanup_due(&self) -> bool {
-        let (Some(due), Some(interval)) = (&self.cleanup, self.table.cleanup()) else {
-            return false;
-        };
-        let mut due = due.lock();
-        let now = Instant::now();
+    /// The interval, if it is over: it begins anew then.
+    fn due_cleanup(&self) -> Option<Duration> {
+        let (interval, due) = self.cleanup.as_ref()?;
+        let (mut due, now) = (due.lock(), Instant::now());
         let is_due = *due <= now;
         if is_due {
-            *due = now + interval;
+            *due = now + *interval;
         }
-        is_due
+        is_due.then_some(*interval)
     }
 }
 

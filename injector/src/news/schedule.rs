@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::time::Instant;
 
 use super::{Notice, Outcome};
+use crate::pace::Pace;
 
 /// The same outcome of the same owner's pods is told once within this. A controller tries a refused pod again and again,
 /// with pauses of up to 15 minutes.
@@ -17,11 +18,10 @@ const EACH: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 1000;
 
 /// What was told, and how much may be told now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Schedule {
     told: BTreeMap<Key, Instant>,
-    /// When as much as possible may be told again.
-    full: Option<Instant>,
+    pace: Pace,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,14 @@ pub(crate) enum Turn {
 }
 
 impl Schedule {
+    /// Nothing was told yet.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            told: BTreeMap::new(),
+            pace: Pace::new(BURST, EACH, now),
+        }
+    }
+
     /// What becomes of a notice that comes at `now`.
     pub(crate) fn turn(&mut self, notice: &Notice, now: Instant) -> Turn {
         self.told.retain(|_, at| *at + AGAIN > now);
@@ -51,11 +59,10 @@ impl Schedule {
         if self.told.contains_key(&key) {
             return Turn::Known;
         }
-        let full = self.full.unwrap_or(now).max(now) + EACH;
-        if full > now + EACH * BURST || self.told.len() >= REMEMBERED {
+        if self.pace.next() > now || self.told.len() >= REMEMBERED {
             return Turn::TooMany;
         }
-        self.full = Some(full);
+        self.pace.take(now);
         self.told.insert(key, now);
         Turn::Now
     }
@@ -90,7 +97,8 @@ mod tests {
 
     #[test]
     fn the_same_is_told_once_in_a_while() {
-        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now);
         let refused = notice("a", Outcome::Refused);
         assert_eq!(schedule.turn(&refused, now), Turn::Now);
         assert_eq!(schedule.turn(&refused, now + EACH), Turn::Known);
@@ -104,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_burst_has_an_end_and_goes_on_with_time() {
-        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now);
         let mut turn =
             |number: u32, now| schedule.turn(&notice(&number.to_string(), Outcome::Refused), now);
         for number in 0..BURST {

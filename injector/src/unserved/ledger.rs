@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use super::{
     judgement::{Look, Reason},
     owner::Owner,
-    pace::Pace,
 };
+use crate::pace::Pace;
 
 pub(super) use counts::Counts;
 

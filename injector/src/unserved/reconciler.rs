@@ -28,12 +28,11 @@ use super::{
     eviction::evict,
     judgement::{Bench, Look},
     ledger::{Candidate, Key, Ledger, News, Next, Outcome},
-    pace::Pace,
     pod::WatchedPod,
     selection::{Labels, Selection, named},
     telling::told,
 };
-use crate::registration::Registration;
+use crate::{pace::Pace, registration::Registration};
 
 /// Pods per page of the list: all pods of a cluster never stand in memory.
 const PAGE: u32 = 100;
@@ -72,13 +71,13 @@ impl Term {
     pub(super) fn new(reconciler: Reconciler) -> Self {
         let now = Instant::now();
         let per_minute = reconciler.settings.mode.repairs();
-        let pace = per_minute.map(|per_minute| Pace::new(per_minute, now));
+        let pace = per_minute.map(|per_minute| Pace::per_minute(per_minute, now));
         let told = const { std::num::NonZeroU32::new(TOLD_PER_MINUTE).expect("it is not zero") };
         Self {
             ledger: Ledger::new(pace),
             telling: FuturesUnordered::new(),
             evicting: FuturesUnordered::new(),
-            pace: Pace::new(told, now),
+            pace: Pace::per_minute(told, now),
             selection: None,
             listed: false,
             begun: false,

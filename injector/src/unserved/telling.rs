@@ -41,7 +41,8 @@ pub(super) async fn told(client: Client, reporter: Reporter, news: News) {
                     "pods without sidecar, {} among them: {why}; {what}",
                     pod.name
                 );
-                let event = reporter.event(owned(&pod.namespace, owner), lacking(&note));
+                let event =
+                    reporter.event(trilby_events::owner(&pod.namespace, &owner), lacking(&note));
                 tell(client, event).await;
             }
         }
@@ -62,7 +63,11 @@ pub(super) async fn told(client: Client, reporter: Reporter, news: News) {
                 action: "Evict",
                 note: &note,
             };
-            tell(client, reporter.event(owned(&namespace, owner), news)).await;
+            tell(
+                client,
+                reporter.event(trilby_events::owner(&namespace, &owner), news),
+            )
+            .await;
         }
     }
 }
@@ -134,17 +139,6 @@ fn reference(pod: &Key, uid: &str) -> ObjectReference {
         name: Some(pod.name.to_string()),
         namespace: Some(pod.namespace.to_string()),
         uid: Some(uid.to_owned()),
-        ..ObjectReference::default()
-    }
-}
-
-fn owned(namespace: &str, owner: OwnerReference) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(owner.api_version),
-        kind: Some(owner.kind),
-        name: Some(owner.name),
-        namespace: Some(namespace.to_owned()),
-        uid: Some(owner.uid),
         ..ObjectReference::default()
     }
 }

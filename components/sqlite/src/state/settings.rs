@@ -45,6 +45,8 @@ impl Schema for Settings {
 pub(super) struct Store {
     pub(super) target: Target,
     pub(super) table: Table,
+    /// How often rows that have expired are removed; `None` for never.
+    pub(super) cleanup: Option<Duration>,
 }
 
 impl Store {
@@ -61,7 +63,8 @@ impl Store {
         let cleanup = Some(cleanup).filter(|time| !time.is_zero());
         Ok(Self {
             target: Target::new(&properties, DEFAULTS)?,
-            table: Table::new(name, Notes::new(notes), cleanup),
+            table: Table::new(name, Notes::new(notes)),
+            cleanup,
         })
     }
 }
@@ -83,9 +86,9 @@ mod tests {
     fn aliases_and_defaults_are_upstreams() {
         let read = store(&[("url", "a.db"), ("cleanupIntervalInSeconds", "10")]).unwrap();
         assert_eq!(read.target.timeout, Duration::from_secs(20));
-        assert_eq!(read.table.cleanup(), Some(Duration::from_secs(10)));
+        assert_eq!(read.cleanup, Some(Duration::from_secs(10)));
         let read = store(&[("connectionString", "a.db"), ("cleanupInterval", "0")]).unwrap();
-        assert_eq!(read.table.cleanup(), None);
+        assert_eq!(read.cleanup, None);
     }
 
     #[test]

@@ -27,21 +27,11 @@ const LIVE: &str = "(expiration_time IS NULL OR expiration_time > CURRENT_TIMEST
 pub(super) struct Table {
     name: String,
     notes: Notes,
-    cleanup: Option<Duration>,
 }
 
 impl Table {
-    pub(super) fn new(name: String, notes: Notes, cleanup: Option<Duration>) -> Self {
-        Self {
-            name,
-            notes,
-            cleanup,
-        }
-    }
-
-    /// How often rows that have expired are removed; `None` for never.
-    pub(super) fn cleanup(&self) -> Option<Duration> {
-        self.cleanup
+    pub(super) fn new(name: String, notes: Notes) -> Self {
+        Self { name, notes }
     }
 
     /// Makes the tables, unless they are there. Upstream's sidecar has one note for all tables of a file: whether this
@@ -170,9 +160,12 @@ impl Table {
         keys.collect()
     }
 
-    /// Removes what has expired, unless a sidecar did so lately.
-    pub(super) fn clean(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let interval = self.cleanup.unwrap_or_default();
+    /// Removes what has expired, unless a sidecar did so within `interval`.
+    pub(super) fn clean(
+        &self,
+        connection: &Connection,
+        interval: Duration,
+    ) -> rusqlite::Result<()> {
         if !self.notes.is_due(connection, LAST_CLEANUP, interval)? {
             return Ok(());
         }

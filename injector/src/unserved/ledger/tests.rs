@@ -9,7 +9,10 @@ fn start() -> Instant {
 }
 
 fn repairing(per_minute: u32, now: Instant) -> Ledger {
-    Ledger::new(Some(Pace::new(NonZeroU32::new(per_minute).unwrap(), now)))
+    Ledger::new(Some(Pace::per_minute(
+        NonZeroU32::new(per_minute).unwrap(),
+        now,
+    )))
 }
 
 fn key(name: &str) -> Key {

@@ -1,15 +1,15 @@
-//! How fast pods are evicted.
+//! How fast something may be done again and again. Pure.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use tokio::time::Instant;
 
-/// So much of a minute's evictions may follow each other without a pause after a time without any.
+/// So much of a minute's work may follow each other without a pause after a time without any.
 const BURST: u32 = 10;
 
-/// At most so many in any minute and a burst, evenly after the burst.
+/// A burst, and then evenly.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     gap: Duration,
     slack: Duration,
     /// When the next one would be due at an even pace.
@@ -17,23 +17,28 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(per_minute: NonZeroU32, now: Instant) -> Self {
-        let gap = Duration::from_secs(60) / per_minute.get();
-        let burst = (per_minute.get() / BURST).max(1);
+    /// `burst` (at least 1) at once, and one more in each `gap`.
+    pub(crate) fn new(burst: u32, gap: Duration, now: Instant) -> Self {
         Self {
             gap,
-            slack: gap * (burst - 1),
+            slack: gap * burst.saturating_sub(1),
             due: now,
         }
     }
 
+    /// At most so many in any minute and a burst, which is a tenth of that.
+    pub(crate) fn per_minute(number: NonZeroU32, now: Instant) -> Self {
+        let gap = Duration::from_secs(60) / number.get();
+        Self::new((number.get() / BURST).max(1), gap, now)
+    }
+
     /// When the next one may be.
-    pub(super) fn next(&self) -> Instant {
+    pub(crate) fn next(&self) -> Instant {
         self.due.checked_sub(self.slack).unwrap_or(self.due)
     }
 
     /// Counts one.
-    pub(super) fn take(&mut self, now: Instant) {
+    pub(crate) fn take(&mut self, now: Instant) {
         self.due = self.due.max(now) + self.gap;
     }
 }
@@ -44,7 +49,7 @@ mod tests {
 
     fn in_a_minute(per_minute: u32) -> u32 {
         let start = Instant::now() + Duration::from_secs(3600);
-        let mut pace = Pace::new(NonZeroU32::new(per_minute).unwrap(), start);
+        let mut pace = Pace::per_minute(NonZeroU32::new(per_minute).unwrap(), start);
         let (mut now, mut taken) = (start, 0);
         while now < start + Duration::from_secs(60) {
             if pace.next() <= now {
