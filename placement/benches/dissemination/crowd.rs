@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     settled: Mutex<(usize, HashSet<String>)>,
     all: Notify,
     pub(crate) received: AtomicU64,
-    pub(crate) lost: AtomicU64,
+    lost: Mutex<Vec<String>>,
 }
 
 pub(crate) struct Crowd {
@@ -42,6 +42,11 @@ impl Shared {
         if hosts == settled.0 && settled.1.insert(name.to_owned()) && settled.1.len() == hosts {
             self.all.notify_one();
         }
+    }
+
+    /// A stream has ended that was to stay.
+    pub(crate) fn lose(&self, reason: String) {
+        self.lost.lock().push(reason);
     }
 }
 
@@ -85,8 +90,8 @@ impl Crowd {
         self.shared.received.load(Relaxed)
     }
 
-    pub(crate) fn lost(&self) -> u64 {
-        self.shared.lost.load(Relaxed)
+    pub(crate) fn lost(&self) -> usize {
+        self.shared.lost.lock().len()
     }
 
     fn expect(&self, hosts: usize) {
@@ -97,11 +102,13 @@ impl Crowd {
         let all = tokio::time::timeout(PATIENCE, self.shared.all.notified()).await;
         if all.is_err() {
             let settled = self.shared.settled.lock();
-            let lost = self.lost();
+            let lost = self.shared.lost.lock();
             panic!(
-                "{} of {} hosts have the table, {lost} lost their stream",
+                "{} of {} hosts have the table, {} lost their stream, the first: {:?}",
                 settled.1.len(),
-                settled.0
+                settled.0,
+                lost.len(),
+                lost.first()
             );
         }
     }

@@ -7,17 +7,21 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Streaming};
+use tonic::{Request, Streaming, client::Grpc};
+use tonic_prost::ProstCodec;
 use trilby_grpc::{ChannelConfig, Target, channel};
 use trilby_placement_protocol::extension;
-use trilby_proto::placement::v1::{
-    Host, HostOperation, PlacementOrder, placement_client::PlacementClient,
-};
+use trilby_proto::placement::v1::{Host, HostOperation};
 
-use crate::crowd::Shared;
+use crate::{crowd::Shared, order::Order};
+
+const REPORT: PathAndQuery =
+    PathAndQuery::from_static("/dapr.proto.placement.v1.Placement/ReportDaprStatus");
 
 /// Types that each host has.
 const TYPES: usize = 5;
@@ -45,11 +49,11 @@ impl Kind {
 pub(crate) struct Stream {
     name: String,
     up: mpsc::Sender<Host>,
-    orders: Streaming<PlacementOrder>,
+    orders: Streaming<Order>,
     /// The server answers beats.
     pub(crate) extended: bool,
     /// Hosts of the first type, as the last table has them.
-    hosts: HashSet<String>,
+    hosts: HashSet<Bytes>,
 }
 
 pub(crate) fn name(number: usize) -> String {
@@ -100,8 +104,9 @@ impl Stream {
             request.metadata_mut().insert(extension::DIALECT, version);
         }
         // A whole table of a thousand hosts is larger than what clients take by default.
-        let mut client = PlacementClient::new(channel).max_decoding_message_size(64 << 20);
-        let response = client.report_dapr_status(request).await?;
+        let mut client = Grpc::new(channel).max_decoding_message_size(64 << 20);
+        let codec = ProstCodec::<Host, Order>::default();
+        let response = client.streaming(request, REPORT, codec).await?;
         Ok(Self {
             name: name(number),
             up,
@@ -119,10 +124,8 @@ impl Stream {
             tokio::select! {
                 order = self.orders.message() => match order {
                     Ok(Some(order)) => self.take(order, &shared).await,
-                    _ => {
-                        shared.lost.fetch_add(1, Relaxed);
-                        return;
-                    }
+                    Ok(None) => return shared.lose("the server ended it".to_owned()),
+                    Err(status) => return shared.lose(format!("{status:?}")),
                 },
                 _ = beats.tick(), if self.extended => {
                     self.say(HostOperation::Unknown, Some(beat)).await;
@@ -142,7 +145,7 @@ impl Stream {
         drop(self.up.send(message(operation, version)).await);
     }
 
-    async fn take(&mut self, order: PlacementOrder, shared: &Shared) {
+    async fn take(&mut self, order: Order, shared: &Shared) {
         shared
             .received
             .fetch_add(order.encoded_len() as u64, Relaxed);
@@ -150,18 +153,15 @@ impl Stream {
         let operation = match order.operation.as_str() {
             "lock" => HostOperation::Lock,
             "update" => {
-                let table = order.tables.unwrap().entries.remove("type0");
-                let hosts = table.map(|table| table.load_map).unwrap_or_default();
-                self.hosts = hosts.into_keys().collect();
+                self.hosts = order.hosts("type0").came().collect();
                 HostOperation::Update
             }
             "delta" => {
-                if let Some(change) = order.tables.unwrap().entries.remove("type0") {
-                    for name in change.hosts.values() {
-                        self.hosts.remove(name);
-                    }
-                    self.hosts.extend(change.load_map.into_keys());
+                let change = order.hosts("type0");
+                for name in change.left() {
+                    self.hosts.remove(name);
                 }
+                self.hosts.extend(change.came());
                 HostOperation::Update
             }
             "unlock" => HostOperation::Unlock,

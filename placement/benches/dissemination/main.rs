@@ -4,7 +4,8 @@
 //! cargo bench -p trilby-placement --bench dissemination -- target/release/placement [OTHER_PLACEMENT ...]
 //! ```
 //!
-//! Hosts are simulated: each has a connection of its own, decodes and acknowledges, but builds no rings.
+//! Hosts are simulated: each has a connection of its own, decodes and acknowledges, but builds no rings and
+//! reads no more of a table than the hosts of one type.
 //! They share the machine with the server. Of each binary a Markdown table: how long it took until the
 //! last host had unlocked after all joined at once, and after one left or joined; what was sent; the
 //! server's CPU for such a round, and its memory. `deltas` are hosts that announce that they take
@@ -21,6 +22,7 @@
 
 mod crowd;
 mod host;
+mod order;
 
 use std::{
     path::{Path, PathBuf},
@@ -58,8 +60,12 @@ async fn main() {
     }
 }
 
+/// All hosts are one process, which is busy for a while with as many whole tables as it takes.
+const PATIENCE: &str = "10s";
+
 async fn start(binary: &Path) -> Placement {
-    let mut placement = Placement::new().binary(binary.to_owned());
+    let placement = Placement::new().binary(binary.to_owned());
+    let mut placement = placement.arg("--keepalive-timeout", PATIENCE);
     placement.start().await;
     placement
 }
