@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use kube::Client;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -13,11 +13,14 @@ use crate::{Contender, LeaseError, Sight, Standing};
 const DURATION: Duration = Duration::from_secs(15);
 /// How long a leader goes on without having renewed.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// The pause between two attempts to obtain or to renew.
+/// The shortest pause between two attempts to obtain or to renew.
 const RETRY: Duration = Duration::from_secs(2);
+/// By how much of itself a pause is longer, at most: replicas that start together, or lose the API server together, do
+/// not come back together. Go's controllers have the same.
+const JITTER: f64 = 1.2;
 
-/// One replica that stands for election, with the times of Go's controllers: a lease of 15 s, renewed every 2 s, given up
-/// after 10 s in which it could not be.
+/// One replica that stands for election, with the times of Go's controllers: a lease of 15 s, renewed every 2 to 4.4 s,
+/// given up after 10 s in which it could not be.
 pub struct Elector {
     contender: Contender,
     lease: &'static str,
@@ -78,19 +81,20 @@ impl Elector {
                 Ok(false) => {}
                 Err(error) => warn!(lease = self.lease, %error, "cannot stand for election"),
             }
-            tokio::time::sleep(RETRY).await;
+            sleep(pause(rand::random())).await;
         }
     }
 
-    /// Renews the lease; returns when that did not work for too long, or another holds it.
+    /// Renews the lease; returns when that did not work for too long, or another holds it. An attempt that is under way
+    /// then is given up: it may last longer than what is left of the lease.
     async fn hold(&mut self) {
-        let mut renewed = Instant::now();
-        while renewed.elapsed() < RENEW_DEADLINE {
-            tokio::time::sleep(RETRY).await;
-            match self.attempt().await {
-                Ok(true) => renewed = Instant::now(),
-                Ok(false) => return,
-                Err(error) => warn!(lease = self.lease, %error, "cannot renew the lease"),
+        let mut deadline = Instant::now() + RENEW_DEADLINE;
+        while let Ok(began) = timeout_at(deadline, next_attempt()).await {
+            match timeout_at(deadline, self.attempt()).await {
+                // From its beginning: nobody has seen the lease renewed before.
+                Ok(Ok(true)) => deadline = began + RENEW_DEADLINE,
+                Ok(Ok(false)) | Err(_) => return,
+                Ok(Err(error)) => warn!(lease = self.lease, %error, "cannot renew the lease"),
             }
         }
     }
@@ -110,3 +114,17 @@ impl Elector {
         }
     }
 }
+
+/// When the pause before it is over.
+async fn next_attempt() -> Instant {
+    sleep(pause(rand::random())).await;
+    Instant::now()
+}
+
+/// The pause for a random number from 0 to 1.
+fn pause(random: f64) -> Duration {
+    RETRY.mul_f64(1.0 + random * JITTER)
+}
+
+#[cfg(test)]
+mod tests;
