@@ -16,7 +16,7 @@ use super::ledger::{Candidate, Outcome};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// There is no such pod.
 const NOT_FOUND: u16 = 404;
-/// Another pod has the name now.
+/// Others changed its disruption budget at the same moment, or another pod has the name now, of which the watch tells.
 const CONFLICT: u16 = 409;
 /// A disruption budget does not allow it.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -42,8 +42,8 @@ pub(super) async fn evict(client: Client, candidate: Candidate) -> (Candidate, O
             Outcome::Evicted
         }
         Ok(Err(kube::Error::Api(status))) => match status.code {
-            NOT_FOUND | CONFLICT => Outcome::Gone,
-            TOO_MANY_REQUESTS => {
+            NOT_FOUND => Outcome::Gone,
+            CONFLICT | TOO_MANY_REQUESTS => {
                 info!(%namespace, %pod, reason = status.message, "not evicted for now");
                 Outcome::Blocked
             }

@@ -4,6 +4,7 @@
 //! was there before.
 
 mod counts;
+mod messages;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -21,13 +22,7 @@ use super::{
 use crate::pace::Pace;
 
 pub(super) use counts::Counts;
-
-/// Names a pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key {
-    pub(super) namespace: Box<str>,
-    pub(super) name: Box<str>,
-}
+pub(super) use messages::{Candidate, Key, News, Next, Outcome};
 
 /// See the module.
 #[derive(Debug)]
@@ -37,10 +32,12 @@ pub(super) struct Ledger {
     owners: HashMap<Box<str>, Owner>,
     served: HashSet<u64>,
     listing: Option<Listing>,
-    untold: BTreeSet<Key>,
+    untold: BTreeSet<Turn>,
     in_vain: VecDeque<News>,
     /// `None`: nothing is repaired.
     pace: Option<Pace>,
+    /// Evictions so far.
+    turns: u64,
     counts: Counts,
 }
 
@@ -51,69 +48,20 @@ struct Listing {
     served: HashSet<u64>,
 }
 
+/// When a pod is told of: the first pods of all owners before the second ones, so that no owner waits for the others' pods.
+type Turn = (usize, Key);
+
 #[derive(Debug)]
 struct Entry {
     uid: Box<str>,
     reason: Reason,
     owner: Option<Box<str>>,
+    /// How many pods of its owner lacked their sidecars before it.
+    place: usize,
     /// Whether it may be evicted at all.
     repairable: bool,
     told: bool,
     leaving: bool,
-}
-
-/// What is to be told.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum News {
-    /// A pod lacks its sidecar.
-    Lacking {
-        pod: Key,
-        uid: Box<str>,
-        reason: Reason,
-        /// Whether it will be evicted.
-        repaired: bool,
-        /// Its controller, unless that was told already.
-        owner: Option<OwnerReference>,
-    },
-    /// Pods of this controller come back without.
-    InVain {
-        namespace: Box<str>,
-        owner: OwnerReference,
-        /// How long it is left alone.
-        rest: Duration,
-    },
-}
-
-/// A pod that is to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) pod: Key,
-    pub(super) uid: Box<str>,
-    owner: Box<str>,
-}
-
-/// What became of an eviction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The pod goes.
-    Evicted,
-    /// It is not there any more.
-    Gone,
-    /// A disruption budget keeps it.
-    Blocked,
-    /// The API server refused for another reason, or did not answer.
-    Failed,
-}
-
-/// What to do next about repair.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Evict this pod, now.
-    Evict(Candidate),
-    /// Nothing before this moment.
-    At(Instant),
-    /// Nothing, unless something happens.
-    Nothing,
 }
 
 impl Ledger {
@@ -127,6 +75,7 @@ impl Ledger {
             untold: BTreeSet::new(),
             in_vain: VecDeque::new(),
             pace,
+            turns: 0,
             counts: Counts::default(),
         }
     }
@@ -205,29 +154,32 @@ impl Ledger {
                 self.counts.remove(&key.namespace, entry.reason.word());
                 self.counts.add(&key.namespace, reason.word());
                 entry.reason = reason;
-                if std::mem::take(&mut entry.told) {
-                    self.untold.insert(key);
-                }
+                entry.told = false;
+                self.untold.insert((entry.place, key.clone()));
             }
+            self.sort(&key);
             return;
         }
         self.forget(&key);
         let owner = controller.map(|controller| self.joins(&key, controller, now));
+        let (owner, place) = owner.unzip();
+        let place = place.unwrap_or_default();
         self.counts.add(&key.namespace, reason.word());
         let entry = Entry {
             uid: uid.into(),
             reason,
             owner,
+            place,
             repairable,
             told: false,
             leaving: false,
         };
         self.pods.insert(key.clone(), entry);
-        self.untold.insert(key);
+        self.untold.insert((place, key));
     }
 
-    /// A new pod of this controller lacks its sidecar.
-    fn joins(&mut self, key: &Key, controller: OwnerReference, now: Instant) -> Box<str> {
+    /// A new pod of this controller lacks its sidecar. Gives the controller's UID, and how many such pods it had before.
+    fn joins(&mut self, key: &Key, controller: OwnerReference, now: Instant) -> (Box<str>, usize) {
         let uid: Box<str> = controller.uid.as_str().into();
         let owner = self
             .owners
@@ -236,21 +188,39 @@ impl Ledger {
         if let Some(rest) = owner.lacking(now) {
             self.in_vain.push_back(in_vain(owner, rest));
         }
+        let before = owner.pods.len();
         owner.pods.insert(key.name.clone());
-        uid
+        (uid, before)
+    }
+
+    /// Whether this pod may be evicted is as its entry says.
+    fn sort(&mut self, key: &Key) {
+        let Some(entry) = self.pods.get(key) else {
+            return;
+        };
+        let owner = entry.owner.as_ref();
+        let Some(owner) = owner.and_then(|uid| self.owners.get_mut(uid)) else {
+            return;
+        };
+        if entry.repairable && entry.told && !entry.leaving {
+            owner.ready.insert(key.name.clone());
+        } else {
+            owner.ready.remove(&key.name);
+        }
     }
 
     fn forget(&mut self, key: &Key) {
         let Some(entry) = self.pods.remove(key) else {
             return;
         };
-        self.untold.remove(key);
+        self.untold.remove(&(entry.place, key.clone()));
         self.counts.remove(&key.namespace, entry.reason.word());
         let Some(uid) = entry.owner else {
             return;
         };
         if let Some(owner) = self.owners.get_mut(&uid) {
             owner.pods.remove(&key.name);
+            owner.ready.remove(&key.name);
             if owner.is_new() && owner.pods.is_empty() {
                 self.owners.remove(&uid);
             }
@@ -262,9 +232,10 @@ impl Ledger {
         if let Some(news) = self.in_vain.pop_front() {
             return Some(news);
         }
-        let key = self.untold.pop_first()?;
-        let entry = self.pods.get_mut(&key)?;
-        entry.told = true;
+        let (_, key) = self.untold.pop_first()?;
+        self.pods.get_mut(&key)?.told = true;
+        self.sort(&key);
+        let entry = self.pods.get(&key)?;
         let owner = entry.owner.as_ref();
         let owner = owner.and_then(|uid| self.owners.get_mut(uid));
         let word = entry.reason.word();
@@ -278,36 +249,58 @@ impl Ledger {
         })
     }
 
-    /// What to do next about repair. A pod is told of before it goes.
+    /// What to do next about repair. A pod is told of before it goes, and owners take turns.
     pub(super) fn next_repair(&mut self, now: Instant) -> Next {
-        let Some(pace) = &mut self.pace else {
+        let Some(due) = self.pace.as_ref().map(Pace::next) else {
             return Next::Nothing;
         };
         let mut wake: Option<Instant> = None;
         let mut earliest = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
+        let mut turn = None;
         self.owners.retain(|_, owner| !owner.is_done(now));
         for (uid, owner) in &mut self.owners {
             if let Some(rest) = owner.expired(now) {
                 self.in_vain.push_back(in_vain(owner, rest));
             }
             owner.trial_ends().into_iter().for_each(&mut earliest);
-            let Some((pod, entry)) = waiting(owner, &mut self.pods) else {
+            if owner.ready.is_empty() {
                 continue;
-            };
+            }
             match owner.may_go(now) {
                 Err(None) => {}
                 Err(Some(until)) => earliest(until),
-                Ok(()) if pace.next() > now => earliest(pace.next()),
+                Ok(()) if due > now => earliest(due),
                 Ok(()) => {
-                    pace.take(now);
-                    owner.begin(now);
-                    entry.leaving = true;
-                    let (uid, owner) = (entry.uid.clone(), uid.clone());
-                    return Next::Evict(Candidate { pod, uid, owner });
+                    let its = (owner.turn, uid);
+                    turn = Some(turn.map_or(its, |other| its.min(other)));
                 }
             }
         }
-        wake.map_or(Next::Nothing, Next::At)
+        let turn = turn.map(|(_, uid)| uid.clone());
+        match turn.and_then(|owner| self.begin(owner, now)) {
+            Some(candidate) => Next::Evict(candidate),
+            None => wake.map_or(Next::Nothing, Next::At),
+        }
+    }
+
+    /// A pod of this owner goes.
+    fn begin(&mut self, uid: Box<str>, now: Instant) -> Option<Candidate> {
+        let owner = self.owners.get_mut(&uid)?;
+        let pod = Key {
+            namespace: owner.namespace.clone(),
+            name: owner.ready.pop_first()?,
+        };
+        let entry = self.pods.get_mut(&pod)?;
+        entry.leaving = true;
+        self.turns += 1;
+        owner.turn = self.turns;
+        owner.begin(now);
+        self.pace.as_mut()?.take(now);
+        Some(Candidate {
+            uid: entry.uid.clone(),
+            owner: uid,
+            pod,
+        })
     }
 
     /// What became of it.
@@ -315,7 +308,8 @@ impl Ledger {
         let owner = self.owners.get_mut(&candidate.owner);
         match (outcome, owner) {
             (Outcome::Evicted, Some(owner)) => owner.evicted(),
-            (_, Some(owner)) => owner.refused(now),
+            (Outcome::Gone, Some(owner)) => owner.gone(),
+            (Outcome::Blocked | Outcome::Failed, Some(owner)) => owner.refused(now),
             (_, None) => {}
         }
         if matches!(outcome, Outcome::Blocked | Outcome::Failed)
@@ -323,6 +317,7 @@ impl Ledger {
             && entry.uid == candidate.uid
         {
             entry.leaving = false;
+            self.sort(&candidate.pod);
         }
     }
 
@@ -330,22 +325,6 @@ impl Ledger {
     pub(super) fn counts(&mut self) -> &mut Counts {
         &mut self.counts
     }
-}
-
-/// A pod of this owner that waits to be evicted.
-fn waiting<'a>(owner: &Owner, pods: &'a mut BTreeMap<Key, Entry>) -> Option<(Key, &'a mut Entry)> {
-    let key = |name: &str| Key {
-        namespace: owner.namespace.clone(),
-        name: name.into(),
-    };
-    let ready = |entry: &Entry| entry.repairable && entry.told && !entry.leaving;
-    let key = owner
-        .pods
-        .iter()
-        .map(|name| key(name))
-        .find(|key| pods.get(key).is_some_and(ready))?;
-    let entry = pods.get_mut(&key)?;
-    Some((key, entry))
 }
 
 fn in_vain(owner: &Owner, rest: Duration) -> News {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use trilby_testkit::{ApiServer, eventually::within};
 
 use crate::{
@@ -39,16 +39,20 @@ async fn create_pods(installation: &Installation, namespace: &str) {
     installation.api.apply(&list.to_string()).await;
 }
 
+/// Between two counts, each of which is work that the machine could do for the pods.
+const BREATH: Duration = Duration::from_secs(1);
+
 /// Waits for the census, and prints how long it took.
 async fn becomes(installation: &Installation, namespace: &str, what: &str, wanted: Census) {
     let began = Instant::now();
     within(LIMIT, what, async || {
-        let seen = census(&installation.api, namespace).await;
-        match seen {
-            Ok(seen) if seen == wanted => Ok(()),
-            Ok(seen) => Err(format!("{seen:?}")),
-            Err(error) => Err(format!("{error:#}")),
-        }
+        let seen = match census(&installation.api, namespace).await {
+            Ok(seen) if seen == wanted => return Ok(()),
+            Ok(seen) => format!("{seen:?}"),
+            Err(error) => format!("{error:#}"),
+        };
+        sleep(BREATH).await;
+        Err(seen)
     })
     .await;
     println!("{what}: {:.1} s", began.elapsed().as_secs_f64());

@@ -176,6 +176,129 @@ fn an_owner_whose_pods_come_back_without_rests_longer_each_time() {
     assert!(rests[9] > Duration::from_secs(500), "{rests:?}");
 }
 
+/// An owner with this many pods to go beside the one whose replacement has just come with its sidecar.
+fn trusted(others: u32, now: Instant) -> Ledger {
+    let mut ledger = repairing(60_000, now);
+    lost_pods(&mut ledger, others + 1, now);
+    assert_eq!(evict_all(&mut ledger, now), ["p0"]);
+    served(&mut ledger, "new", "r", now);
+    ledger
+}
+
+fn in_vain_of(news: &[News]) -> usize {
+    let in_vain = |news: &&News| matches!(news, News::InVain { .. });
+    news.iter().filter(in_vain).count()
+}
+
+#[test]
+fn a_pod_that_comes_without_among_others_that_do_not_is_evicted_again_and_its_owner_goes_on() {
+    let now = start();
+    let mut ledger = trusted(3, now);
+    assert_eq!(evict_all(&mut ledger, now), ["p1", "p2", "p3"]);
+    served(&mut ledger, "new1", "r", now);
+    lost(&mut ledger, "late", "r", now);
+    assert_eq!(in_vain_of(&news(&mut ledger)), 0);
+    assert_eq!(evict_all(&mut ledger, now), ["late"]);
+    served(&mut ledger, "new2", "r", now);
+    served(&mut ledger, "new3", "r", now);
+    assert_eq!(ledger.counts().take_changes()[0].2, 0);
+}
+
+#[test]
+fn an_owner_for_which_repair_ceases_to_work_rests_after_a_bounded_number_of_pods() {
+    let now = start();
+    let mut ledger = trusted(200, now);
+    for number in 0..100 {
+        served(&mut ledger, &format!("new{number}"), "r", now);
+    }
+    let mut gone = 0;
+    while let Next::Evict(candidate) = ledger.next_repair(now) {
+        ledger.evicted(&candidate, Outcome::Evicted, now);
+        ledger.gone(&candidate.pod, &candidate.uid);
+        lost(&mut ledger, &format!("again{gone}"), "r", now);
+        gone += 1;
+    }
+    assert_eq!(gone, 11, "its credit, and one");
+    assert_eq!(in_vain_of(&news(&mut ledger)), 1);
+}
+
+#[test]
+fn a_new_pod_with_its_sidecar_ends_the_rest_of_its_owner() {
+    let now = start();
+    let mut ledger = repairing(60_000, now);
+    served(&mut ledger, "old", "r", now);
+    lost_pods(&mut ledger, 2, now);
+    assert_eq!(evict_all(&mut ledger, now), ["p0"]);
+    lost(&mut ledger, "again", "r", now);
+    assert_eq!(in_vain_of(&news(&mut ledger)), 1);
+    served(&mut ledger, "old", "r", now);
+    assert_eq!(evict_all(&mut ledger, now), [""; 0], "it is no new pod");
+    served(&mut ledger, "new", "r", now);
+    assert_eq!(evict_all(&mut ledger, now), ["again", "p1"]);
+}
+
+#[test]
+fn the_first_pods_of_all_owners_are_told_of_before_the_others() {
+    let (mut ledger, now) = (Ledger::new(None), start());
+    for owner in ["a", "b"] {
+        for number in 0..2 {
+            lost(&mut ledger, &format!("{owner}{number}"), owner, now);
+        }
+    }
+    let told = news(&mut ledger);
+    let names = told.iter().map(|news| match news {
+        News::Lacking { pod, .. } => &*pod.name,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["a0", "b0", "a1", "b1"]);
+}
+
+#[test]
+fn owners_take_turns() {
+    let mut now = start();
+    let mut ledger = repairing(60, now);
+    let mut gone = Vec::new();
+    for owner in ["a", "b"] {
+        for number in 0..20 {
+            lost(&mut ledger, &format!("{owner}{number}"), owner, now);
+        }
+    }
+    news(&mut ledger);
+    evict_all(&mut ledger, now);
+    for owner in ["a", "b"] {
+        served(&mut ledger, &format!("{owner}new"), owner, now);
+    }
+    for _ in 0..20 {
+        now += Duration::from_secs(1);
+        gone.extend(evict_all(&mut ledger, now));
+    }
+    let of_a = gone.iter().filter(|name| name.starts_with('a')).count();
+    assert!(of_a.abs_diff(gone.len() - of_a) <= 1, "{gone:?}");
+}
+
+#[test]
+fn a_pod_that_somebody_else_took_away_holds_up_nobody() {
+    let now = start();
+    let mut ledger = repairing(60_000, now);
+    lost_pods(&mut ledger, 3, now);
+    for outcome in [Outcome::Gone, Outcome::Evicted] {
+        let Next::Evict(candidate) = ledger.next_repair(now) else {
+            panic!("the next one is tried at once");
+        };
+        ledger.evicted(&candidate, outcome, now);
+        ledger.gone(&candidate.pod, &candidate.uid);
+    }
+    assert!(matches!(ledger.next_repair(now), Next::At(_)), "a trial");
+    served(&mut ledger, "new", "r", now);
+    let Next::Evict(candidate) = ledger.next_repair(now) else {
+        panic!("it is trusted");
+    };
+    ledger.evicted(&candidate, Outcome::Gone, now);
+    lost(&mut ledger, "another", "r", now);
+    news(&mut ledger);
+    assert_eq!(evict_all(&mut ledger, now), ["another"]);
+}
+
 #[test]
 fn a_replacement_that_never_comes_is_a_repair_without_effect() {
     let now = start();
