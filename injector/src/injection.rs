@@ -123,6 +123,7 @@ pub fn inject(pod: &Pod, cluster: &Cluster, live: Live<'_>) -> Result<Injection,
     let container = container::build(pod, cluster, &sidecar, (live, mounts));
     let mut operations = preparations(pod);
     operations.extend(volumes::additions(pod, cluster, &sidecar));
+    operations.extend(app_containers::init_additions(pod, &sidecar));
     operations.extend(placement(pod, &sidecar, json!(container)));
     operations.extend(labels(&sidecar));
     operations.extend(app_containers::additions(pod, &sidecar));

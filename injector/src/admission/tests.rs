@@ -360,6 +360,22 @@ fn more_warnings_than_the_api_server_hands_on_end_with_a_word_about_it() {
 }
 
 #[test]
+fn a_review_that_is_cut_off_anywhere_is_refused() {
+    let fixture = Fixture::new();
+    let pod = pod(&json!({"dapr.io/enabled": "true", "dapr.io/app-id": "a"}));
+    let whole = review(&pod).to_string();
+    for end in 1..whole.len() {
+        let answer = fixture.answer(&whole.as_bytes()[..end]);
+        assert_eq!(answer["response"]["allowed"], false, "{}", &whole[..end]);
+        assert!(answer["response"]["status"]["message"].is_string());
+    }
+    assert_eq!(
+        fixture.answer(whole.as_bytes())["response"]["allowed"],
+        true
+    );
+}
+
+#[test]
 fn deeply_nested_reviews_are_refused_and_do_not_end_the_process() {
     let fixture = Fixture::new();
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);

@@ -1,5 +1,6 @@
 //! What the other containers of the pod get: the sidecar's ports in their environment, and its sockets. Containers that
-//! Components declare come with theirs.
+//! Components declare come with theirs. Init containers get the same only where the sidecar starts before them: to all
+//! others it is no use.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, VolumeMount};
 use serde_json::json;
@@ -16,39 +17,61 @@ use super::{
 /// First the environment of every app, then their mounts, then both for component containers.
 pub(super) fn additions(pod: &Pod, sidecar: &Sidecar<'_>) -> Vec<Operation> {
     let containers = pod.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
-    let (components, apps): (Vec<_>, Vec<_>) = containers
-        .iter()
-        .enumerate()
-        .partition(|(_, container)| is_component(sidecar, container));
-    let variables = app_variables(sidecar);
-    let mut operations = Vec::new();
-    for &(index, container) in &apps {
-        operations.extend(add_variables(index, container, &variables));
-    }
-    if let Some(path) = sidecar.unix_sockets {
-        let sockets = mount(mount::UNIX_SOCKETS_VOLUME, path);
-        for &(index, container) in &apps {
-            operations.extend(add_mount(index, container, &sockets));
-        }
-    }
-    if let Some(Components {
-        sockets_folder: folder,
-        declared,
-        ..
-    }) = &sidecar.components
-    {
-        let variable = [plain(env::COMPONENT_SOCKETS_FOLDER, folder)];
-        let sockets = mount(mount::COMPONENT_SOCKETS_VOLUME, folder);
-        for (index, container) in components {
-            operations.extend(add_variables(index, container, &variable));
-            operations.extend(add_mount(index, container, &sockets));
-        }
-        for container in declared {
+    let mut operations = in_list("/spec/containers", containers, sidecar);
+    if let Some(components) = &sidecar.components {
+        let (variable, sockets) = component_parts(components);
+        for container in &components.declared {
             let container = complete(container, &variable, &sockets);
             operations.push(add("/spec/containers/-", json!(container)));
         }
     }
     operations
+}
+
+/// The same for the pod's init containers, if the sidecar starts before them; for those places that they have until it is
+/// put in front of them.
+pub(super) fn init_additions(pod: &Pod, sidecar: &Sidecar<'_>) -> Vec<Operation> {
+    let spec = pod.spec.as_ref().filter(|_| sidecar.is_first());
+    let containers = spec.and_then(|spec| spec.init_containers.as_deref());
+    in_list(
+        "/spec/initContainers",
+        containers.unwrap_or_default(),
+        sidecar,
+    )
+}
+
+fn in_list(list: &str, containers: &[Container], sidecar: &Sidecar<'_>) -> Vec<Operation> {
+    let (components, apps): (Vec<_>, Vec<_>) = containers
+        .iter()
+        .enumerate()
+        .map(|(index, container)| (format!("{list}/{index}"), container))
+        .partition(|(_, container)| is_component(sidecar, container));
+    let variables = app_variables(sidecar);
+    let mut operations = Vec::new();
+    for (place, container) in &apps {
+        operations.extend(add_variables(place, container, &variables));
+    }
+    if let Some(path) = sidecar.unix_sockets {
+        let sockets = mount(mount::UNIX_SOCKETS_VOLUME, path);
+        for (place, container) in &apps {
+            operations.extend(add_mount(place, container, &sockets));
+        }
+    }
+    if let Some(parts) = sidecar.components.as_ref().map(component_parts) {
+        let (variable, sockets) = parts;
+        for (place, container) in &components {
+            operations.extend(add_variables(place, container, &variable));
+            operations.extend(add_mount(place, container, &sockets));
+        }
+    }
+    operations
+}
+
+/// What a component meets the sidecar by.
+fn component_parts(components: &Components<'_>) -> ([EnvVar; 1], VolumeMount) {
+    let folder = components.sockets_folder;
+    let variable = plain(env::COMPONENT_SOCKETS_FOLDER, folder);
+    ([variable], mount(mount::COMPONENT_SOCKETS_VOLUME, folder))
 }
 
 /// A declared container with what it meets the sidecar by. The variable comes last: Kubernetes takes the last of a name.
@@ -82,9 +105,9 @@ fn app_variables(sidecar: &Sidecar<'_>) -> Vec<EnvVar> {
 }
 
 /// Adds those variables whose names the container does not have.
-fn add_variables(index: usize, container: &Container, variables: &[EnvVar]) -> Vec<Operation> {
+fn add_variables(place: &str, container: &Container, variables: &[EnvVar]) -> Vec<Operation> {
     let existing = container.env.as_deref().unwrap_or_default();
-    let path = format!("/spec/containers/{index}/env");
+    let path = format!("{place}/env");
     if existing.is_empty() {
         return vec![add(path, json!(variables))];
     }
@@ -96,9 +119,9 @@ fn add_variables(index: usize, container: &Container, variables: &[EnvVar]) -> V
 }
 
 /// Adds the mount unless the container mounts that volume, or something at that path.
-fn add_mount(index: usize, container: &Container, mount: &VolumeMount) -> Option<Operation> {
+fn add_mount(place: &str, container: &Container, mount: &VolumeMount) -> Option<Operation> {
     let existing = container.volume_mounts.as_deref().unwrap_or_default();
-    let path = format!("/spec/containers/{index}/volumeMounts");
+    let path = format!("{place}/volumeMounts");
     if existing.is_empty() {
         return Some(add(path, json!([mount])));
     }

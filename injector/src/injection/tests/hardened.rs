@@ -48,6 +48,38 @@ fn it_comes_before_all_init_containers_and_they_wait_for_it() {
 }
 
 #[test]
+fn init_containers_know_the_ports_and_sockets_of_a_sidecar_that_starts_before_them() {
+    let init_of = |annotations: Value, cluster: &Cluster| {
+        let mut pod = pod(&annotations);
+        pod["spec"]["initContainers"] =
+            json!([{"name": "migrate", "env": [{"name": "APP_PROTOCOL", "value": "mine"}]}]);
+        let patched = decoded(&patched(&pod, &injected(&pod, cluster)));
+        let init = patched.spec.unwrap().init_containers.unwrap();
+        let mut init = init.into_iter();
+        init.find(|container| container.name == "migrate").unwrap()
+    };
+    let told = json!({"dapr.io/grpc-port": "50005", "dapr.io/unix-domain-socket-path": "/sockets"});
+    let init = init_of(told.clone(), &hardened());
+    assert_eq!(
+        env_of(&init),
+        [
+            "APP_PROTOCOL=mine",
+            "DAPR_HTTP_PORT=3500",
+            "DAPR_GRPC_PORT=50005"
+        ]
+    );
+    assert_eq!(init.volume_mounts.unwrap()[0].mount_path, "/sockets");
+
+    let mut native = testing::cluster();
+    native.sidecar.native = true;
+    for cluster in [testing::cluster(), native] {
+        let init = init_of(told.clone(), &cluster);
+        assert_eq!(env_of(&init), ["APP_PROTOCOL=mine"], "as upstream");
+        assert_eq!(init.volume_mounts, None);
+    }
+}
+
+#[test]
 fn without_native_sidecars_it_is_an_ordinary_container_with_a_warning() {
     let pod = pod(&json!({}));
     let old = Live {

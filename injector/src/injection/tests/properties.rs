@@ -1,4 +1,5 @@
-//! What holds for every pod.
+//! What holds for every pod, in every installation: hardened or not, with native sidecars or without, with containers that
+//! Components declare.
 
 use clap::Parser;
 use trilby_sidecar_args::SidecarArgs;
@@ -61,6 +62,8 @@ fn annotations() -> impl Strategy<Value = Map<String, Value>> {
         "max-body-size",
         "graceful-shutdown-seconds",
         "api-token-secret",
+        "inject-pluggable-components",
+        "sidecar-memory-request",
     ];
     let value = prop_oneof![
         select(vec![
@@ -110,6 +113,63 @@ fn pods() -> impl Strategy<Value = Value> {
         })
 }
 
+/// Where pods are injected.
+#[derive(Debug)]
+struct Installation {
+    cluster: Cluster,
+    components: Declarations,
+    native_sidecars: bool,
+}
+
+impl Installation {
+    fn inject(&self, pod: &Value) -> Injection {
+        let live = Live {
+            components: &self.components,
+            native_sidecars: self.native_sidecars,
+            ..live()
+        };
+        inject(&decoded(pod), &self.cluster, live).unwrap()
+    }
+
+    fn is_hardened(&self) -> bool {
+        self.cluster.sidecar.profile == Profile::Hardened
+    }
+}
+
+/// What a Component declares: a container, or something else.
+fn declared() -> impl Strategy<Value = String> {
+    let container =
+        (option::of(name()), container(), 0..2_u8).prop_map(|(name, mut container, image)| {
+            container["name"] = json!(name);
+            container["image"] = json!(format!("component:{image}"));
+            container.to_string()
+        });
+    prop_oneof![3 => container, 1 => any::<String>()]
+}
+
+fn installations() -> impl Strategy<Value = Installation> {
+    let components = btree_map(name(), declared(), 0..3);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (components, flags).prop_map(|(declared, (hardened, native, native_sidecars, root))| {
+        let mut cluster = testing::cluster();
+        cluster.sidecar.native = native;
+        cluster.sidecar.run_as_non_root = !root;
+        if hardened {
+            cluster.sidecar.profile = Profile::Hardened;
+        }
+        let mut components = Declarations::default();
+        for (name, container) in declared {
+            let declaration = Declaration::read(&container, Vec::new());
+            components.set(("shop", &name), Some(declaration));
+        }
+        Installation {
+            cluster,
+            components,
+            native_sidecars,
+        }
+    })
+}
+
 /// Whether everything in `before` is still in `after`, at the same place. Operations only add, and to the ends of lists.
 fn kept(before: &Value, after: &Value) -> bool {
     match (before, after) {
@@ -123,45 +183,79 @@ fn kept(before: &Value, after: &Value) -> bool {
     }
 }
 
-fn sidecars(pod: &Value) -> usize {
-    let lists = ["containers", "initContainers"].map(|list| pod["spec"][list].as_array());
-    lists
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|container| container["name"] == "daprd")
-        .count()
+/// The pod without its sidecar, which may stand before the pod's own init containers.
+fn without_sidecar(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    for list in LISTS {
+        if let Some(containers) = pod["spec"][list].as_array_mut() {
+            containers.retain(|container| container["name"] != "daprd");
+        }
+    }
+    pod
 }
 
-fn has_twice(list: &Value, key: &str) -> bool {
+const LISTS: [&str; 2] = ["containers", "initContainers"];
+
+fn list<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    pod["spec"][list].as_array().into_iter().flatten()
+}
+
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    LISTS.into_iter().flat_map(|name| list(pod, name))
+}
+
+fn has_twice<'a>(mut items: impl Iterator<Item = &'a Value>, key: &str) -> bool {
     let mut seen = std::collections::BTreeSet::new();
-    let list = list.as_array().into_iter().flatten();
-    list.map(|item| item[key].to_string())
-        .any(|value| !seen.insert(value))
+    items.any(|item| !seen.insert(item[key].to_string()))
+}
+
+/// The rules of Kubernetes that an injection could break, as far as the pod keeps them itself.
+fn is_valid(before: &Value, after: &Value) {
+    decoded(after);
+    if !has_twice(list(before, "volumes"), "name") {
+        assert!(!has_twice(list(after, "volumes"), "name"), "{after:#}");
+    }
+    if !has_twice(containers(before), "name") {
+        assert!(!has_twice(containers(after), "name"), "{after:#}");
+    }
+    let own: Vec<_> = containers(before)
+        .map(|container| &container["name"])
+        .collect();
+    let added = containers(after).filter(|container| !own.contains(&&container["name"]));
+    for mount in added
+        .flat_map(|container| container["volumeMounts"].as_array())
+        .flatten()
+    {
+        let there = list(after, "volumes").any(|volume| volume["name"] == mount["name"]);
+        assert!(there, "{mount} has no volume in {after:#}");
+    }
+}
+
+fn has_variable(container: &Value, name: &str) -> bool {
+    let variables = container["env"].as_array().into_iter().flatten();
+    variables
+        .into_iter()
+        .any(|variable| variable["name"] == name)
 }
 
 proptest! {
     #[test]
-    fn an_injected_pod_has_one_sidecar_and_all_it_had(pod in pods()) {
-        let injection = injected(&pod, &testing::cluster());
-        let patched = patched(&pod, &injection);
-        assert!(kept(&pod, &patched), "{patched:#}");
-        assert_eq!(sidecars(&patched), 1);
-        decoded(&patched);
-        if !has_twice(&pod["spec"]["volumes"], "name") {
-            assert!(!has_twice(&patched["spec"]["volumes"], "name"));
-        }
+    fn an_injected_pod_is_valid_and_has_one_sidecar_and_all_it_had(pod in pods(), at in installations()) {
+        let patched = patched(&pod, &at.inject(&pod));
+        assert!(kept(&pod, &without_sidecar(&patched)), "{patched:#}");
+        assert_eq!(containers(&patched).filter(|container| container["name"] == "daprd").count(), 1);
+        is_valid(&pod, &patched);
     }
 
     #[test]
-    fn a_second_injection_changes_nothing(pod in pods()) {
-        let once = patched(&pod, &injected(&pod, &testing::cluster()));
-        assert!(injected(&once, &testing::cluster()).operations.is_empty());
+    fn a_second_injection_changes_nothing(pod in pods(), at in installations()) {
+        let once = patched(&pod, &at.inject(&pod));
+        assert!(at.inject(&once).operations.is_empty());
     }
 
     #[test]
-    fn the_sidecar_reads_what_it_is_given_unless_a_warning_says_otherwise(pod in pods()) {
-        let injection = injected(&pod, &testing::cluster());
+    fn the_sidecar_reads_what_it_is_given_unless_a_warning_says_otherwise(pod in pods(), at in installations()) {
+        let injection = at.inject(&pod);
         let args = sidecar_of(&patched(&pod, &injection)).args.unwrap();
         let read = SidecarArgs::try_parse_from(&args);
         match read {
@@ -171,11 +265,27 @@ proptest! {
     }
 
     #[test]
-    fn what_the_sidecar_mounts_is_in_the_pod(pod in pods()) {
-        let patched = patched(&pod, &injected(&pod, &testing::cluster()));
-        let volumes: Vec<_> = patched["spec"]["volumes"].as_array().into_iter().flatten().collect();
-        for mount in sidecar_of(&patched).volume_mounts.unwrap_or_default() {
-            assert!(volumes.iter().any(|volume| volume["name"] == mount.name.as_str()), "{}", mount.name);
+    fn a_hardened_sidecar_is_restricted(pod in pods(), at in installations()) {
+        let sidecar = sidecar_of(&patched(&pod, &at.inject(&pod)));
+        let context = sidecar.security_context.unwrap();
+        let restricted = context.run_as_non_root == Some(true)
+            && context.allow_privilege_escalation == Some(false)
+            && context.capabilities.is_some_and(|capabilities| capabilities.drop == Some(vec!["ALL".to_owned()]))
+            && context.seccomp_profile.is_some_and(|profile| profile.type_ == "RuntimeDefault");
+        assert_eq!(restricted, at.is_hardened());
+    }
+
+    #[test]
+    fn a_sidecar_that_comes_first_is_known_to_all_that_come_after_it(pod in pods(), at in installations()) {
+        let patched = patched(&pod, &at.inject(&pod));
+        let first = list(&patched, "initContainers").next().is_some_and(|first| first["name"] == "daprd");
+        let own = |name: &str| list(&pod, name).count();
+        // The pod's own containers keep their order, behind it.
+        let apps = list(&patched, "containers").filter(|container| container["name"] != "daprd").take(own("containers"));
+        let after_it = list(&patched, "initContainers").skip(1).filter(|_| first && at.is_hardened());
+        for container in apps.chain(after_it) {
+            let component = has_variable(container, "DAPR_COMPONENT_SOCKETS_FOLDER");
+            assert!(component || has_variable(container, "DAPR_HTTP_PORT"), "{container:#}");
         }
     }
 }
