@@ -3,6 +3,7 @@
 //! Ready in about 4 s. Namespaces get their default service accounts, Deployments make pods that stay Pending, webhooks
 //! are called, tokens are issued and reviewed; nothing runs a pod.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
@@ -105,6 +106,20 @@ impl ApiServer {
             .filter(|request| request.status == 403)
             .map(|request| request.what)
             .collect()
+    }
+
+    /// Those of these rights ([`Kube::rights_of`]) that the account has not made use of so far.
+    ///
+    /// # Panics
+    /// If this server keeps no list.
+    pub fn idle_rights<'a>(
+        &self,
+        (namespace, account): (&str, &str),
+        rights: &'a BTreeSet<String>,
+    ) -> Vec<&'a String> {
+        let asked = self.requests_of(namespace, account);
+        let idle = rights.iter().filter(|right| !asked.contains(right));
+        idle.collect()
     }
 
     fn audited(&self, namespace: &str, account: &str) -> Vec<audit::Request> {

@@ -5,6 +5,7 @@
 
 mod helm;
 mod identity;
+mod rights;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
