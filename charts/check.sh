@@ -104,7 +104,7 @@ done
 while read -r metric; do
 	grep -qF "\`$metric\`" "$here/../docs/reference/metrics.md" || # sidecars
 		grep -rqF --include='*.rs' "\"$metric\"" "$here"/../{injector,operator,placement,sentry}/src ||
-		[[ $metric == dapr_sentry_*cert_expires_in_seconds || $metric == dapr_injector_pods_without_sidecar ]] ||
+		[[ $metric == dapr_sentry_*cert_expires_in_seconds ]] ||
 		die "charts/dapr/monitoring asks for $metric, and nothing has a metric of that name"
 done < <(grep -ohE '\bdapr_[a-z_]+' "$chart"/monitoring/* | sed -E 's/_(bucket|sum)$//' | sort -u)
 
@@ -130,6 +130,7 @@ refuse "certManager.issuer is required" --set global.externalCA.source=cert-mana
 refuse "signerName is required" --set global.externalCA.source=certificate-signing-request
 refuse "roots.configMap is required" --set global.externalCA.source=certificate-signing-request,global.externalCA.signerName=example.com/ca
 refuse "validation must be off, warn or strict" --set dapr_operator.validation=maybe
+refuse "at '/dapr_operator/definitions'" --set dapr_operator.definitions=replace
 refuse "at '/dapr_operator/livenessProbe/periodSeconds': 'soon'" --set dapr_operator.livenessProbe.periodSeconds=soon
 refuse "at '/global/ha/enabled': got string, want boolean" --set-string global.ha.enabled=false
 refuse "dapr_operator.replicas (do you mean dapr_operator.replicaCount?)" --set global.strictValues=true,dapr_operator.replicas=3

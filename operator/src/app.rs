@@ -15,7 +15,7 @@ use trilby_sentry_client::{ControlPlane, Health, Hooks, Mode, TokenSource};
 use crate::{
     api::{Api, ReportsApi, Served},
     cluster::{self, Scope},
-    drift::Drift,
+    drift::{Drift, Upgrade, Upgrader},
     leader::{self, Election},
     metrics::Metrics,
     pods::Assignments,
@@ -56,6 +56,8 @@ pub struct Config {
     pub webhooks: Option<Listen>,
     /// What becomes of findings; `None`: nothing is looked for.
     pub validation: Option<Strictness>,
+    /// What becomes of definitions that lack something; `None`: nothing, but that it is told.
+    pub definitions: Option<Upgrade>,
     /// What becomes of pods without a sidecar; `None`: nothing.
     pub watchdog: Option<WatchdogSettings>,
     /// The app id to be identified by.
@@ -244,6 +246,11 @@ impl Bound {
             app_tls: self.settings.app_tls,
             metrics: self.metrics.clone(),
         };
+        let upgrader = self.config.definitions.map(|mode| Upgrader {
+            client: self.client.clone(),
+            mode,
+            namespace: self.config.namespace.clone(),
+        });
         let work = Leading {
             services: (self.config.services != Reconcile::Off).then_some(reconciler),
             status: Writer {
@@ -255,6 +262,7 @@ impl Bound {
             drift: Drift {
                 client: self.client.clone(),
                 metrics: self.metrics.clone(),
+                upgrader,
             },
             metrics: self.metrics.clone(),
         };

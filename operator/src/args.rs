@@ -14,6 +14,7 @@ use trilby_go_syntax::GoDuration;
 
 use crate::{
     app::{Config, Listen},
+    drift::Upgrade,
     leader::Election,
     services::Reconcile,
     validation::Strictness,
@@ -73,6 +74,9 @@ pub struct Args {
     /// What becomes of mistakes in resources that are applied: `off`, `warn`, or `strict`, which refuses them
     #[arg(long, default_value = "off", value_parser = validation)]
     validation: Validation,
+    /// What becomes of definitions that lack something: `leave`, `plan`, which tells what would be done, or `upgrade`
+    #[arg(long, default_value = "leave", value_parser = definitions)]
+    definitions: Definitions,
     /// How often caches are compared with the API server; 0: whenever a watch ends
     #[arg(long, default_value = "0")]
     cache_sync_period: GoDuration,
@@ -136,6 +140,7 @@ impl Args {
                 port: self.webhook_server_port,
             }),
             validation: self.validation.0,
+            definitions: self.definitions.0,
             watchdog: self.watchdog(),
             app_id: env("SENTRY_LOCAL_IDENTITY").unwrap_or_else(|| "dapr-operator".to_owned()),
         })
@@ -203,6 +208,19 @@ fn validation(text: &str) -> Result<Validation, String> {
         "warn" => Ok(Validation(Some(Strictness::Warn))),
         "strict" => Ok(Validation(Some(Strictness::Strict))),
         _ => Err("expected off, warn or strict".to_owned()),
+    }
+}
+
+/// What becomes of definitions; `None`: they are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Definitions(Option<Upgrade>);
+
+fn definitions(text: &str) -> Result<Definitions, String> {
+    match text.to_lowercase().as_str() {
+        "leave" => Ok(Definitions(None)),
+        "plan" => Ok(Definitions(Some(Upgrade::Plan))),
+        "upgrade" => Ok(Definitions(Some(Upgrade::Apply))),
+        _ => Err("expected leave, plan or upgrade".to_owned()),
     }
 }
 
@@ -332,6 +350,20 @@ mod tests {
             error.to_string().contains("expected off, warn or strict"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn definitions_are_left_unless_it_is_asked_for() {
+        let definitions = |flags: &[&str]| args(flags).unwrap().definitions.0;
+        assert_eq!(definitions(&[]), None);
+        assert_eq!(definitions(&["--definitions=plan"]), Some(Upgrade::Plan));
+        assert_eq!(
+            definitions(&["-definitions", "Upgrade"]),
+            Some(Upgrade::Apply)
+        );
+        let error = args(&["--definitions", "yes"]).expect_err("refused");
+        let expected = "expected leave, plan or upgrade";
+        assert!(error.to_string().contains(expected), "{error}");
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod wire;
 
 pub use app::{Bound, Config, Listen, build};
 pub use args::Args;
+pub use drift::Upgrade;
 pub use leader::Election;
 pub use services::Reconcile;
 pub use validation::{

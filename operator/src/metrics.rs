@@ -2,7 +2,10 @@
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::{drift::Effect, resource::Kind};
+use crate::{
+    drift::{Effect, Verdict},
+    resource::Kind,
+};
 
 /// Handles to every metric family of the operator. Cheap to clone.
 #[derive(Clone)]
@@ -16,6 +19,7 @@ pub(crate) struct Metrics {
     status_writes: IntCounterVec,
     watchdog: IntCounterVec,
     drift: IntGaugeVec,
+    definitions: IntGaugeVec,
     refused: IntCounterVec,
     validations: IntCounterVec,
 }
@@ -108,6 +112,11 @@ impl Metrics {
                 "Differences between a definition in the cluster and the operator's, by their effect.",
                 &["definition", "effect"],
             )?,
+            definitions: families.gauges(
+                "dapr_operator_definition_upgrade",
+                "How a definition stands that the operator may upgrade: 1 for its state.",
+                &["definition", "state"],
+            )?,
             unresolved_secrets: gauge(
                 "dapr_operator_unresolved_secrets",
                 "Secrets that resources refer to and that could not be read.",
@@ -164,6 +173,13 @@ impl Metrics {
     pub(crate) fn drift(&self, definition: &str, effect: Effect, differences: usize) {
         let gauge = self.drift.with_label_values(&[definition, effect.label()]);
         gauge.set(i64::try_from(differences).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn definition(&self, definition: &str, verdict: &Verdict) {
+        for state in Verdict::STATES {
+            let gauge = self.definitions.with_label_values(&[definition, state]);
+            gauge.set(i64::from(state == verdict.state()));
+        }
     }
 
     pub(crate) fn status_write(&self, kind: Kind, outcome: &str) {

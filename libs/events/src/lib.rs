@@ -61,13 +61,14 @@ impl Reporter {
         }
     }
 
-    /// The Event that tells it of this object, which has a namespace.
+    /// The Event that tells it of this object; of one without a namespace in `default`, where Kubernetes takes them.
     #[must_use]
     pub fn event(&self, regarding: ObjectReference, news: News<'_>) -> Event {
+        let namespace = regarding.namespace.as_deref().unwrap_or("default");
         Event {
             metadata: ObjectMeta {
                 generate_name: regarding.name.as_ref().map(|name| format!("{name}-")),
-                namespace: regarding.namespace.clone(),
+                namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             type_: Some(news.tone.name().to_owned()),

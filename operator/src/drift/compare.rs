@@ -2,31 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::difference::{Difference, Effect, Path, Step, What};
+
 #[cfg(test)]
 mod tests;
-
-/// What a difference does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// A kind, or one of its versions, cannot be used at all.
-    Missing,
-    /// The API server drops a field when an object is applied, and says nothing.
-    Dropped,
-    /// The API server refuses objects that it need not.
-    Refused,
-    /// Resources cannot say what became of them.
-    NoStatus,
-    /// Fields that this operator does not know, for instance of a newer version.
-    Extra,
-}
-
-/// One difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
-    pub effect: Effect,
-    /// Version and field: `v1alpha1 .spec.metadata[].value: type`.
-    pub what: String,
-}
 
 /// Rules by which the API server refuses values, beside those that are looked at one by one.
 const RULES: &[&str] = &[
@@ -51,48 +30,6 @@ const RULES: &[&str] = &[
     "x-kubernetes-validations",
 ];
 
-impl Effect {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Missing,
-        Self::Dropped,
-        Self::Refused,
-        Self::NoStatus,
-        Self::Extra,
-    ];
-
-    /// The label of its metric.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Dropped => "dropped",
-            Self::Refused => "refused",
-            Self::NoStatus => "no_status",
-            Self::Extra => "extra",
-        }
-    }
-
-    /// What it means, for people.
-    pub(super) fn meaning(self) -> &'static str {
-        match self {
-            Self::Missing => {
-                "a kind or a version of it is not defined in the cluster: it cannot be used"
-            }
-            Self::Dropped => {
-                "fields are not defined in the cluster: what is applied loses them in silence"
-            }
-            Self::Refused => {
-                "the definition in the cluster is stricter: it refuses what could be used"
-            }
-            Self::NoStatus => {
-                "the definition in the cluster has no status: resources do not say what became of them"
-            }
-            Self::Extra => {
-                "the definition in the cluster has fields that this operator does not know"
-            }
-        }
-    }
-}
-
 /// How the definition `theirs` differs from `ours`, both as `spec` of a CustomResourceDefinition.
 pub(super) fn compare(ours: &Value, theirs: &Value) -> Vec<Difference> {
     let mut found = Found {
@@ -100,6 +37,7 @@ pub(super) fn compare(ours: &Value, theirs: &Value) -> Vec<Difference> {
         without_status: false,
         differences: Vec::new(),
     };
+    found.names(&ours["names"], &theirs["names"]);
     for version in versions(ours) {
         found.version = text(&version["name"]);
         let counterpart = versions(theirs).find(|it| it["name"] == version["name"]);
@@ -107,13 +45,14 @@ pub(super) fn compare(ours: &Value, theirs: &Value) -> Vec<Difference> {
             Some(counterpart) if counterpart["served"] == true => {
                 found.version(version, counterpart)
             }
-            _ => found.add(Effect::Missing, "", "not served"),
+            _ => found.add(Effect::Missing, &Path::default(), What::NotServed),
         }
     }
     found.differences
 }
 
-fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
+/// The versions of a definition.
+pub(super) fn versions(definition: &Value) -> impl Iterator<Item = &Value> {
     definition["versions"].as_array().into_iter().flatten()
 }
 
@@ -125,92 +64,135 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, effect: Effect, path: &str, what: &str) {
-        let parts = [self.version.as_str(), path, what];
-        let parts: Vec<_> = parts.into_iter().filter(|it| !it.is_empty()).collect();
-        let what = parts.join(" ");
-        self.differences.push(Difference { effect, what });
+    fn add(&mut self, effect: Effect, path: &Path, what: What) {
+        self.differences.push(Difference {
+            effect,
+            version: self.version.clone(),
+            path: path.clone(),
+            what,
+        });
+    }
+
+    fn names(&mut self, ours: &Value, theirs: &Value) {
+        for (list, one) in [("shortNames", "short name"), ("categories", "category")] {
+            let known: Vec<_> = theirs[list].as_array().into_iter().flatten().collect();
+            for name in ours[list].as_array().into_iter().flatten() {
+                if !known.contains(&name) {
+                    let what = What::Named(one, text(name));
+                    self.add(Effect::Hidden, &Path::default(), what);
+                }
+            }
+        }
     }
 
     fn version(&mut self, ours: &Value, theirs: &Value) {
         let status = |it: &Value| it["subresources"]["status"].is_object();
         let without_status = status(ours) && !status(theirs);
         if without_status {
-            self.add(Effect::NoStatus, "", "");
+            self.add(Effect::NoStatus, &Path::default(), What::Itself);
         }
         self.without_status = without_status;
+        self.columns(ours, theirs);
         self.node(
             &ours["schema"]["openAPIV3Schema"],
             &theirs["schema"]["openAPIV3Schema"],
-            "",
+            &Path::default(),
         );
     }
 
-    fn node(&mut self, ours: &Value, theirs: &Value, path: &str) {
-        if theirs["x-kubernetes-preserve-unknown-fields"] == true && ours["properties"].is_null() {
+    fn columns(&mut self, ours: &Value, theirs: &Value) {
+        const COLUMNS: &str = "additionalPrinterColumns";
+        let known: Vec<_> = theirs[COLUMNS].as_array().into_iter().flatten().collect();
+        for column in ours[COLUMNS].as_array().into_iter().flatten() {
+            let same = |it: &&Value| it["name"] == column["name"];
+            if !known.iter().any(same) {
+                let what = What::Named("column", text(&column["name"]));
+                self.add(Effect::Hidden, &Path::default(), what);
+            }
+        }
+    }
+
+    fn node(&mut self, ours: &Value, theirs: &Value, path: &Path) {
+        if keeps_unknown(theirs) && ours["properties"].is_null() {
             return;
         }
         for rule in ["type", "x-kubernetes-int-or-string"] {
             if ours[rule] != theirs[rule] && !accepts_anything(theirs) {
-                return self.add(Effect::Refused, path, &format!("({rule})"));
+                return self.add(Effect::Refused, path, What::Rule(rule));
             }
+        }
+        if takes_any_field(ours) && !takes_any_field(theirs) {
+            self.add(Effect::Dropped, path, What::UnknownFields);
         }
         self.rules(ours, theirs, path);
         self.fields(ours, theirs, path);
-        for (part, suffix) in [("items", "[]"), ("additionalProperties", ".*")] {
+        for (part, step) in [
+            ("items", Step::Items),
+            ("additionalProperties", Step::Values),
+        ] {
             if ours[part].is_object() && theirs[part].is_object() {
-                self.node(&ours[part], &theirs[part], &format!("{path}{suffix}"));
+                self.node(&ours[part], &theirs[part], &path.step(step));
             }
         }
     }
 
-    fn rules(&mut self, ours: &Value, theirs: &Value, path: &str) {
+    fn rules(&mut self, ours: &Value, theirs: &Value, path: &Path) {
         for rule in RULES {
             if !theirs[rule].is_null() && ours[rule] != theirs[rule] {
-                self.add(Effect::Refused, path, &format!("({rule})"));
+                self.add(Effect::Refused, path, What::Rule(rule));
             }
         }
         if let Some(allowed) = theirs["enum"].as_array() {
             let refused = |value: &&Value| !allowed.contains(value);
             match ours["enum"].as_array() {
                 Some(ours) if !ours.iter().any(|value| refused(&value)) => {}
-                _ => self.add(Effect::Refused, path, "(enum)"),
+                _ => self.add(Effect::Refused, path, What::Rule("enum")),
             }
         }
         let required = |it: &Value| it["required"].as_array().cloned().unwrap_or_default();
         let of_ours = required(ours);
         for field in required(theirs) {
             if !of_ours.contains(&field) {
-                let path = format!("{path}.{}", text(&field));
-                self.add(Effect::Refused, &path, "(required)");
+                let path = path.field(&text(&field));
+                self.add(Effect::Refused, &path, What::Required);
             }
         }
     }
 
-    fn fields(&mut self, ours: &Value, theirs: &Value, path: &str) {
+    fn fields(&mut self, ours: &Value, theirs: &Value, path: &Path) {
         let none = Map::new();
-        let keeps = theirs["x-kubernetes-preserve-unknown-fields"] == true;
+        let keeps = keeps_unknown(theirs);
         let ours = ours["properties"].as_object().unwrap_or(&none);
         let theirs = theirs["properties"].as_object().unwrap_or(&none);
         for (name, ours) in ours {
-            let path = format!("{path}.{name}");
-            if path == ".status" && self.without_status {
+            let path = path.field(name);
+            if path.is_top_field("status") && self.without_status {
                 continue;
             }
             match theirs.get(name) {
                 Some(theirs) => self.node(ours, theirs, &path),
                 None if keeps => {}
-                None => self.add(Effect::Dropped, &path, ""),
+                None => self.add(Effect::Dropped, &path, What::Itself),
             }
         }
         for name in theirs.keys().filter(|name| !ours.contains_key(*name)) {
-            self.add(Effect::Extra, &format!("{path}.{name}"), "");
+            self.add(Effect::Extra, &path.field(name), What::Itself);
         }
     }
 }
 
+/// Whether fields that it does not name are kept.
+pub(super) fn keeps_unknown(schema: &Value) -> bool {
+    schema["x-kubernetes-preserve-unknown-fields"] == true
+}
+
+fn takes_any_field(schema: &Value) -> bool {
+    let more = &schema["additionalProperties"];
+    keeps_unknown(schema) || more.is_object() || *more == true
+}
+
 fn accepts_anything(schema: &Value) -> bool {
-    schema["type"].is_null() && schema["x-kubernetes-preserve-unknown-fields"] == true
+    schema["type"].is_null() && keeps_unknown(schema)
 }
 
 fn text(value: &Value) -> String {

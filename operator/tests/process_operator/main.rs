@@ -5,6 +5,7 @@ mod authority;
 mod components;
 mod configurations;
 mod conversion;
+mod definitions;
 mod drift;
 mod fixture;
 mod gate;

@@ -243,9 +243,11 @@ spec:
 
 #[tokio::test]
 async fn rollouts_get_a_service_where_they_are_asked_for() {
-    let mut fixture = Fixture::prepare(ApiServer::shared().await).await;
+    let api = ApiServer::start_audited().await;
+    let mut fixture = Fixture::prepare(&api).await;
     let flag = "--enable-argo-rollout-service-reconciler";
     fixture.operator = fixture.replica().await.arg(flag, true);
+    let before = rights::all(&api, &fixture.system).await;
     rights::grant_rollouts(&fixture.kube, &fixture.system).await;
     fixture.start_sentry().await;
     fixture.configure().await;
@@ -255,8 +257,15 @@ async fn rollouts_get_a_service_where_they_are_asked_for() {
     rollout["apiVersion"] = "argoproj.io/v1alpha1".into();
     rollout["kind"] = "Rollout".into();
     fixture.eventually_applied(&rollout).await;
-    let service = service(&fixture, "canary").await;
-    let owner = &service["metadata"]["ownerReferences"][0];
+    let canary = service(&fixture, "canary").await;
+    let owner = &canary["metadata"]["ownerReferences"][0];
     assert_eq!(owner["apiVersion"], "argoproj.io/v1alpha1");
     assert_eq!(owner["kind"], "Rollout");
+
+    // Its owner is looked at once more before a service is deleted.
+    rollout["spec"]["template"]["metadata"]["annotations"]["dapr.io/app-id"] = "bird".into();
+    fixture.apply(&rollout).await;
+    service(&fixture, "bird").await;
+    let of_admission = ["update rollouts/finalizers"];
+    rights::added_are_used(&api, &fixture.system, (&before, &of_admission)).await;
 }

@@ -1,22 +1,26 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use trilby_testkit::{ApiServer, assert_eventually};
 
 use crate::{fixture::Fixture, rights};
 
-/// An operator whose watchdog looks every second. There are no kubelets and controllers: pods only stand there.
-async fn watched() -> Fixture {
-    let mut fixture = Fixture::prepare(ApiServer::shared().await).await;
+/// An operator whose watchdog looks every second, with what it may do without one. There are no kubelets and
+/// controllers: pods only stand there.
+async fn watched(api: &ApiServer) -> (Fixture, BTreeSet<String>) {
+    let mut fixture = Fixture::prepare(api).await;
     fixture.operator = fixture
         .replica()
         .await
         .arg("--watch-interval", "1s")
         .arg("--max-pod-restarts-per-minute", "0")
         .arg("--watchdog-can-patch-pod-labels", "true");
+    let before = rights::all(api, &fixture.system).await;
     rights::grant_watchdog(&fixture.kube, &fixture.system).await;
     fixture.start_sentry().await;
     fixture.configure().await;
     fixture.operator.start().await;
-    fixture
+    (fixture, before)
 }
 
 /// Something that pods may belong to: what belongs to nothing that exists is collected.
@@ -82,7 +86,8 @@ async fn start_injector(fixture: &Fixture) {
 
 #[tokio::test]
 async fn pods_without_sidecar_are_deleted_once_an_injector_is_ready() {
-    let fixture = watched().await;
+    let api = ApiServer::start_audited().await;
+    let (fixture, before) = watched(&api).await;
     let names = ["lost", "bare", "served"];
     let (owned, bare) = (owners(&fixture).await, json!([]));
     for pod in [
@@ -120,4 +125,5 @@ async fn pods_without_sidecar_are_deleted_once_an_injector_is_ready() {
     let told = "no controller that would make it anew";
     fixture.operator.log().wait_for(told).await;
     assert_eq!(left().await, ["bare", "served"]);
+    rights::added_are_used(&api, &fixture.system, (&before, &[])).await;
 }

@@ -12,7 +12,10 @@ fn definition(schema: &Value) -> Value {
 
 fn differences(ours: &Value, theirs: &Value) -> Vec<(Effect, String)> {
     let found = compare(&definition(ours), &definition(theirs));
-    found.into_iter().map(|it| (it.effect, it.what)).collect()
+    found
+        .into_iter()
+        .map(|it| (it.effect, it.to_string()))
+        .collect()
 }
 
 fn object(properties: &Value) -> Value {
@@ -82,8 +85,8 @@ fn a_version_that_is_not_served_is_missing() {
         let found = compare(&ours, &theirs);
         assert_eq!(found.len(), 1);
         assert_eq!(
-            (found[0].effect, found[0].what.as_str()),
-            (Effect::Missing, "v1 not served")
+            (found[0].effect, found[0].to_string()),
+            (Effect::Missing, "v1 not served".to_owned())
         );
     }
 }
@@ -97,4 +100,29 @@ fn without_the_subresource_only_that_is_told_of_the_status() {
     let found = compare(&ours, &theirs);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].effect, Effect::NoStatus);
+}
+
+#[test]
+fn what_keeps_unknown_fields_loses_them_where_they_are_not_kept() {
+    let ours = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let theirs = object(&json!({"value": {"type": "string"}}));
+    let found = differences(&ours, &theirs);
+    assert_eq!(
+        found[0],
+        (Effect::Dropped, "v1 (unknown fields)".to_owned())
+    );
+}
+
+#[test]
+fn columns_and_names_that_are_not_there_are_hidden_and_more_of_them_are_no_difference() {
+    let mut ours = definition(&object(&json!({})));
+    ours["names"] = json!({"shortNames": ["dc"], "categories": ["dapr"]});
+    ours["versions"][0]["additionalPrinterColumns"] = json!([{"name": "Age"}]);
+    let theirs = definition(&object(&json!({})));
+    let texts: Vec<_> = compare(&ours, &theirs)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(texts, ["short name dc", "category dapr", "v1 column Age"]);
+    assert_eq!(compare(&theirs, &ours), []);
 }
