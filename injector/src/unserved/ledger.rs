@@ -32,6 +32,8 @@ pub(super) struct Ledger {
     owners: HashMap<Box<str>, Owner>,
     served: HashSet<u64>,
     listing: Option<Listing>,
+    /// Whether a list was complete: a pod that comes after that is a new one.
+    listed: bool,
     untold: BTreeSet<Turn>,
     in_vain: VecDeque<News>,
     /// `None`: nothing is repaired.
@@ -72,6 +74,7 @@ impl Ledger {
             owners: HashMap::new(),
             served: HashSet::new(),
             listing: None,
+            listed: false,
             untold: BTreeSet::new(),
             in_vain: VecDeque::new(),
             pace,
@@ -90,6 +93,7 @@ impl Ledger {
         let Some(listing) = self.listing.take() else {
             return;
         };
+        self.listed = true;
         self.served = listing.served;
         let gone = self.pods.keys();
         let gone = gone.filter(|key| !listing.lacking.contains(key));
@@ -249,9 +253,11 @@ impl Ledger {
         })
     }
 
-    /// What to do next about repair. A pod is told of before it goes, and owners take turns.
+    /// What to do next about repair. A pod is told of before it goes, and owners take turns. Nothing goes before all pods are
+    /// known: those that are listed after the first one has gone would be taken for replacements.
     pub(super) fn next_repair(&mut self, now: Instant) -> Next {
-        let Some(due) = self.pace.as_ref().map(Pace::next) else {
+        let pace = self.pace.as_ref().filter(|_| self.listed);
+        let Some(due) = pace.map(Pace::next) else {
             return Next::Nothing;
         };
         let mut wake: Option<Instant> = None;

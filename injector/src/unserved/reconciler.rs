@@ -40,8 +40,8 @@ const PAGE: u32 = 100;
 const TELLING: usize = 8;
 /// Events a minute, at most: as many as etcd takes without notice.
 const TOLD_PER_MINUTE: u32 = 1800;
-/// Evictions at the same time.
-const EVICTING: usize = 4;
+/// Evictions at the same time: as many as keep a pace of 1,000 a minute while the API server takes a second for each.
+const EVICTING: usize = 16;
 /// How often is asked whether the injector is ready, while it is not.
 const READY: Duration = Duration::from_secs(1);
 /// How long labels of a namespace are believed, and how often pods are looked at anew where a selector needs them:

@@ -8,7 +8,15 @@ fn start() -> Instant {
     Instant::now() + Duration::from_secs(86_400)
 }
 
+/// One that knows that there are no pods.
 fn repairing(per_minute: u32, now: Instant) -> Ledger {
+    let mut ledger = beginning(per_minute, now);
+    ledger.list_begins();
+    ledger.list_ends();
+    ledger
+}
+
+fn beginning(per_minute: u32, now: Instant) -> Ledger {
     Ledger::new(Some(Pace::per_minute(
         NonZeroU32::new(per_minute).unwrap(),
         now,
@@ -132,6 +140,21 @@ fn one_pod_goes_first_and_the_others_once_its_replacement_is_served() {
     assert_eq!(evict_all(&mut ledger, now), [""; 0], "it is no replacement");
     served(&mut ledger, "new", "r", now);
     assert_eq!(evict_all(&mut ledger, now), ["p1", "p2", "p3", "p4"]);
+}
+
+#[test]
+fn nothing_goes_before_all_pods_are_known_so_that_none_of_them_is_taken_for_a_replacement() {
+    let now = start();
+    let mut ledger = beginning(60_000, now);
+    ledger.list_begins();
+    lost_pods(&mut ledger, 1, now);
+    assert_eq!(ledger.next_repair(now), Next::Nothing);
+    lost_pods(&mut ledger, 3, now);
+    ledger.list_ends();
+    assert_eq!(evict_all(&mut ledger, now), ["p0"]);
+    assert_eq!(news(&mut ledger), []);
+    served(&mut ledger, "new", "r", now);
+    assert_eq!(evict_all(&mut ledger, now), ["p1", "p2"]);
 }
 
 #[test]
