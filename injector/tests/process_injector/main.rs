@@ -11,5 +11,8 @@ mod installation;
 mod outage;
 mod repair;
 mod rights;
+mod rotation;
+mod rough;
 mod start;
+mod tls;
 mod workloads;
