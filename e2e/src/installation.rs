@@ -7,6 +7,8 @@ use crate::evidence::Evidence;
 use crate::scene::{SYSTEM, Scene, checkout, eventually, expect};
 
 const RELEASE: &str = "dapr";
+/// The sidecar's container.
+const SIDECAR: &str = "daprd";
 /// The label `app` of each service's pods.
 const APPS: &[&str] = &[
     "dapr-operator",
@@ -20,7 +22,7 @@ const APPS: &[&str] = &[
 /// # Errors
 /// If the chart does not install; the text has the pods and events.
 pub async fn show(scene: &Scene) -> Result<Evidence> {
-    install(scene).await?;
+    install(scene, &[]).await?;
     let mut evidence = Evidence::default();
     evidence.add(release(scene).await?);
     for app in APPS {
@@ -42,7 +44,11 @@ pub async fn show(scene: &Scene) -> Result<Evidence> {
     Ok(evidence)
 }
 
-async fn install(scene: &Scene) -> Result<()> {
+/// Installs the chart, or upgrades to it, with these values (`global.logAsJson=true`), and waits until all is ready.
+///
+/// # Errors
+/// If it does not become ready; the text has the pods and events.
+pub async fn install(scene: &Scene, values: &[&str]) -> Result<()> {
     let kube = scene.kube();
     let installed = kube.try_helm(&["status", RELEASE, "-n", SYSTEM]).await;
     let verb = if installed.is_ok() {
@@ -54,6 +60,7 @@ async fn install(scene: &Scene) -> Result<()> {
     let chart = chart.to_str().context("the checkout's path is text")?;
     let registry = format!("global.registry={}", scene.registry());
     let mut arguments = vec![verb, RELEASE, chart, "-n", SYSTEM, "--set", &registry];
+    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
     arguments.extend(["--wait", "--timeout", "100s"]);
     if verb == "install" {
         arguments.push("--create-namespace");
@@ -83,7 +90,10 @@ async fn release(scene: &Scene) -> Result<String> {
 
 /// A Service is reachable a moment after its pods are ready, and Kubernetes admits a pod as it is when the webhook
 /// cannot be reached. So a pod that is not created asks first.
-async fn webhook_answers(scene: &Scene) -> Result<()> {
+///
+/// # Errors
+/// If that pod gets no sidecar in time.
+pub async fn webhook_answers(scene: &Scene) -> Result<()> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -97,9 +107,11 @@ async fn webhook_answers(scene: &Scene) -> Result<()> {
     eventually("the injector answers", async || {
         let answer = scene.kube().try_kubectl_with_input(&arguments, &pod);
         let pod: Value = serde_json::from_str(&answer.await?)?;
-        let containers = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
-        expect(containers == 2, || {
-            format!("an annotated pod would get {containers} container(s)")
+        let spec = &pod["spec"];
+        let containers = [&spec["containers"], &spec["initContainers"]].map(Value::as_array);
+        let mut containers = containers.into_iter().flatten().flatten();
+        expect(containers.any(|one| one["name"] == SIDECAR), || {
+            "an annotated pod would get no sidecar".to_owned()
         })
     })
     .await

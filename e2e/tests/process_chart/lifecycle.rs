@@ -1,50 +1,16 @@
 //! A release from its installation to its end.
 
-use std::collections::BTreeSet;
-
-use anyhow::{Result, ensure};
-use trilby_testkit::{ApiServer, Kube, eventually::within};
+use anyhow::ensure;
+use trilby_testkit::{ApiServer, eventually::within};
 
 use crate::{CHART, LIMIT, NAMESPACE};
-
-/// What comes and goes by itself.
-const FLEETING: [&str; 5] = [
-    "events",
-    "componentstatuses",
-    "leases",
-    "endpointslices",
-    "apiservices",
-];
-
-/// Every object of the cluster, as `Kind namespace name`.
-async fn objects(kube: &Kube) -> Result<BTreeSet<String>> {
-    let kinds = kube
-        .try_kubectl(&["api-resources", "--verbs=list", "-o", "name"])
-        .await?;
-    let lasting = kinds.lines().filter(|kind| {
-        let plural = kind.split('.').next().unwrap_or_default();
-        !FLEETING.contains(&plural)
-    });
-    let kinds = lasting.collect::<Vec<_>>().join(",");
-    let columns = "-o=custom-columns=:.kind,:.metadata.namespace,:.metadata.name";
-    let arguments = [
-        "get",
-        &kinds,
-        "-A",
-        "--no-headers",
-        "--ignore-not-found",
-        columns,
-    ];
-    let listed = kube.try_kubectl(&arguments).await?;
-    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    Ok(listed.lines().map(words).collect())
-}
 
 #[tokio::test]
 async fn a_release_is_installed_changed_rolled_back_and_removed_without_a_trace() {
     let api = ApiServer::start().await;
     api.namespace_named(NAMESPACE).await;
-    let before = objects(&api).await.expect("objects can be listed");
+    let before = api.lasting_objects().await;
+    let before = before.expect("objects can be listed");
     let release = ["dapr", CHART, "-n", NAMESPACE];
     let with =
         |verb: &'static str, options: &[&'static str]| [&[verb][..], &release, options].concat();
@@ -69,7 +35,7 @@ async fn a_release_is_installed_changed_rolled_back_and_removed_without_a_trace(
     api.helm_uninstall(NAMESPACE, "dapr").await;
 
     within(LIMIT, "nothing is left but definitions", async || {
-        let after = objects(&api).await?;
+        let after = api.lasting_objects().await?;
         let left: Vec<_> = after.difference(&before).collect();
         let (definitions, others): (Vec<_>, Vec<_>) = left
             .into_iter()

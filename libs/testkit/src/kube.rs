@@ -5,6 +5,7 @@
 
 mod helm;
 mod identity;
+mod objects;
 mod rights;
 
 use std::path::{Path, PathBuf};
