@@ -1,10 +1,11 @@
 //! What a review costs: one injector, or several in turn.
 //!
 //! ```sh
-//! cargo bench -p trilby-injector --bench reviews -- target/release/injector [OTHER_INJECTOR ...]
+//! cargo bench -p trilby-injector --bench reviews -- [pods] target/release/injector [OTHER_INJECTOR ...]
 //! ```
 //!
-//! Prints a Markdown table. `RATE=500` reviews a second go to the injector for `SECONDS=20`, over 8 connections with HTTP/2 as the
+//! Prints a Markdown table. With `pods` it is of memory, while `PODS=50000` come into the API server, of which a tenth asks for
+//! a sidecar and `LACKING=0` of them lack theirs, and after a restart among them. Else `RATE=500` reviews a second go to the injector for `SECONDS=20`, over 8 connections with HTTP/2 as the
 //! API server's, and latency counts from the moment a review was due. Injector, API server and load share the machine. An
 //! injector has the rights of the tests, or with `ALL_RIGHTS=1` all there are, as upstream's needs.
 
@@ -21,6 +22,7 @@ mod authority;
 #[path = "../../tests/process_injector/installation.rs"]
 mod installation;
 mod load;
+mod pods;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -29,12 +31,23 @@ use load::{Figures, Load};
 
 #[tokio::main]
 async fn main() {
-    let binaries: Vec<PathBuf> = std::env::args()
+    let mut arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let of_pods = arguments.first().is_some_and(|first| first == "pods");
+    if of_pods {
+        arguments.remove(0);
+    }
+    let binaries: Vec<PathBuf> = arguments
+        .iter()
         .map(|binary| std::fs::canonicalize(binary).unwrap())
         .collect();
     assert!(!binaries.is_empty(), "name at least one injector");
+    if of_pods {
+        pods::run(binaries).await;
+        return;
+    }
     println!(
         "| injector | reviews/s | p50 ms | p99 ms | CPU µs each | RSS MB | anonymous MB | idle RSS MB |"
     );
