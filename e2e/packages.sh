@@ -16,6 +16,7 @@ packages=(
 	jq                         # checks the schema of the chart's values
 	mount                      # the node's mounts
 	nftables                   # kube-proxy
+	postgresql                 # state store of the tests
 	prometheus                 # scrapes the metrics of the tests
 	python3                    # the example apps' image
 	python3-venv               # the SDK for Python

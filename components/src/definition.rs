@@ -14,13 +14,16 @@ use trilby_component_catalogue::{Effect, Field, Kind, Unit};
 
 use crate::{metadata::Schema, registry::Block};
 
-/// One component type. Its versions and aliases are its [`Backend`](crate::registry::Backend)'s to tell.
+/// One component type. Its aliases are its [`Backend`](crate::registry::Backend)'s to tell, and its versions as well
+/// where they do not differ.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
     /// The block that it serves.
     pub block: Block,
     /// Its name in it.
     pub name: &'static str,
+    /// The versions that it describes, where a type has several backends; none for all.
+    pub versions: &'static [&'static str],
     /// Its settings, by name.
     pub fields: Vec<Field>,
     /// What the metadata API lists, with any settings.
@@ -36,10 +39,18 @@ impl Definition {
         Self {
             block,
             name,
+            versions: &[],
             fields: Vec::new(),
             capabilities: &[],
             open: false,
         }
+    }
+
+    /// Of these versions only, those of one backend.
+    #[must_use]
+    pub fn of_versions(mut self, versions: &'static [&'static str]) -> Self {
+        self.versions = versions;
+        self
     }
 
     /// Whose metadata decodes into `T`, among others.

@@ -105,8 +105,9 @@ fn suggestion(nearest: &[String]) -> String {
 /// Every backend of this sidecar, by type.
 #[derive(Clone, Default)]
 pub struct Registry {
-    /// By full, lower-case type (`state.redis`), aliases included.
-    backends: HashMap<String, Arc<Backend>>,
+    /// By full, lower-case type (`state.redis`), aliases included. Those of one type share no version; the first has
+    /// the type's default.
+    backends: HashMap<String, Vec<Arc<Backend>>>,
     /// By lower-case name (`mdns`), aliases included.
     resolvers: HashMap<&'static str, Arc<ResolverBackend>>,
 }
@@ -118,12 +119,14 @@ impl Registry {
         Self::default().with(in_memory::backends())
     }
 
-    /// Adds `backends`; a later one of the same type replaces an earlier one.
+    /// Adds `backends`; a later one of the same type and version replaces an earlier one.
     #[must_use]
     pub fn with(mut self, backends: Vec<Backend>) -> Self {
         for backend in backends.into_iter().map(Arc::new) {
             for type_name in backend.type_names() {
-                self.backends.insert(type_name, Arc::clone(&backend));
+                let those = self.backends.entry(type_name).or_default();
+                those.retain(|other| !other.shares_a_version_with(&backend));
+                those.push(Arc::clone(&backend));
             }
         }
         self
@@ -159,24 +162,30 @@ impl Registry {
                 type_name: type_name.to_owned(),
             });
         };
-        let Some(backend) = self.backends.get(&lower) else {
+        let Some(backends) = self.backends.get(&lower) else {
             return Err(self.absent(block, type_name, version));
         };
-        if !backend.has_version(&version.to_lowercase()) {
-            return Err(CreateError::UnknownVersion {
+        let asked = version.to_lowercase();
+        match backends.iter().find(|backend| backend.has_version(&asked)) {
+            Some(backend) => Ok(Arc::clone(backend)),
+            None => Err(CreateError::UnknownVersion {
                 block,
                 type_name: type_name.to_owned(),
                 version: version.to_owned(),
-                supported: backend.versions().to_vec(),
-            });
+                supported: backends
+                    .iter()
+                    .flat_map(|backend| backend.versions().iter().copied())
+                    .collect(),
+            }),
         }
-        Ok(Arc::clone(backend))
     }
 
-    /// The backends, and every type of upstream's that none of them serves.
+    /// The backends, those of one type in the order of their versions, and every type of upstream's that none of them
+    /// serves.
     #[must_use]
     pub fn types(&self) -> (Vec<&Backend>, Vec<String>) {
         let backends = self.backends.iter();
+        let backends = backends.flat_map(|(name, those)| those.iter().map(move |one| (name, one)));
         let first =
             backends.filter(|(name, backend)| backend.type_names().next().as_ref() == Some(name));
         let mut absent: Vec<String> = known::all().collect();

@@ -62,6 +62,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-components-kubernetes", &["trilby-components"]),
     ("trilby-components-local", &["trilby-components"]),
     ("trilby-components-mdns", &["trilby-components"]),
+    (
+        "trilby-components-postgresql",
+        &[
+            "trilby-component-catalogue",
+            "trilby-components",
+            "trilby-go-syntax",
+        ],
+    ),
     ("trilby-components-sqlite", &["trilby-components"]),
     (
         "trilby-components-oauth2",
@@ -119,6 +127,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-mdns",
             "trilby-components-oauth2",
             "trilby-components-opa",
+            "trilby-components-postgresql",
             "trilby-components-redis",
             "trilby-components-sqlite",
             "trilby-components-wasm",

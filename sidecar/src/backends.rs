@@ -8,6 +8,8 @@ pub fn registry() -> Registry {
     let registry = Registry::in_memory().with_resolvers(crate::resolver::backends());
     #[cfg(feature = "redis")]
     let registry = registry.with(trilby_components_redis::backends());
+    #[cfg(feature = "postgresql")]
+    let registry = registry.with(trilby_components_postgresql::backends());
     #[cfg(feature = "kubernetes")]
     let registry = registry.with(trilby_components_kubernetes::backends());
     #[cfg(feature = "local")]
@@ -38,6 +40,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components::in_memory::definitions(),
         #[cfg(feature = "redis")]
         trilby_components_redis::definitions(),
+        #[cfg(feature = "postgresql")]
+        trilby_components_postgresql::definitions(),
         #[cfg(feature = "kubernetes")]
         trilby_components_kubernetes::definitions(),
         #[cfg(feature = "local")]

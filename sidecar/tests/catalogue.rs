@@ -9,6 +9,7 @@
     feature = "mdns",
     feature = "oauth2",
     feature = "opa",
+    feature = "postgresql",
     feature = "redis",
     feature = "sqlite",
     feature = "wasm"
@@ -57,7 +58,11 @@ fn catalogue() -> Catalogue {
         .map(|backend| {
             let mut names = backend.type_names();
             let type_name = names.next().unwrap();
-            let is_it = |definition: &Definition| full(definition) == type_name;
+            let is_it = |definition: &Definition| {
+                let versions = definition.versions;
+                full(definition) == type_name
+                    && (versions.is_empty() || versions == backend.versions())
+            };
             let found = definitions.iter().position(is_it);
             let definition = definitions
                 .swap_remove(found.unwrap_or_else(|| panic!("{type_name} has no definition")));
@@ -147,7 +152,7 @@ fn each_component_has_a_page_and_no_other_page_is_there() {
     let catalogue = catalogue();
     let mut pages = BTreeSet::from(["README.md".to_owned()]);
     for component in &catalogue.components {
-        let name = format!("{}.md", component.type_name);
+        let name = page_name(&catalogue, component);
         check(&format!("{PAGES}/{name}"), &page(&catalogue, component));
         pages.insert(name);
     }
@@ -159,14 +164,28 @@ fn each_component_has_a_page_and_no_other_page_is_there() {
     assert_eq!(found, pages, "remove pages of components that are gone");
 }
 
+/// The type, with its version where others are components of their own.
+fn title(catalogue: &Catalogue, component: &Component) -> String {
+    let mut components = catalogue.components.iter();
+    let is_other = |other: &Component| other.type_name == component.type_name && other != component;
+    match components.any(is_other) {
+        true => format!("{} {}", component.type_name, component.versions[0]),
+        false => component.type_name.clone(),
+    }
+}
+
+fn page_name(catalogue: &Catalogue, component: &Component) -> String {
+    format!("{}.md", title(catalogue, component).replace(' ', "-"))
+}
+
 fn contents(catalogue: &Catalogue) -> String {
     let mut page =
         format!("# Components\n\n{GENERATED}\n\n| type | block | capabilities |\n|---|---|---|\n");
     for component in &catalogue.components {
-        let name = &component.type_name;
-        let noun = &catalogue.block(name).unwrap().noun;
+        let (name, file) = (title(catalogue, component), page_name(catalogue, component));
+        let noun = &catalogue.block(&component.type_name).unwrap().noun;
         let capabilities = component.capabilities.join(", ");
-        writeln!(page, "| [`{name}`]({name}.md) | {noun} | {capabilities} |").unwrap();
+        writeln!(page, "| [`{name}`]({file}) | {noun} | {capabilities} |").unwrap();
     }
     page.push_str("\nDapr has more, which are not there yet:\n\n");
     for name in &catalogue.absent {
@@ -176,8 +195,8 @@ fn contents(catalogue: &Catalogue) -> String {
 }
 
 fn page(catalogue: &Catalogue, component: &Component) -> String {
-    let name = &component.type_name;
-    let block = catalogue.block(name).unwrap();
+    let name = title(catalogue, component);
+    let block = catalogue.block(&component.type_name).unwrap();
     let mut page = format!(
         "# {name}\n\n{GENERATED}\n\n{} {}. Versions: {}.",
         article(&block.noun),

@@ -24,7 +24,7 @@ const FILE: &str = include_str!("../../catalogue.json");
 pub struct Catalogue {
     /// What every component of a building block takes beside its own settings.
     pub blocks: Vec<BlockSettings>,
-    /// The component types, by name.
+    /// The component types, by name; one that differs between its versions is there once for each, the default first.
     pub components: Vec<Component>,
     /// Types that Dapr has and this version has not yet, aliases included.
     pub absent: Vec<String>,
@@ -70,12 +70,12 @@ pub struct Component {
 }
 
 /// What is known about a type and a version.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Lookup<'a> {
     /// This version of the project serves it.
     Known(&'a Component),
-    /// The type has other versions only.
-    OtherVersions(&'a Component),
+    /// The type has these versions only.
+    OtherVersions(Vec<&'a str>),
     /// Dapr has the type, this version of the project has not.
     Absent,
     /// Nobody has it, unless it is a pluggable one.
@@ -107,11 +107,13 @@ impl Catalogue {
         let is = |name: &String| name.eq_ignore_ascii_case(type_name);
         let named =
             |component: &&Component| is(&component.type_name) || component.aliases.iter().any(is);
-        if let Some(component) = self.components.iter().find(named) {
-            return match component.has_version(version) {
-                true => Lookup::Known(component),
-                false => Lookup::OtherVersions(component),
-            };
+        let named: Vec<&Component> = self.components.iter().filter(named).collect();
+        if let Some(component) = named.iter().find(|one| one.has_version(version)) {
+            return Lookup::Known(component);
+        }
+        if !named.is_empty() {
+            let versions = named.into_iter().flat_map(|one| &one.versions);
+            return Lookup::OtherVersions(versions.map(String::as_str).collect());
         }
         if self.absent.iter().any(is) {
             return Lookup::Absent;
@@ -140,7 +142,13 @@ impl Catalogue {
             .components
             .iter()
             .flat_map(|component| std::iter::once(&component.type_name).chain(&component.aliases));
-        let all = served.chain(&self.absent).map(String::as_str);
+        let mut all: Vec<&str> = Vec::new();
+        for name in served.chain(&self.absent).map(String::as_str) {
+            // A type may be there once for each of its versions.
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
         nearest(&type_name.to_lowercase(), all)
     }
 }

@@ -154,6 +154,13 @@ impl Backend {
         self
     }
 
+    /// The versions that it is, the default first, where a type has others as well, or never had a first one.
+    #[must_use]
+    pub fn of_versions(mut self, versions: &'static [&'static str]) -> Self {
+        self.versions = versions;
+        self
+    }
+
     /// The full types it serves, its own first, then the aliases.
     pub fn type_names(&self) -> impl Iterator<Item = String> {
         std::iter::once(&self.name)
@@ -165,6 +172,12 @@ impl Backend {
     #[must_use]
     pub fn versions(&self) -> &'static [&'static str] {
         self.versions
+    }
+
+    pub(super) fn shares_a_version_with(&self, other: &Self) -> bool {
+        self.versions
+            .iter()
+            .any(|version| other.versions.contains(version))
     }
 
     pub(super) fn has_version(&self, version: &str) -> bool {

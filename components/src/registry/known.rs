@@ -13,7 +13,11 @@ pub(super) enum Known {
 
 /// Types behind a feature of the sidecar.
 const FEATURES: &[(&str, &str)] = &[
+    ("state.postgres", "postgresql"),
+    ("state.postgresql", "postgresql"),
     ("state.redis", "redis"),
+    ("state.yugabyte", "postgresql"),
+    ("state.yugabytedb", "postgresql"),
     ("secretstores.kubernetes", "kubernetes"),
     ("secretstores.local.env", "local"),
     ("secretstores.local.file", "local"),

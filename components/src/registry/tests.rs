@@ -1,4 +1,4 @@
-use super::{ComponentContext, CreateError, Instance, Registry};
+use super::{Backend, ComponentContext, CreateError, InitError, Instance, Registry};
 use crate::metadata::Metadata;
 
 fn context() -> ComponentContext {
@@ -76,9 +76,33 @@ async fn a_type_behind_a_feature_names_the_feature() {
 
 #[tokio::test]
 async fn a_type_that_only_upstream_has_says_so() {
-    for type_name in ["state.postgresql", "pubsub.kafka", "bindings.http"] {
+    for type_name in ["state.mongodb", "pubsub.kafka", "bindings.http"] {
         let error = create(type_name, "v1").await.unwrap_err();
         assert!(matches!(error, CreateError::NotBuiltYet(_)), "{error}");
         assert!(error.to_string().contains(type_name), "{error}");
     }
+}
+
+fn versioned(version: &'static [&'static str]) -> Backend {
+    let answer = version[0];
+    let refuse = move |_, _| async move { Err(InitError::Invalid(format!("this is {answer}"))) };
+    Backend::state("many", refuse).of_versions(version)
+}
+
+#[tokio::test]
+async fn versions_of_a_type_may_be_backends_of_their_own() {
+    let registry = Registry::default().with(vec![versioned(&["v1"]), versioned(&["v2"])]);
+    let answer = async |version: &str| {
+        let created = registry.create("state.many", version, context(), Metadata::default());
+        created.await.unwrap_err().to_string()
+    };
+    assert_eq!(answer("").await, "this is v1");
+    assert_eq!(answer("V2").await, "this is v2");
+    assert_eq!(
+        answer("v3").await,
+        "couldn't find state store state.many/v3: it has v1, v2"
+    );
+    let (served, _) = registry.types();
+    let versions: Vec<_> = served.into_iter().map(Backend::versions).collect();
+    assert_eq!(versions, [["v1"], ["v2"]]);
 }

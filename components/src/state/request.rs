@@ -70,8 +70,8 @@ pub struct WriteOptions {
     pub consistency: Consistency,
 }
 
-/// A value to store. Stores that keep documents may treat the two differently; the bytes read back are the
-/// same.
+/// A value to store. The bytes read back are the same, unless the store's layout keeps documents: then JSON comes
+/// back with the same meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// One JSON document.

@@ -108,7 +108,7 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
-    fn ends_within(&mut self, limit: Duration) -> bool {
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> bool {
         let polls = limit.as_millis() / POLL.as_millis();
         for _ in 0..polls {
             if self.exit_status().is_some() {

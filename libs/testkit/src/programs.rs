@@ -12,6 +12,8 @@ const PRODUCT_DIR: &str = "TRILBY_BIN_DIR";
 const KUBERNETES_DIR: &str = "TRILBY_K8S_BIN";
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/tools.sh");
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/peers.sh");
+/// Where Debian keeps the programs of PostgreSQL, in a directory a version.
+const POSTGRESQL_DIR: &str = "/usr/lib/postgresql";
 const CONSUL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/consul/build.sh");
 /// Where Debian keeps what an ordinary user's PATH may lack.
 const SYSTEM_DIRS: &[&str] = &["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
@@ -141,6 +143,24 @@ pub fn system(name: &str) -> Result<PathBuf> {
         .with_context(|| {
             format!("the program {name} is not installed: run `e2e/packages.sh` as root")
         })
+}
+
+/// One of PostgreSQL's, of its newest version.
+///
+/// # Errors
+/// If it is not installed.
+pub fn postgresql(name: &str) -> Result<PathBuf> {
+    let versions = std::fs::read_dir(POSTGRESQL_DIR).into_iter().flatten();
+    let mut versions: Vec<(u32, PathBuf)> = versions
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+        .filter(|(_, dir)| dir.join("bin").join(name).is_file())
+        .collect();
+    versions.sort();
+    match versions.pop() {
+        Some((_, dir)) => existing(dir.join("bin").join(name)),
+        None => system(name),
+    }
 }
 
 fn existing(path: PathBuf) -> Result<PathBuf> {

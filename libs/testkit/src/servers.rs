@@ -3,6 +3,7 @@
 pub mod collector;
 pub mod consul;
 pub mod oidc;
+pub mod postgres;
 pub mod prometheus;
 pub mod redis;
 pub mod zipkin;

@@ -98,10 +98,10 @@ fn type_of<'a>(findings: &mut Findings, component: &Component) -> Option<&'a Kno
     let (name, version) = (&component.spec.type_, &component.spec.version);
     match CATALOGUE.find(name, version) {
         Lookup::Known(known) => return Some(known),
-        Lookup::OtherVersions(known) => findings.error("spec.version", || {
+        Lookup::OtherVersions(versions) => findings.error("spec.version", || {
             format!(
                 "{version:?} is no version of {name}: it has {}",
-                known.versions.join(", ")
+                versions.join(", ")
             )
         }),
         Lookup::Absent => findings.error("spec.type", || {

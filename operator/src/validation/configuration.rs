@@ -346,11 +346,11 @@ fn handlers(subject: &mut Subject<'_>, pipeline: &str, spec: &PipelineSpec) {
             Lookup::Absent => subject.findings.error(format!("{path}.type"), || {
                 format!("{name} is known to Dapr, but not in this version of Trilby")
             }),
-            Lookup::OtherVersions(known) => {
+            Lookup::OtherVersions(versions) => {
                 subject.findings.error(format!("{path}.version"), || {
                     format!(
                         "{version:?} is no version of {name}: it has {}",
-                        known.versions.join(", ")
+                        versions.join(", ")
                     )
                 })
             }

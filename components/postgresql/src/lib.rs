@@ -1,0 +1,76 @@
+//! PostgreSQL for every building block it can serve; today that is state.
+//!
+//! ```text
+//! connection: metadata ─▶ connection string ─▶ Target (where, as whom, over which TLS, how many connections)
+//! pool:       Target ─▶ connections, each request with its limit ─▶ failure: what a caller can do about it
+//! state:      layout (SQL of v1 and v2), plan (a transaction as guarded steps), cleaning
+//! notes:      the table beside those of the blocks: how far they are made, when they were last cleaned
+//! ```
+//!
+//! Tables are upstream's, so that both kinds of sidecars share a database. Deliberately absent: queries over documents
+//! (their place is beside [`state`]'s listing of keys), tokens of cloud providers, which are refused by name, variables
+//! such as `PGHOST`, and retries of what may have been carried out (they wrap the traits).
+
+mod connection;
+mod failure;
+mod notes;
+mod pool;
+mod state;
+
+use std::sync::Arc;
+
+use trilby_components::definition::Definition;
+use trilby_components::metadata::{Metadata, Schema};
+use trilby_components::registry::{Backend, Block, InitError};
+use trilby_components::state::StateStore;
+
+pub use state::PostgresState;
+
+/// The versions with one table each, whose etag is the number of the transaction that wrote the row.
+const FIRST: &[&str] = &["v1"];
+/// The version that keeps bytes, and etags of its own.
+const SECOND: &[&str] = &["v2"];
+const CAPABILITIES: &[&str] = &["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"];
+
+async fn first(metadata: Metadata) -> Result<Arc<dyn StateStore>, InitError> {
+    Ok(Arc::new(PostgresState::first(&metadata).await?))
+}
+
+async fn second(metadata: Metadata) -> Result<Arc<dyn StateStore>, InitError> {
+    Ok(Arc::new(PostgresState::second(&metadata).await?))
+}
+
+/// Every block that PostgreSQL serves, and YugabyteDB, which speaks its protocol.
+#[must_use]
+pub fn backends() -> Vec<Backend> {
+    vec![
+        Backend::state("postgresql", async |_, metadata| first(metadata).await)
+            .aliases(&["postgres"])
+            .of_versions(FIRST),
+        Backend::state("postgresql", async |_, metadata| second(metadata).await)
+            .aliases(&["postgres"])
+            .of_versions(SECOND),
+        Backend::state("yugabytedb", async |_, metadata| second(metadata).await)
+            .aliases(&["yugabyte"])
+            .of_versions(SECOND),
+    ]
+}
+
+/// What its types take and can do.
+#[must_use]
+pub fn definitions() -> Vec<Definition> {
+    vec![
+        state_store::<state::First>("postgresql", FIRST),
+        state_store::<state::Second>("postgresql", SECOND),
+        state_store::<state::Second>("yugabytedb", SECOND),
+    ]
+}
+
+fn state_store<Own: Schema>(name: &'static str, versions: &'static [&'static str]) -> Definition {
+    Definition::new(Block::State, name)
+        .of_versions(versions)
+        .taking::<connection::Properties>()
+        .taking::<state::Settings>()
+        .taking::<Own>()
+        .capable_of(CAPABILITIES)
+}

@@ -1,0 +1,242 @@
+//! `state.postgresql`, v1 and v2, in upstream's tables.
+//!
+//! v1 keeps JSON as documents (`jsonb`), so it comes back with the same meaning but in PostgreSQL's words, and other
+//! bytes as Base64; its etag is `xmin`, the transaction that wrote the row. v2 keeps bytes, and a random etag a write.
+//!
+//! A write is one statement that carries its own guard. A transaction is a [`plan`] of such statements, sent together: a
+//! guard that does not hold takes back all of them, and keys are visited in their order, so that two transactions never
+//! wait for each other. Rows that have expired are nobody's, and are [removed](cleaning) now and then.
+
+mod cleaning;
+mod layout;
+mod migrations;
+mod plan;
+mod settings;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+use trilby_components::RequestMetadata;
+use trilby_components::metadata::Metadata;
+use trilby_components::registry::InitError;
+use trilby_components::state::{
+    BulkItem, DeleteRequest, Feature, GetRequest, Item, KeyListing, KeyPage, KeysLike, Operation,
+    SetRequest, StateError, StateStore, Transactional,
+};
+
+use crate::connection::{Properties, Target};
+use crate::failure::Failure;
+use crate::pool::{Pool, Repeat};
+use cleaning::Cleaning;
+use plan::{Guard, Step, plan};
+pub(crate) use settings::{First, Second, Settings};
+use table::Table;
+
+/// How long making the tables may take, waiting for others that make them included. A large table of an old version
+/// takes its time.
+const MIGRATION: Duration = Duration::from_secs(10 * 60);
+
+/// State in a PostgreSQL database.
+pub struct PostgresState {
+    pool: Pool,
+    table: Arc<Table>,
+    /// `None` where rows that have expired stay.
+    cleaning: Option<Cleaning>,
+}
+
+impl PostgresState {
+    /// Connects to a database with the tables of v1, or makes them.
+    ///
+    /// # Errors
+    /// [`InitError::Unavailable`] when the database is away or refuses, else what is wrong with the metadata.
+    pub async fn first(metadata: &Metadata) -> Result<Self, InitError> {
+        let (properties, rest) = metadata.split::<Properties>()?;
+        let (settings, rest) = rest.split::<Settings>()?;
+        let table = rest.decode::<First>()?.table(settings.notes()?)?;
+        Self::open(&properties, &settings, table).await
+    }
+
+    /// Connects to a database with the tables of v2, or makes them.
+    ///
+    /// # Errors
+    /// As [`PostgresState::first`].
+    pub async fn second(metadata: &Metadata) -> Result<Self, InitError> {
+        let (properties, rest) = metadata.split::<Properties>()?;
+        let (settings, rest) = rest.split::<Settings>()?;
+        let table = rest.decode::<Second>()?.table(settings.notes()?)?;
+        Self::open(&properties, &settings, table).await
+    }
+
+    async fn open(
+        properties: &Properties,
+        settings: &Settings,
+        table: Table,
+    ) -> Result<Self, InitError> {
+        let pool = Pool::new(Target::new(properties)?, settings.timeout()?);
+        make(&pool, &table).await.map_err(|failure| {
+            let address = pool.address();
+            let reason = failure.reason();
+            InitError::Unavailable(format!("PostgreSQL at {address}: {reason}"))
+        })?;
+        Ok(Self {
+            pool,
+            table: Arc::new(table),
+            cleaning: settings.cleanup().map(Cleaning::new),
+        })
+    }
+
+    /// All of it, or nothing.
+    async fn write(&self, operations: &[Operation]) -> Result<(), StateError> {
+        let steps = plan(operations)?;
+        self.look_at_cleaning();
+        let attempt = || async {
+            let loan = self.pool.lend().await?;
+            match self.table.carry_out(&loan, &steps).await {
+                Ok(()) => {
+                    match &self.cleaning {
+                        Some(cleaning) => cleaning.go_on(loan, &self.table),
+                        None => loan.give_back(),
+                    }
+                    Ok(())
+                }
+                failed => loan.settle(failed),
+            }
+        };
+        let written = self.pool.run(Repeat::Unsafe, attempt).await;
+        written.map_err(|failure| refusal(failure, &steps))
+    }
+
+    fn look_at_cleaning(&self) {
+        if let Some(cleaning) = &self.cleaning {
+            cleaning.look();
+        }
+    }
+
+    async fn find(
+        &self,
+        keys: &[&str],
+    ) -> Result<HashMap<String, Result<Item, StateError>>, StateError> {
+        self.look_at_cleaning();
+        let attempt = || async {
+            let loan = self.pool.lend().await?;
+            let found = self.table.find(&loan, keys).await;
+            loan.settle(found)
+        };
+        let found = self.pool.run(Repeat::Safe, attempt).await;
+        found.map_err(Failure::into_state)
+    }
+}
+
+/// Makes the tables. The connection ends with a failure, and so does what was begun over it.
+async fn make(pool: &Pool, table: &Table) -> Result<(), Failure> {
+    let making = async {
+        let loan = pool.run(Repeat::Safe, || pool.lend()).await?;
+        migrations::carry_out(&loan, table).await?;
+        loan.give_back();
+        Ok(())
+    };
+    let made = timeout(MIGRATION, making).await;
+    made.unwrap_or_else(|_| {
+        let reason = format!("tables not made within {MIGRATION:?}");
+        Err(StateError::Unavailable(reason).into())
+    })
+}
+
+/// What a failed write means: somebody else kept coming first, which a writer with a guard has to know.
+fn refusal(failure: Failure, steps: &[Step<'_>]) -> StateError {
+    let guarded = steps.iter().find(|step| step.guard != Guard::None);
+    match guarded {
+        Some(step) if failure.is_conflict() => {
+            StateError::EtagMismatch(format!("key {}: {}", step.key(), failure.reason()))
+        }
+        _ => failure.into_state(),
+    }
+}
+
+#[async_trait]
+impl StateStore for PostgresState {
+    fn features(&self) -> &[Feature] {
+        &[Feature::Etag, Feature::Ttl]
+    }
+
+    async fn get(&self, request: GetRequest) -> Result<Option<Item>, StateError> {
+        plan::check_key(&request.key)?;
+        let mut found = self.find(&[&request.key]).await?;
+        found.remove(&request.key).transpose()
+    }
+
+    async fn set(&self, request: SetRequest) -> Result<(), StateError> {
+        self.write(&[Operation::Upsert(request)]).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<(), StateError> {
+        self.write(&[Operation::Delete(request)]).await
+    }
+
+    /// One query.
+    async fn bulk_get(&self, requests: Vec<GetRequest>, _parallelism: usize) -> Vec<BulkItem> {
+        let keys = requests.iter().map(|request| request.key.as_str());
+        let keys: Vec<&str> = keys.filter(|key| plan::check_key(key).is_ok()).collect();
+        let found = match keys.is_empty() {
+            true => Ok(HashMap::new()),
+            false => self.find(&keys).await,
+        };
+        let answer = |key: String| {
+            let result = match (plan::check_key(&key), &found) {
+                (Err(error), _) => Err(error),
+                (Ok(()), Err(error)) => Err(error.clone()),
+                (Ok(()), Ok(found)) => found.get(&key).cloned().transpose(),
+            };
+            BulkItem { key, result }
+        };
+        let keys = requests.into_iter().map(|request| request.key);
+        keys.map(answer).collect()
+    }
+
+    fn transactional(&self) -> Option<&dyn Transactional> {
+        Some(self)
+    }
+
+    fn key_listing(&self) -> Option<&dyn KeyListing> {
+        Some(self)
+    }
+
+    async fn close(&self) {
+        if let Some(cleaning) = &self.cleaning {
+            cleaning.stop();
+        }
+        self.pool.close();
+    }
+}
+
+#[async_trait]
+impl Transactional for PostgresState {
+    async fn transact(
+        &self,
+        operations: Vec<Operation>,
+        _metadata: &RequestMetadata,
+    ) -> Result<(), StateError> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        self.write(&operations).await
+    }
+}
+
+#[async_trait]
+impl KeyListing for PostgresState {
+    async fn keys_like(&self, request: KeysLike) -> Result<KeyPage, StateError> {
+        let page = table::Page::new(&request)?;
+        let attempt = || async {
+            let loan = self.pool.lend().await?;
+            let found = self.table.keys(&loan, &page).await;
+            loan.settle(found)
+        };
+        let found = self.pool.run(Repeat::Safe, attempt).await;
+        found.map_err(Failure::into_state)
+    }
+}

@@ -1,0 +1,147 @@
+//! What the tests share.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use trilby_components::RequestMetadata;
+use trilby_components::metadata::Metadata;
+use trilby_components::registry::{ComponentContext, CreateError, Instance, Registry};
+use trilby_components::state::{GetRequest, Operation, SetRequest, StateError, StateStore, Value};
+use trilby_testkit::servers::postgres::{Postgres, USER};
+
+pub(crate) type Store = Arc<dyn StateStore>;
+
+/// Both versions.
+pub(crate) const VERSIONS: [&str; 2] = ["v1", "v2"];
+
+pub(crate) async fn create(version: &str, pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
+    let metadata = Metadata::new(pairs.iter().copied()).expect("no name is given twice");
+    let registry = Registry::default().with(trilby_components_postgresql::backends());
+    let context = ComponentContext::default();
+    let created = registry.create("state.postgresql", version, context, metadata);
+    match created.await? {
+        Instance::State(store) => Ok(store),
+        other => panic!("not a state store: {other:?}"),
+    }
+}
+
+/// The connection string of a server, by way of another address or its own.
+pub(crate) fn string(address: std::net::SocketAddr) -> String {
+    let (host, port) = (address.ip(), address.port());
+    format!("host={host} port={port} user={USER} database={USER}")
+}
+
+pub(crate) async fn open(postgres: &Postgres, version: &str, extra: &[(&str, &str)]) -> Store {
+    let string = string(postgres.address());
+    let mut pairs = vec![("connectionString", string.as_str())];
+    pairs.extend_from_slice(extra);
+    create(version, &pairs).await.expect("postgres runs")
+}
+
+pub(crate) fn binary(key: &str, value: impl Into<Bytes>) -> SetRequest {
+    SetRequest::new(key, Value::Binary(value.into()))
+}
+
+pub(crate) fn json(key: &str, value: &'static str) -> SetRequest {
+    SetRequest::new(key, Value::Json(value.into()))
+}
+
+pub(crate) async fn transact(
+    store: &Store,
+    operations: impl IntoIterator<Item = Operation>,
+) -> Result<(), StateError> {
+    let transactional = store.transactional().unwrap();
+    let operations = operations.into_iter().collect();
+    transactional
+        .transact(operations, &RequestMetadata::new())
+        .await
+}
+
+pub(crate) async fn value(store: &Store, key: &str) -> Option<Bytes> {
+    let item = store.get(GetRequest::new(key)).await.unwrap();
+    item.map(|item| item.value)
+}
+
+pub(crate) async fn etag(store: &Store, key: &str) -> String {
+    let item = store.get(GetRequest::new(key)).await.unwrap();
+    item.and_then(|item| item.etag).unwrap()
+}
+
+pub(crate) fn is_unavailable<T: std::fmt::Debug>(result: &Result<T, StateError>) -> bool {
+    matches!(result, Err(StateError::Unavailable(_)))
+}
+
+/// A way to a server that can be cut and held up.
+pub(crate) struct Proxy {
+    address: std::net::SocketAddr,
+    state: watch::Sender<Way>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Open,
+    /// Connections are taken, and nothing goes over them.
+    HeldUp,
+}
+
+impl Proxy {
+    pub(crate) async fn to(server: std::net::SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (state, way) = watch::channel(Way::Open);
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.spawn(carry(client, server, way.clone()));
+            }
+        });
+        Self {
+            address,
+            state,
+            task,
+        }
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    /// Holds up everything, also on connections that are there.
+    pub(crate) fn hold_up(&self) {
+        self.state.send_replace(Way::HeldUp);
+    }
+
+    pub(crate) fn open(&self) {
+        self.state.send_replace(Way::Open);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn carry(mut client: TcpStream, server: std::net::SocketAddr, mut way: watch::Receiver<Way>) {
+    let Ok(mut server) = TcpStream::connect(server).await else {
+        return;
+    };
+    loop {
+        if way.wait_for(|way| *way == Way::Open).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server) => return,
+            held = way.wait_for(|way| *way == Way::HeldUp) => {
+                if held.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
