@@ -4,29 +4,22 @@ use trilby_testkit::{ApiServer, Kube, eventually::eventually, services::Placemen
 
 use crate::{follows, replicas::Replicas};
 
+const ACCOUNT: &str = "dapr-placement";
 const LEASE: &str = "lease/placement.dapr.io";
 
-/// What the chart grants.
-fn rights(namespace: &str) -> String {
-    format!(
-        r#"{{"apiVersion": "v1", "kind": "List", "items": [
-        {{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-          "metadata": {{"name": "dapr-placement-lease", "namespace": "{namespace}"}},
-          "rules": [
-            {{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]}},
-            {{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-              "resourceNames": ["placement.dapr.io"], "verbs": ["get", "update"]}}]}},
-        {{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-          "metadata": {{"name": "dapr-placement-lease", "namespace": "{namespace}"}},
-          "subjects": [{{"kind": "ServiceAccount", "name": "dapr-placement", "namespace": "{namespace}"}}],
-          "roleRef": {{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "dapr-placement-lease"}}}}]}}"#
-    )
+/// What the chart grants where a Lease decides who leads.
+async fn rights(kube: &Kube, namespace: &str) -> String {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dapr");
+    let template = "charts/dapr_placement/templates/dapr_placement_lease.yaml";
+    let value = "dapr_placement.leaderElection=lease";
+    let options = ["--show-only", template, "--set", value];
+    kube.helm_template(namespace, chart, &options).await
 }
 
 async fn replicas(kube: &Kube, namespace: &str) -> Replicas {
-    kube.service_account(namespace, "dapr-placement").await;
-    kube.apply(&rights(namespace)).await;
-    let kubeconfig = kube.kubeconfig_of(namespace, "dapr-placement").await;
+    kube.service_account(namespace, ACCOUNT).await;
+    kube.apply(&rights(kube, namespace).await).await;
+    let kubeconfig = kube.kubeconfig_of(namespace, ACCOUNT).await;
     let configured = (0..3).map(|_| {
         Placement::new()
             .arg("--leader-election", "lease")
@@ -46,7 +39,7 @@ async fn holder(kube: &Kube, namespace: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn whoever_holds_the_lease_leads() {
-    let kube = ApiServer::shared().await;
+    let kube = &ApiServer::start_audited().await;
     let namespace = kube.namespace("placement").await;
     let mut replicas = replicas(kube, &namespace).await;
     let (leader, stream) = replicas.leader().await;
@@ -66,6 +59,10 @@ async fn whoever_holds_the_lease_leads() {
     let (_took, last) = replicas.fail_over(next).await;
     replicas.nodes[next].start().await;
     follows(&replicas, next, last).await;
+
+    let granted = kube.rights_of(&namespace, ACCOUNT).await;
+    let asked = kube.requests_of(&namespace, ACCOUNT).into_iter().collect();
+    assert_eq!(granted, asked, "what is granted is what is asked for");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

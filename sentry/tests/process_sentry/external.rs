@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use anyhow::ensure;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer,
@@ -14,7 +15,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 use trilby_testkit::{
-    ApiServer,
+    ApiServer, Kube,
     mesh::{TRUST_DOMAIN, install_crds},
     services::Sentry,
     unexpected,
@@ -81,7 +82,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let api = ApiServer::start().await;
+        Self::on(ApiServer::start().await).await
+    }
+
+    async fn on(api: ApiServer) -> Self {
         install_crds(&api).await;
         let namespace = api.namespace("dapr-system").await;
         let metadata = |name: &str| json!({"name": name, "namespace": namespace});
@@ -360,6 +364,23 @@ async fn render(world: &World, template: &str, values: &[&str]) -> String {
     world.api.helm(&arguments).await
 }
 
+/// What the values add to the account's rights in this group of the API was made use of, all of it; and it asked for
+/// nothing that it may not.
+async fn rights_are_used(world: &World, plural: &str) {
+    let account = (world.namespace.as_str(), "dapr-sentry");
+    let mut rights = world.api.rights_of(account.0, account.1).await;
+    rights.retain(|right| right.ends_with(plural));
+    assert!(!rights.is_empty(), "the value adds rights");
+    let used = async |_: &Kube| {
+        let idle = world.api.idle_rights(account, &rights);
+        ensure!(idle.is_empty(), "idle: {idle:?}");
+        Ok(())
+    };
+    world.api.eventually("all rights are used", used).await;
+    let forbidden = world.api.forbidden_to(account.0, account.1);
+    assert_eq!(forbidden, Vec::<String>::new());
+}
+
 /// A sentry with the rights and the arguments that the chart gives it, but roots in a file of its own.
 async fn as_the_chart_says(world: &World, values: &[&str], outside: &Outside) -> Sentry {
     let arguments = chart(world, values).await;
@@ -379,7 +400,8 @@ async fn as_the_chart_says(world: &World, values: &[&str], outside: &Outside) ->
 
 #[tokio::test]
 async fn a_signing_request_is_approved_and_signed_with_the_charts_rights() {
-    let (world, outside) = (World::new().await, Outside::new());
+    let world = World::on(ApiServer::start_audited().await).await;
+    let outside = Outside::new();
     let values = [
         "--set",
         "global.externalCA.source=certificate-signing-request",
@@ -409,11 +431,13 @@ async fn a_signing_request_is_approved_and_signed_with_the_charts_rights() {
     // Seven tenths of its life are over: it is deleted and made again.
     let next = world.request(&name, &asked["metadata"]["uid"]).await;
     assert_ne!(next["spec"]["request"], asked["spec"]["request"]);
+    rights_are_used(&world, " certificatesigningrequests").await;
 }
 
 #[tokio::test]
 async fn a_request_that_nobody_answers_is_made_again_with_the_charts_rights() {
-    let (world, outside) = (World::new().await, Outside::new());
+    let world = World::on(ApiServer::start_audited().await).await;
+    let outside = Outside::new();
     world.install_cert_manager().await;
     let values = [
         "--set",
@@ -438,4 +462,5 @@ async fn a_request_that_nobody_answers_is_made_again_with_the_charts_rights() {
         csr.public_key
     };
     assert_eq!(key(&asked), key(&next));
+    rights_are_used(&world, " certificaterequests").await;
 }
