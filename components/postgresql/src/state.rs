@@ -3,7 +3,7 @@
 //! v1 keeps JSON as documents (`jsonb`), so it comes back with the same meaning but in PostgreSQL's words, and other
 //! bytes as Base64; its etag is `xmin`, the transaction that wrote the row. v2 keeps bytes, and a random etag a write.
 //!
-//! A write is one statement that carries its own guard. A transaction is a [`plan`] of such statements, sent together: a
+//! A write is one statement that carries its own guard. A transaction is a [plan](mod@plan) of such statements, sent together: a
 //! guard that does not hold takes back all of them, and keys are visited in their order, so that two transactions never
 //! wait for each other. Rows that have expired are nobody's, and are [removed](cleaning) now and then.
 
