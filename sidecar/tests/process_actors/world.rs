@@ -29,7 +29,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Who serves what at the moment, and what was wrong about it.
 #[derive(Default)]
 struct Witness {
-    serving: Mutex<BTreeMap<String, usize>>,
+    /// The hosts of each actor's turns. One host may be there twice: it learns of the end of a request that was given up
+    /// over another connection than of the next one.
+    serving: Mutex<BTreeMap<String, Vec<usize>>>,
     overlaps: Mutex<Vec<String>>,
     served: AtomicU64,
 }
@@ -38,26 +40,35 @@ struct Witness {
 struct Turn {
     witness: Arc<Witness>,
     actor: String,
+    host: usize,
 }
 
 impl Turn {
     fn begin(witness: &Arc<Witness>, actor: String, host: usize) -> Self {
-        let other = witness.serving.lock().insert(actor.clone(), host);
-        if let Some(other) = other {
+        let mut serving = witness.serving.lock();
+        let hosts = serving.entry(actor.clone()).or_default();
+        if let Some(other) = hosts.iter().find(|other| **other != host) {
             let both = format!("{actor}: {other} and {host}");
             witness.overlaps.lock().push(both);
         }
+        hosts.push(host);
+        drop(serving);
         witness.served.fetch_add(1, Relaxed);
         Self {
             witness: Arc::clone(witness),
             actor,
+            host,
         }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.witness.serving.lock().remove(&self.actor);
+        let mut serving = self.witness.serving.lock();
+        let hosts = serving.entry(self.actor.clone()).or_default();
+        if let Some(at) = hosts.iter().position(|host| *host == self.host) {
+            hosts.swap_remove(at);
+        }
     }
 }
 
