@@ -1,10 +1,7 @@
 //! Rights: what the services ask of the API server is what the chart grants them, and no more is granted.
 
-use std::collections::BTreeSet;
-
 use anyhow::ensure;
 use serde_json::{Value, json};
-use trilby_testkit::ApiServer;
 use trilby_testkit::eventually::within;
 
 use crate::{LIMIT, NAMESPACE, release::Release};
@@ -45,45 +42,6 @@ const ACCOUNTS: [&str; 4] = [
     "dapr-injector",
     "dapr-placement",
 ];
-
-/// What roles give an account: `list components`.
-async fn granted(api: &ApiServer, account: &str) -> BTreeSet<String> {
-    let mut rights = BTreeSet::new();
-    for kind in ["clusterrole", "role"] {
-        let bindings = api.get_json(NAMESPACE, &format!("{kind}bindings")).await;
-        for binding in items(&bindings) {
-            let subject = &binding["subjects"][0];
-            if subject["name"] == account && subject["namespace"] == NAMESPACE {
-                let role = binding["roleRef"]["name"].as_str().expect("a role's name");
-                let role = api.get_json(NAMESPACE, &format!("{kind}/{role}")).await;
-                rights.extend(items_of(&role["rules"]).iter().flat_map(verbs));
-            }
-        }
-    }
-    rights
-}
-
-fn verbs(rule: &Value) -> Vec<String> {
-    let texts = |value: &Value| -> Vec<String> {
-        serde_json::from_value(value.clone()).expect("a list of words")
-    };
-    let resources = texts(&rule["resources"]);
-    let of = |verb: &String| -> Vec<String> {
-        let each = resources
-            .iter()
-            .map(|resource| format!("{verb} {resource}"));
-        each.collect()
-    };
-    texts(&rule["verbs"]).iter().flat_map(of).collect()
-}
-
-fn items(list: &Value) -> Vec<Value> {
-    items_of(&list["items"])
-}
-
-fn items_of(list: &Value) -> Vec<Value> {
-    list.as_array().cloned().unwrap_or_default()
-}
 
 fn component(namespace: &str) -> Value {
     json!({
@@ -161,10 +119,9 @@ fn nothing_was_forbidden(release: &Release) {
 
 /// Whatever is granted to the account is asked for, here or by the tests that `elsewhere` stands for.
 async fn nothing_is_idle(release: &Release, account: &str, elsewhere: &[&str]) {
-    let asked = release.api.requests_of(NAMESPACE, account);
-    let granted = granted(&release.api, account).await;
-    let tried = |right: &&String| asked.contains(right) || elsewhere.contains(&right.as_str());
-    let idle: Vec<_> = granted.iter().filter(|right| !tried(right)).collect();
+    let granted = release.api.rights_of(NAMESPACE, account).await;
+    let mut idle = release.api.idle_rights((NAMESPACE, account), &granted);
+    idle.retain(|right| !elsewhere.contains(&right.as_str()));
     assert_eq!(idle, Vec::<&String>::new(), "{account}");
     let gone = elsewhere.iter().find(|right| !granted.contains(**right));
     assert_eq!(gone, None, "{account} has it no more");

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Prints a Markdown table. With `pods` it is of memory, while `PODS=50000` come into the API server, of which a tenth asks for
-//! a sidecar and `LACKING=0` of them lack theirs, and after a restart among them. Else `RATE=500` reviews a second go to the injector for `SECONDS=20`, over 8 connections with HTTP/2 as the
-//! API server's, and latency counts from the moment a review was due. Injector, API server and load share the machine. An
+//! a sidecar and `LACKING=0` of them lack theirs, and after a restart among them. Else `RATE=500` reviews a second go to the injector for `SECONDS=20`, as the API
+//! server's do: over 8 connections with HTTP/2, or over as many of HTTP/1.1 as it takes if the injector has no other; and latency counts from the moment a review was due. Injector, API server and load share the machine. An
 //! injector has the rights of the tests, or with `ALL_RIGHTS=1` all there are, as upstream's needs.
 
 #![allow(clippy::print_stdout, reason = "the table is the output")]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
-use serde_json::{Value, json};
+use serde_json::json;
 use trilby_testkit::{ApiServer, eventually::within};
 
 use crate::{
@@ -12,30 +12,6 @@ use crate::{
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// `verb resource` of everything that the account may do.
-async fn granted(installation: &Installation) -> BTreeSet<String> {
-    let kinds = ["get", "roles,clusterroles", "-A", "-o", "json"];
-    let roles: Value = serde_json::from_str(&installation.api.kubectl(&kinds).await).unwrap();
-    let roles = roles["items"].as_array().unwrap().iter();
-    let own = roles.filter(|role| {
-        let name = role["metadata"]["name"].as_str().unwrap();
-        name.starts_with(ACCOUNT)
-    });
-    let rules = own.flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default());
-    let texts = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
-    rules
-        .flat_map(|rule| {
-            let (verbs, resources) = (texts(&rule["verbs"]), texts(&rule["resources"]));
-            let each = verbs.into_iter();
-            each.flat_map(move |verb| {
-                let each = resources.clone().into_iter();
-                each.map(move |resource| format!("{verb} {resource}"))
-            })
-            .collect::<Vec<_>>()
-        })
-        .collect()
-}
 
 /// Pods come past the webhook, are found, and in the mode of repair made anew.
 async fn work(mode: &str) -> Installation {
@@ -77,7 +53,10 @@ async fn work(mode: &str) -> Installation {
 
 async fn rights_are_used(mode: &str) {
     let installation = work(mode).await;
-    let granted = granted(&installation).await;
+    let granted = installation
+        .api
+        .rights_of(&installation.namespace, ACCOUNT)
+        .await;
     // The lease is renewed every 2 s, and watches begin after their lists.
     let equal = async || -> anyhow::Result<()> {
         let asked = installation
