@@ -1,4 +1,5 @@
 //! Suites that every backend of a block has to pass. A backend's tests call them on a live store; a broken
 //! rule panics with its name.
 
+pub mod lock;
 pub mod state;

@@ -1,13 +1,16 @@
 //! Backends that need nothing but this process. Their data ends with it.
 
+mod lock;
 mod state;
 
 use std::sync::Arc;
 
+pub use lock::InMemoryLock;
 pub use state::InMemoryState;
 
 use crate::{
     definition::Definition,
+    lock::LockStore,
     registry::{Backend, Block},
     state::StateStore,
 };
@@ -15,10 +18,16 @@ use crate::{
 /// Every in-memory backend.
 #[must_use]
 pub fn backends() -> Vec<Backend> {
-    vec![Backend::state("in-memory", async |_, metadata| {
-        metadata.decode::<state::NoSettings>()?;
-        Ok(Arc::new(InMemoryState::default()) as Arc<dyn StateStore>)
-    })]
+    vec![
+        Backend::state("in-memory", async |_, metadata| {
+            metadata.decode::<state::NoSettings>()?;
+            Ok(Arc::new(InMemoryState::default()) as Arc<dyn StateStore>)
+        }),
+        Backend::lock("in-memory", async |_, metadata| {
+            metadata.decode::<state::NoSettings>()?;
+            Ok(Arc::new(InMemoryLock::default()) as Arc<dyn LockStore>)
+        }),
+    ]
 }
 
 /// What its types take and can do.
@@ -28,5 +37,6 @@ pub fn definitions() -> Vec<Definition> {
         Definition::new(Block::State, "in-memory")
             .taking::<state::NoSettings>()
             .capable_of(state::CAPABILITIES),
+        Definition::new(Block::Lock, "in-memory").taking::<state::NoSettings>(),
     ]
 }

@@ -11,6 +11,7 @@
 
 pub mod definition;
 pub mod in_memory;
+pub mod lock;
 pub mod metadata;
 pub mod middleware;
 pub mod name_resolution;

@@ -46,6 +46,7 @@ use crate::api::internal::InternalApi;
 use crate::blocks::Blocks;
 use crate::blocks::invoke::headers::ForwardingHost;
 use crate::blocks::invoke::{Externals, Invoker};
+use crate::blocks::lock::Locks;
 use crate::blocks::metadata::Metadata;
 use crate::blocks::secrets::Secrets;
 use crate::blocks::state::State;
@@ -284,6 +285,8 @@ impl Wiring<'_> {
                 self.rules.secrets.clone(),
             )
             .measured(self.metrics.components()),
+            lock: Locks::new(self.resources.clone(), self.resiliency.clone(), app_id)
+                .measured(self.metrics.components()),
             metadata: Metadata::new(
                 app_id,
                 described::connection(self.config),

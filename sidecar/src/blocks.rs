@@ -4,6 +4,7 @@
 pub mod actors;
 mod guarded;
 pub mod invoke;
+pub mod lock;
 pub mod metadata;
 pub mod secrets;
 pub mod state;
@@ -17,6 +18,8 @@ pub struct Blocks {
     pub state: state::State,
     /// Secrets.
     pub secrets: secrets::Secrets,
+    /// Locks.
+    pub lock: lock::Locks,
     /// Actors.
     pub actors: actors::ActorBlock,
     /// Metadata.

@@ -102,6 +102,7 @@ fn block(block: Block) -> BlockSettings {
         noun: block.noun().to_owned(),
         fields: match block {
             Block::State => trilby_resources::state_fields(),
+            Block::Lock => trilby_resources::lock_fields(),
             _ => Vec::new(),
         },
     }

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use trilby_proto::runtime::v1::GetStateRequest;
 use trilby_proto::runtime::v1::dapr_client::DaprClient;
+use trilby_proto::runtime::v1::{GetStateRequest, TryLockRequest};
 use trilby_testkit::assert_eventually;
 use trilby_testkit::http::{Client, Response};
 use trilby_testkit::servers::redis::Redis;
@@ -108,6 +108,49 @@ async fn redis_that_comes_late_heals_the_store() {
         metadata["extended"].get("component.store.error").is_none(),
         "{metadata}"
     );
+}
+
+#[tokio::test]
+async fn locks_lie_in_redis_the_way_upstream_lays_them_whoever_restarts() {
+    let mut redis = Redis::start().await;
+    let limits = "  - name: readTimeout\n    value: 200ms\n  - name: dialTimeout\n    value: 200ms\n  \
+                  - name: redisMaxRetries\n    value: -1\n";
+    let component = redis_component("locks", &redis, limits).replace("state.redis", "lock.redis");
+    let (mut daprd, _folder) = with_component("shop", &component);
+    daprd.start().await;
+    let lock = r#"{"resourceId":"r","lockOwner":"me","expiryInSeconds":1000}"#;
+    let take = async |daprd: &Daprd| post(daprd, "/v1.0-alpha1/lock/locks", lock).await.text();
+    let give_back = async |daprd: &Daprd| post(daprd, "/v1.0-alpha1/unlock/locks", lock).await;
+    assert_eq!(take(&daprd).await, r#"{"success":true}"#);
+    assert_eq!(redis.command(&["GET", "lock||shop||r"]), "me");
+    assert!(daprd.stop().await.success());
+    redis.stop().await;
+    redis.resume().await;
+    daprd.start().await;
+    let address = format!("http://{}", daprd.grpc_address());
+    let mut client = DaprClient::connect(address).await.unwrap();
+    let request = TryLockRequest {
+        store_name: "locks".to_owned(),
+        resource_id: "r".to_owned(),
+        lock_owner: "you".to_owned(),
+        expiry_in_seconds: 1_000,
+    };
+    let taken = client.try_lock_alpha1(request).await.unwrap();
+    assert!(!taken.into_inner().success);
+    redis.freeze();
+    let unanswered = give_back(&daprd).await;
+    assert_eq!(unanswered.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let error = unanswered.json();
+    assert_eq!(error["errorCode"], "ERR_UNLOCK");
+    let text = error["message"].as_str().unwrap();
+    assert!(text.contains(&redis.address().to_string()), "{text}");
+    redis.thaw();
+    assert_eventually!(take(&daprd).await == r#"{"success":false}"#);
+    assert_eq!(give_back(&daprd).await.text(), r#"{"status":0}"#);
+    assert_eq!(redis.command(&["EXISTS", "lock||shop||r"]), "0");
+    let metrics = daprd.metrics().await;
+    let counted = "dapr_component_lock_count{app_id=\"shop\",component=\"locks\",namespace=\"default\",operation=\"unlock\",success=\"false\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test]

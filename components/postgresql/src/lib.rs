@@ -1,18 +1,20 @@
-//! PostgreSQL for every building block it can serve; today that is state.
+//! PostgreSQL for every building block it can serve; today that is state and locks.
 //!
 //! ```text
 //! connection: metadata ─▶ connection string ─▶ Target (where, as whom, over which TLS, how many connections)
 //! pool:       Target ─▶ connections, each request with its limit ─▶ failure: what a caller can do about it
 //! state:      layout (SQL of v1 and v2), plan (a transaction as guarded steps), cleaning
+//! lock:       one table, a statement for each operation
 //! notes:      the table beside those of the blocks: how far they are made, when they were last cleaned
 //! ```
 //!
-//! Tables are upstream's, so that both kinds of sidecars share a database. Deliberately absent: queries over documents
+//! Tables of values are upstream's, so that both kinds of sidecars share a database. Deliberately absent: queries over documents
 //! (their place is beside [`state`]'s listing of keys), tokens of cloud providers, which are refused by name, variables
 //! such as `PGHOST`, and retries of what may have been carried out (they wrap the traits).
 
 mod connection;
 mod failure;
+mod lock;
 mod notes;
 mod pool;
 mod state;
@@ -20,10 +22,12 @@ mod state;
 use std::sync::Arc;
 
 use trilby_components::definition::Definition;
+use trilby_components::lock::LockStore;
 use trilby_components::metadata::{Metadata, Schema};
 use trilby_components::registry::{Backend, Block, InitError};
 use trilby_components::state::StateStore;
 
+pub use lock::PostgresLock;
 pub use state::PostgresState;
 
 /// The versions with one table each, whose etag is the number of the transaction that wrote the row.
@@ -53,6 +57,11 @@ pub fn backends() -> Vec<Backend> {
         Backend::state("yugabytedb", async |_, metadata| second(metadata).await)
             .aliases(&["yugabyte"])
             .of_versions(SECOND),
+        Backend::lock("postgresql", async |_, metadata| {
+            let store = PostgresLock::connect(&metadata).await?;
+            Ok(Arc::new(store) as Arc<dyn LockStore>)
+        })
+        .aliases(&["postgres"]),
     ]
 }
 
@@ -63,6 +72,9 @@ pub fn definitions() -> Vec<Definition> {
         state_store::<state::First>("postgresql", FIRST),
         state_store::<state::Second>("postgresql", SECOND),
         state_store::<state::Second>("yugabytedb", SECOND),
+        Definition::new(Block::Lock, "postgresql")
+            .taking::<connection::Properties>()
+            .taking::<lock::Settings>(),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Redis for every building block it can serve; today that is state.
+//! Redis for every building block it can serve; today that is state and locks.
 //!
 //! [`config`] is what all of them share: where the server is and how to log in. [`link`] is one
 //! multiplexed connection that comes back by itself. Deliberately absent: retries above the connection
@@ -6,26 +6,36 @@
 //! by name.
 
 mod config;
+mod greeting;
 mod link;
+mod lock;
 mod state;
 
 use std::sync::Arc;
 
 use trilby_components::{
     definition::Definition,
+    lock::LockStore,
     registry::{Backend, Block},
     state::StateStore,
 };
 
+pub use lock::RedisLock;
 pub use state::RedisState;
 
 /// Every block that Redis serves.
 #[must_use]
 pub fn backends() -> Vec<Backend> {
-    vec![Backend::state("redis", async |_, metadata| {
-        let store = RedisState::connect(&metadata).await?;
-        Ok(Arc::new(store) as Arc<dyn StateStore>)
-    })]
+    vec![
+        Backend::state("redis", async |_, metadata| {
+            let store = RedisState::connect(&metadata).await?;
+            Ok(Arc::new(store) as Arc<dyn StateStore>)
+        }),
+        Backend::lock("redis", async |_, metadata| {
+            let store = RedisLock::connect(&metadata).await?;
+            Ok(Arc::new(store) as Arc<dyn LockStore>)
+        }),
+    ]
 }
 
 /// What its types take and can do.
@@ -36,5 +46,8 @@ pub fn definitions() -> Vec<Definition> {
             .taking::<config::Properties>()
             .taking::<state::Settings>()
             .capable_of(&["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"]),
+        Definition::new(Block::Lock, "redis")
+            .taking::<config::Properties>()
+            .taking::<lock::Settings>(),
     ]
 }

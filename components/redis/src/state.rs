@@ -11,7 +11,7 @@ mod settings;
 
 use std::time::Duration;
 
-use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
+use ::redis::{ErrorKind, RedisError, RedisResult, aio::MultiplexedConnection};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -28,6 +28,7 @@ use trilby_components::{
 
 use crate::{
     config::Config,
+    greeting::greet,
     link::{Link, Repeat},
 };
 use script::{Refusal, Writes};
@@ -56,12 +57,7 @@ impl RedisState {
         let settings: Settings = rest.decode()?;
         settings.refuse_what_is_not_there_yet()?;
         let link = Link::new(config);
-        let replicas = link.once(greet).await.map_err(|error| {
-            let address = link.address();
-            InitError::Unavailable(format!(
-                "redis store: error connecting to redis at {address}: {error}"
-            ))
-        })?;
+        let replicas = greet(&link).await?;
         Ok(Self {
             link,
             replicas,
@@ -85,32 +81,6 @@ impl RedisState {
             Some(refusal) => Err(StateError::EtagMismatch(refusal.explain(operations))),
         }
     }
-}
-
-/// Checks that the server talks to us, and counts its replicas. Neither right that this needs is one that
-/// the store itself needs, so a user without them is welcome.
-async fn greet(mut connection: MultiplexedConnection) -> RedisResult<u32> {
-    let pong: RedisResult<()> = ::redis::cmd("PING").query_async(&mut connection).await;
-    allow_forbidden(pong)?;
-    let mut info = ::redis::cmd("INFO");
-    let info: RedisResult<String> = info.arg("replication").query_async(&mut connection).await;
-    Ok(connected_replicas(
-        &allow_forbidden(info)?.unwrap_or_default(),
-    ))
-}
-
-fn allow_forbidden<T>(result: RedisResult<T>) -> RedisResult<Option<T>> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-fn connected_replicas(info: &str) -> u32 {
-    info.lines()
-        .find_map(|line| line.trim().strip_prefix("connected_slaves:"))
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(0)
 }
 
 async fn write(
@@ -246,18 +216,5 @@ impl KeyListing for RedisState {
         let mut found = self.link.run(Repeat::Safe, command).await?;
         found.retain(|key| request.pattern.matches(key));
         Ok(request.page(found))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::connected_replicas;
-
-    #[test]
-    fn replicas_are_counted_from_the_servers_own_report() {
-        let report = "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n";
-        assert_eq!(connected_replicas(report), 2);
-        assert_eq!(connected_replicas("role:slave\r\n"), 0);
-        assert_eq!(connected_replicas(""), 0);
     }
 }

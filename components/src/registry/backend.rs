@@ -4,6 +4,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 
 use super::Block;
 use crate::{
+    lock::LockStore,
     metadata::{Metadata, MetadataError},
     middleware::HttpMiddleware,
     secret::SecretStore,
@@ -50,6 +51,8 @@ pub enum Instance {
     State(Arc<dyn StateStore>),
     /// `secretstores.*`
     Secret(Arc<dyn SecretStore>),
+    /// `lock.*`
+    Lock(Arc<dyn LockStore>),
     /// `middleware.http.*`
     Middleware(Arc<dyn HttpMiddleware>),
 }
@@ -61,6 +64,7 @@ impl Instance {
         match self {
             Self::State(store) => store.capabilities(),
             Self::Secret(store) => store.capabilities(),
+            Self::Lock(_) => Vec::new(),
             Self::Middleware(_) => Vec::new(),
         }
     }
@@ -70,6 +74,7 @@ impl Instance {
         match self {
             Self::State(store) => store.close().await,
             Self::Secret(store) => store.close().await,
+            Self::Lock(store) => store.close().await,
             Self::Middleware(middleware) => middleware.close().await,
         }
     }
@@ -80,6 +85,7 @@ impl fmt::Debug for Instance {
         f.write_str(match self {
             Self::State(_) => "State",
             Self::Secret(_) => "Secret",
+            Self::Lock(_) => "Lock",
             Self::Middleware(_) => "Middleware",
         })
     }
@@ -119,6 +125,18 @@ impl Backend {
         Self::new(Block::SecretStore, name, move |context, metadata| {
             let creation = create(context, metadata);
             Box::pin(async { creation.await.map(Instance::Secret) })
+        })
+    }
+
+    /// A lock store called `name`; `create` returns it connected.
+    pub fn lock<F, Fut>(name: &'static str, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Arc<dyn LockStore>, InitError>> + Send + 'static,
+    {
+        Self::new(Block::Lock, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::Lock) })
         })
     }
 

@@ -13,6 +13,9 @@ pub(super) enum Known {
 
 /// Types behind a feature of the sidecar.
 const FEATURES: &[(&str, &str)] = &[
+    ("lock.postgres", "postgresql"),
+    ("lock.postgresql", "postgresql"),
+    ("lock.redis", "redis"),
     ("state.postgres", "postgresql"),
     ("state.postgresql", "postgresql"),
     ("state.redis", "redis"),

@@ -13,7 +13,7 @@ use trilby_crds::ConfigurationSpec;
 
 use crate::{
     config::Environment,
-    instance::{Remains, Running, StateSettings},
+    instance::{LockSettings, Remains, Running, StateSettings},
     manifest::Manifest,
     observer::{Observer, Step},
     properties::{Keeper, Resolver},
@@ -169,6 +169,7 @@ impl Initialiser {
 fn split(manifest: &Manifest, metadata: Metadata) -> Result<(StateSettings, Metadata), Failure> {
     match Block::of(&manifest.type_name.to_lowercase()) {
         Some((Block::State, _)) => StateSettings::split(&metadata),
+        Some((Block::Lock, _)) => LockSettings::split(&metadata),
         _ => Ok((StateSettings::default(), metadata)),
     }
 }

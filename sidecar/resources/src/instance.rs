@@ -1,5 +1,7 @@
 //! Live components, and how one ends: when its last user lets go.
 
+mod lock;
+
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -21,6 +23,9 @@ use trilby_components::{
 };
 
 use crate::initialise::Failure;
+
+pub(crate) use lock::LockSettings;
+pub use lock::{LockComponent, lock_fields};
 
 /// How long a replaced component waits for requests that use it, before it is closed under them.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -127,6 +132,7 @@ pub struct MiddlewareComponent {
 pub(crate) enum Running {
     State(Arc<StateComponent>),
     Secret(Arc<SecretComponent>),
+    Lock(Arc<LockComponent>),
     Middleware(Arc<MiddlewareComponent>),
 }
 
@@ -157,6 +163,12 @@ impl Running {
                 store: Arc::clone(store),
                 _in_use: in_use,
             })),
+            Instance::Lock(store) => Self::Lock(Arc::new(LockComponent {
+                name: name.to_owned(),
+                key_prefix: settings.key_prefix.unwrap_or_default(),
+                store: Arc::clone(store),
+                _in_use: in_use,
+            })),
             Instance::Middleware(middleware) => Self::Middleware(Arc::new(MiddlewareComponent {
                 name: name.to_owned(),
                 middleware: Arc::clone(middleware),
@@ -175,6 +187,7 @@ impl Running {
         match self {
             Self::State(component) => component.store.capabilities(),
             Self::Secret(component) => component.store.capabilities(),
+            Self::Lock(_) => Vec::new(),
             Self::Middleware(_) => Vec::new(),
         }
     }
@@ -185,6 +198,7 @@ impl fmt::Debug for Running {
         match self {
             Self::State(component) => component.fmt(f),
             Self::Secret(component) => component.fmt(f),
+            Self::Lock(component) => component.fmt(f),
             Self::Middleware(component) => component.fmt(f),
         }
     }

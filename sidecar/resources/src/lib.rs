@@ -38,6 +38,7 @@ mod updater;
 mod view;
 
 pub use config::{Config, Environment, Source};
+pub use instance::{LockComponent, lock_fields};
 pub use instance::{MiddlewareComponent, SecretComponent, StateComponent, state_fields};
 pub use observer::{Asked, Observer, Silent, Step};
 pub use resource::{Followed, Problem, Resource};

@@ -14,7 +14,7 @@ use trilby_crds::{
 use crate::{
     config::Config,
     declared::Problems,
-    instance::StateComponent,
+    instance::{LockComponent, StateComponent},
     ledger::Ledger,
     resource::{Followed, Problem, Resource},
     runtime::Runtime,
@@ -120,6 +120,14 @@ impl Resources {
     /// See [`Lookup`].
     pub fn secret_store(&self, name: &str) -> Result<Arc<dyn SecretStore>, Lookup> {
         self.shared.view.load().secret_store(name)
+    }
+
+    /// The lock store of that name.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn lock_store(&self, name: &str) -> Result<Arc<LockComponent>, Lookup> {
+        self.shared.view.load().lock_store(name)
     }
 
     /// The HTTP middleware of exactly that name, type and version; no version is `v1`.

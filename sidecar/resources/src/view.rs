@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use trilby_components::{middleware::HttpMiddleware, registry::Block, secret::SecretStore};
 
 use crate::{
-    instance::{Running, StateComponent},
+    instance::{LockComponent, Running, StateComponent},
     updater::block_of,
 };
 
@@ -75,6 +75,13 @@ impl View {
         match self.components.get(name) {
             Some((_, Some(Running::Secret(component)))) => Ok(Arc::clone(component) as _),
             other => Err(self.missing(Block::SecretStore, other.map(|(info, _)| info))),
+        }
+    }
+
+    pub(crate) fn lock_store(&self, name: &str) -> Result<Arc<LockComponent>, Lookup> {
+        match self.components.get(name) {
+            Some((_, Some(Running::Lock(component)))) => Ok(Arc::clone(component)),
+            other => Err(self.missing(Block::Lock, other.map(|(info, _)| info))),
         }
     }
 

@@ -5,6 +5,7 @@ mod api_of;
 mod dapr;
 mod health;
 mod invoke;
+mod lock;
 mod measure;
 mod metadata;
 mod proxy;
@@ -28,6 +29,7 @@ use crate::metrics::GrpcServerMetrics;
 use crate::shutdown::ShutdownRequest;
 use crate::tokens::ApiToken;
 
+pub(in crate::api) use lock::answer as unlock_status;
 pub use proxy::Proxy;
 pub use service::{ApiService, InternalService};
 

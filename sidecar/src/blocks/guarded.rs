@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use trilby_components::lock::LockError;
 use trilby_components::secret::SecretError;
 use trilby_components::state::StateError;
 use trilby_resiliency::{Failure, Policy, Stopped, run};
@@ -89,6 +90,16 @@ impl ComponentFailure for StateError {
 }
 
 impl ComponentFailure for SecretError {
+    fn is_final(&self) -> bool {
+        matches!(self, Self::InvalidRequest(_))
+    }
+
+    fn stopped(stopped: Stopped) -> Self {
+        Self::Unavailable(stopped.to_string())
+    }
+}
+
+impl ComponentFailure for LockError {
     fn is_final(&self) -> bool {
         matches!(self, Self::InvalidRequest(_))
     }

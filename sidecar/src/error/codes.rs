@@ -69,12 +69,21 @@ rows! {
         ERR_BODY_READ "400" "InvalidArgument" "failed to read request body: …" ""
         ERR_INTERNAL "500" "Internal" "failed to encode response as JSON: …" ""
         ERR_MALFORMED_REQUEST "400" "InvalidArgument" "failed deserializing HTTP body: …" ""
+        ERR_MALFORMED_REQUEST "400" "InvalidArgument" "ResourceId is empty in lock store …" ""
+        ERR_MALFORMED_REQUEST "400" "InvalidArgument" "LockOwner is empty in lock store …" ""
+        ERR_MALFORMED_REQUEST "400" "InvalidArgument" "ExpiryInSeconds is not positive in lock store …" ""
         ERR_MALFORMED_REQUEST "400" "InvalidArgument" "input key/keyPrefix '…' can't contain '||'" "DAPR_STATE_ILLEGAL_KEY"
     }
     "health" {
         ERR_HEALTH_APPID_NOT_MATCH "500" "" "dapr app-id does not match" ""
         ERR_HEALTH_NOT_READY "500" "" "dapr is not ready: […]" ""
         ERR_OUTBOUND_HEALTH_NOT_READY "500" "" "dapr outbound is not ready" ""
+    }
+    "lock" {
+        ERR_LOCK_STORE_NOT_CONFIGURED "500" "FailedPrecondition" "lock store is not configured" ""
+        ERR_LOCK_STORE_NOT_FOUND "400" "InvalidArgument" "lock store … not found" ""
+        ERR_TRY_LOCK "500" "Internal" "failed to try acquiring lock: …" ""
+        ERR_UNLOCK "500" "Internal" "failed to release lock: …" ""
     }
     "secret" {
         ERR_PERMISSION_DENIED "403" "PermissionDenied" "access denied by policy to get … from …" ""

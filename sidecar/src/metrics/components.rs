@@ -56,6 +56,17 @@ pub(super) static SECRET_LATENCY: Definition = Definition::latency(
     OPERATION,
 );
 
+pub(super) static LOCK_COUNT: Definition = Definition::counter(
+    "component_lock_count",
+    "Operations on lock stores; a lock that another owner has is no failure.",
+    OPERATION,
+);
+pub(super) static LOCK_LATENCY: Definition = Definition::latency(
+    "component_lock_latencies",
+    "Time of an operation on a lock store, in milliseconds.",
+    OPERATION,
+);
+
 /// What is done with a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -77,6 +88,10 @@ pub enum Operation {
     SecretGet,
     /// A secret store reads all secrets.
     SecretBulkGet,
+    /// A lock store gives a lock, or not.
+    TryLock,
+    /// A lock store ends a lock.
+    Unlock,
 }
 
 /// Why a component did not start.
@@ -95,6 +110,7 @@ pub(super) struct Components {
     unusable: Arc<Family<Counter>>,
     state: Block,
     secret: Block,
+    lock: Block,
 }
 
 /// Operations on the components of one kind.
@@ -121,6 +137,8 @@ impl Operation {
             Self::StateBulkDelete => "bulk_delete",
             Self::StateTransaction => "transaction",
             Self::StateQuery => "query",
+            Self::TryLock => "try_lock",
+            Self::Unlock => "unlock",
         }
     }
 }
@@ -141,12 +159,18 @@ impl Components {
                 count: making.family(&SECRET_COUNT),
                 latency: making.family(&SECRET_LATENCY),
             },
+            lock: Block {
+                group: Group::new(KEPT),
+                count: making.family(&LOCK_COUNT),
+                latency: making.family(&LOCK_LATENCY),
+            },
         }
     }
 
     fn block(&self, operation: Operation) -> &Block {
         match operation {
             Operation::SecretGet | Operation::SecretBulkGet => &self.secret,
+            Operation::TryLock | Operation::Unlock => &self.lock,
             _ => &self.state,
         }
     }

@@ -13,6 +13,7 @@ mod grpc_echo;
 mod health;
 mod invocation;
 mod invocation_grpc;
+mod lock;
 mod metadata;
 mod metrics;
 mod placement;

@@ -14,9 +14,9 @@ use super::table::Table;
 use crate::notes::Notes;
 
 /// Upstream's default of `timeout`.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// The shortest `timeout`.
-const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Upstream's default of `cleanupInterval`.
 const CLEANUP: Duration = Duration::from_secs(60 * 60);
 
@@ -117,7 +117,7 @@ impl Second {
 }
 
 /// The name becomes part of statements: it is one or two identifiers, plain or in double quotes, and nothing else.
-fn check_name(property: &str, name: &str) -> Result<(), MetadataError> {
+pub(crate) fn check_name(property: &str, name: &str) -> Result<(), MetadataError> {
     let mut rest = name;
     for _ in 0..2 {
         match after_identifier(rest) {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::eventually::eventually;
 use crate::ports::Port;
 use crate::process::{Log, Process};
@@ -67,6 +69,24 @@ impl Redis {
     pub async fn stop(&mut self) {
         let mut process = self.process.take().expect("redis runs");
         process.terminate().await;
+    }
+
+    /// Lets it do nothing from now on: connections stay, nobody answers.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn freeze(&mut self) {
+        let process = self.process.as_mut().expect("redis runs");
+        process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on where it was.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn thaw(&mut self) {
+        let process = self.process.as_mut().expect("redis runs");
+        process.signal(Signal::CONT);
     }
 
     /// Starts it on the same port, with the data it had.

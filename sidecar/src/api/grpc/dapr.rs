@@ -37,7 +37,7 @@ use trilby_proto::runtime::v1::{
 };
 
 use super::spans::describe_store;
-use super::{GrpcApi, actors, invoke, metadata, secrets, state};
+use super::{GrpcApi, actors, invoke, lock, metadata, secrets, state};
 use crate::error::ApiError;
 
 /// The answers of a stream that is not there yet: none.
@@ -154,6 +154,24 @@ impl Dapr for GrpcApi {
             .map(Response::new)
     }
 
+    async fn try_lock_alpha1(
+        &self,
+        request: Request<TryLockRequest>,
+    ) -> Result<Response<TryLockResponse>, Status> {
+        lock::try_lock(&self.blocks.lock, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn unlock_alpha1(
+        &self,
+        request: Request<UnlockRequest>,
+    ) -> Result<Response<UnlockResponse>, Status> {
+        lock::unlock(&self.blocks.lock, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
     async fn invoke_actor(
         &self,
         request: Request<InvokeActorRequest>,
@@ -251,11 +269,6 @@ impl Dapr for GrpcApi {
             subscribe_configuration(SubscribeConfigurationRequest) -> Self::SubscribeConfigurationStream;
             unsubscribe_configuration_alpha1(UnsubscribeConfigurationRequest) -> UnsubscribeConfigurationResponse;
             unsubscribe_configuration(UnsubscribeConfigurationRequest) -> UnsubscribeConfigurationResponse;
-    }
-    absent! {
-        "the lock API":
-            try_lock_alpha1(TryLockRequest) -> TryLockResponse;
-            unlock_alpha1(UnlockRequest) -> UnlockResponse;
     }
     absent! {
         "the crypto API":

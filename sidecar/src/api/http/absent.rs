@@ -17,7 +17,6 @@ pub(super) fn absent(
         "publish" if writes(method) => publish(version, rest),
         "bindings" if writes(method) => bindings(version, rest),
         "configuration" if reads => configuration(version, rest),
-        "lock" | "unlock" if posts => lock(version, api, rest),
         "crypto" if method == Method::PUT => crypto(version, rest),
         "subtlecrypto" if posts => subtle_crypto(version, rest),
         "jobs" if posts || reads || method == Method::DELETE => jobs(version, rest),
@@ -77,16 +76,6 @@ fn configuration(version: Version, rest: &[&str]) -> Option<Group> {
         [_] => group(name, get),
         [_, "subscribe"] => group(name, subscribe),
         [_, _, "unsubscribe"] => group(name, unsubscribe),
-        _ => None,
-    }
-}
-
-fn lock(version: Version, api: &str, rest: &[&str]) -> Option<Group> {
-    match (version, api, rest) {
-        (Version::Alpha1, "lock", [_]) => group("v1alpha1/lock", "/v1.0-alpha1/lock/{storeName}"),
-        (Version::Alpha1, "unlock", [_]) => {
-            group("v1alpha1/unlock", "/v1.0-alpha1/unlock/{storeName}")
-        }
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! The API that a route belongs to, as rules and metrics name it.
 
-use super::route::{ActorRoute, Route, StateRoute};
+use super::route::{ActorRoute, LockRoute, Route, StateRoute};
 
 /// The API that a route belongs to, as rules and metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,7 @@ impl Route {
             Self::State(state) => return Some(state.group()),
             Self::GetSecret { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/{key}"),
             Self::BulkSecrets { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/bulk"),
+            Self::Lock(lock) => return Some(lock.group()),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),
             Self::Absent(group) => return Some(*group),
             Self::Invoke | Self::Refused => ("v1/invoke", "/v1.0/invoke/*"),
@@ -38,6 +39,16 @@ impl StateRoute {
             Self::BulkGet { .. } => ("v1/state", "/v1.0/state/{storeName}/bulk"),
             Self::Transaction { .. } => ("v1/state", "/v1.0/state/{storeName}/transaction"),
             Self::Query { .. } => ("v1alpha1/state", "/v1.0-alpha1/state/{storeName}/query"),
+        };
+        Group { name, template }
+    }
+}
+
+impl LockRoute {
+    fn group(&self) -> Group {
+        let (name, template) = match self {
+            Self::TryLock { .. } => ("v1alpha1/lock", "/v1.0-alpha1/lock/{storeName}"),
+            Self::Unlock { .. } => ("v1alpha1/unlock", "/v1.0-alpha1/unlock/{storeName}"),
         };
         Group { name, template }
     }

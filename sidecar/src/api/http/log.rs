@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::ApiLogging;
 use super::respond::HttpResponse;
-use super::route::{ActorRoute, Route, StateRoute};
+use super::route::{ActorRoute, LockRoute, Route, StateRoute};
 use super::target;
 use crate::metrics::body::{End, Watched};
 
@@ -101,6 +101,8 @@ fn operation(route: &Route, path: &str, headers: &HeaderMap) -> String {
         Route::Shutdown => "Shutdown",
         Route::GetSecret { .. } => "GetSecret",
         Route::BulkSecrets { .. } => "GetBulkSecret",
+        Route::Lock(LockRoute::TryLock { .. }) => "TryLock",
+        Route::Lock(LockRoute::Unlock { .. }) => "Unlock",
         Route::Absent(group) => group.template,
     };
     name.to_owned()

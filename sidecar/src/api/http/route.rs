@@ -30,6 +30,7 @@ pub(super) enum Route {
     BulkSecrets {
         store: String,
     },
+    Lock(LockRoute),
     Actor {
         actor_type: String,
         actor_id: String,
@@ -52,6 +53,21 @@ pub(super) enum StateRoute {
     BulkGet { store: String },
     Transaction { store: String },
     Query { store: String },
+}
+
+/// An operation on a lock store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LockRoute {
+    TryLock { store: String },
+    Unlock { store: String },
+}
+
+impl LockRoute {
+    pub(super) fn store(&self) -> &str {
+        match self {
+            Self::TryLock { store } | Self::Unlock { store } => store,
+        }
+    }
 }
 
 /// An operation on an actor.
@@ -86,6 +102,7 @@ impl Route {
             (Version::V1, "state") => state(method, &rest)?.map(Self::State),
             (Version::Alpha1, "state") => query(method, &rest)?.map(Self::State),
             (Version::V1, "secrets") => secrets(method, &rest)?,
+            (Version::Alpha1, "lock" | "unlock") => lock(api, method, &rest)?.map(Self::Lock),
             (Version::V1, "actors") => actors(method, &rest)?,
             (Version::V1, "metadata") => metadata(method, &rest)?,
             (Version::V1, "healthz") => health(method, &rest),
@@ -170,6 +187,20 @@ fn secrets(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
     })
 }
 
+fn lock(api: &str, method: &Method, rest: &[&str]) -> Result<Option<LockRoute>, BadEscape> {
+    let [store] = rest else {
+        return Ok(None);
+    };
+    if method != Method::POST {
+        return Ok(None);
+    }
+    let store = unescape(store)?.into_owned();
+    Ok(Some(match api {
+        "lock" => LockRoute::TryLock { store },
+        _ => LockRoute::Unlock { store },
+    }))
+}
+
 fn metadata(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
     Ok(match rest {
         [] if method == Method::GET => Some(Route::GetMetadata),
@@ -236,7 +267,7 @@ fn actor_operation(method: &Method, rest: &[&str]) -> Result<Option<ActorRoute>,
 mod tests {
     use http::Method;
 
-    use super::{ActorRoute, Group, Route, StateRoute};
+    use super::{ActorRoute, Group, LockRoute, Route, StateRoute};
 
     fn find(method: Method, path: &str) -> Route {
         Route::find(&method, path).unwrap()
@@ -298,6 +329,25 @@ mod tests {
     }
 
     #[test]
+    fn lock_routes() {
+        let store = || "l".to_owned();
+        for (path, route, name) in [
+            ("lock/l", LockRoute::TryLock { store: store() }, "lock"),
+            ("unlock/l", LockRoute::Unlock { store: store() }, "unlock"),
+        ] {
+            let route = Route::Lock(route);
+            let group = route.group().unwrap();
+            assert_eq!(group.name, format!("v1alpha1/{name}"));
+            assert_eq!(find(Method::POST, &format!("/v1.0-alpha1/{path}")), route);
+            assert_eq!(
+                find(Method::PUT, &format!("/v1.0-alpha1/{path}")),
+                Route::Invoke
+            );
+            assert_eq!(find(Method::POST, &format!("/v1.0/{path}")), Route::Invoke);
+        }
+    }
+
+    #[test]
     fn everything_unknown_is_an_invocation() {
         for (method, path) in [
             (Method::GET, "/"),
@@ -332,12 +382,6 @@ mod tests {
                 "/v1.0-beta1/workflows/dapr/w/start",
                 "v1beta1/workflows",
                 "/v1.0-beta1/workflows/{workflowComponent}/{workflowName}/start",
-            ),
-            (
-                Method::POST,
-                "/v1.0-alpha1/lock/l",
-                "v1alpha1/lock",
-                "/v1.0-alpha1/lock/{storeName}",
             ),
             (Method::GET, "/v1.0/jobs/j", "v1/jobs", "/v1.0/jobs/{name}"),
         ] {
