@@ -62,6 +62,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-components-kubernetes", &["trilby-components"]),
     ("trilby-components-local", &["trilby-components"]),
     ("trilby-components-mdns", &["trilby-components"]),
+    ("trilby-components-etcd", &["trilby-components"]),
+    ("trilby-components-memcached", &["trilby-components"]),
     (
         "trilby-components-postgresql",
         &[
@@ -121,10 +123,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-component-catalogue",
             "trilby-components",
             "trilby-components-consul",
+            "trilby-components-etcd",
             "trilby-components-http-middleware",
             "trilby-components-kubernetes",
             "trilby-components-local",
             "trilby-components-mdns",
+            "trilby-components-memcached",
             "trilby-components-oauth2",
             "trilby-components-opa",
             "trilby-components-postgresql",

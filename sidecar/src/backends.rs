@@ -18,6 +18,10 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_http_middleware::backends());
     #[cfg(feature = "consul")]
     let registry = registry.with_resolvers(trilby_components_consul::resolvers());
+    #[cfg(feature = "etcd")]
+    let registry = registry.with(trilby_components_etcd::backends());
+    #[cfg(feature = "memcached")]
+    let registry = registry.with(trilby_components_memcached::backends());
     #[cfg(feature = "mdns")]
     let registry = registry.with_resolvers(trilby_components_mdns::resolvers());
     #[cfg(feature = "sqlite")]
@@ -48,6 +52,10 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_local::definitions(),
         #[cfg(feature = "http-middleware")]
         trilby_components_http_middleware::definitions(),
+        #[cfg(feature = "etcd")]
+        trilby_components_etcd::definitions(),
+        #[cfg(feature = "memcached")]
+        trilby_components_memcached::definitions(),
         #[cfg(feature = "sqlite")]
         trilby_components_sqlite::definitions(),
         #[cfg(feature = "oauth2")]

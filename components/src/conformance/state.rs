@@ -1,5 +1,7 @@
 //! What every state store owes its callers, judged by what it says it can do.
 
+mod concurrency;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
@@ -14,6 +16,8 @@ use crate::{
         Operation, SetRequest, StateError, StateStore, Ttl, Value,
     },
 };
+
+pub use concurrency::run_two;
 
 /// How long a value with the shortest expiry may still be seen.
 const EXPIRY_SLACK: Duration = Duration::from_secs(10);

@@ -16,6 +16,8 @@ const FEATURES: &[(&str, &str)] = &[
     ("lock.postgres", "postgresql"),
     ("lock.postgresql", "postgresql"),
     ("lock.redis", "redis"),
+    ("state.etcd", "etcd"),
+    ("state.memcached", "memcached"),
     ("state.postgres", "postgresql"),
     ("state.postgresql", "postgresql"),
     ("state.redis", "redis"),

@@ -7,6 +7,7 @@
 //! | our programs as processes | [`services`]: `Sentry`, `Operator`, `Injector`, `Placement`, `Daprd` |
 //! | our control plane around a running sentry, with real tokens | [`mesh::Mesh`] |
 //! | a Redis | [`servers::redis::Redis`] |
+//! | a way to a server that goes silent | [`proxy::Proxy`] |
 //! | what `kubectl` and `helm` do | [`Kube`], to which both Kubernetes deref |
 //! | to wait | [`eventually()`](eventually::eventually), [`assert_eventually!`] |
 //! | machines on a network that can be parted, root | [`lan::Lan`] |
@@ -65,6 +66,7 @@ mod pki;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod servers;
 pub mod services;
 pub mod state_dir;

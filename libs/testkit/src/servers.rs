@@ -2,6 +2,8 @@
 
 pub mod collector;
 pub mod consul;
+pub mod etcd;
+pub mod memcached;
 pub mod oidc;
 pub mod postgres;
 pub mod prometheus;

@@ -5,11 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use trilby_components::state::{GetRequest, Operation, StateError};
 use trilby_testkit::eventually::eventually;
+use trilby_testkit::proxy::Proxy;
 use trilby_testkit::servers::postgres::Postgres;
 
-use crate::support::{
-    Proxy, VERSIONS, binary, create, is_unavailable, open, string, transact, value,
-};
+use crate::support::{VERSIONS, binary, create, is_unavailable, open, string, transact, value};
 
 /// Longer than any limit that is set here, and than a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);

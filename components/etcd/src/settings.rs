@@ -1,0 +1,206 @@
+//! The metadata of `state.etcd`, with upstream's names and defaults.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use trilby_components::metadata::{Metadata, MetadataError, Schema, value::Sensitive};
+
+/// Upstream's limit of connecting, and of each call.
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
+/// A connection over which nothing comes back for this long, and then for [`LIMIT`], is given up.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Metadata of the store.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Settings {
+    /// The members of the cluster, `host:port` each.
+    endpoints: Vec<String>,
+    /// What stands before every key, with a slash in between.
+    #[serde(default)]
+    key_prefix_path: String,
+    /// Whether members are talked to over TLS; `ca`, `cert` and `key` have to be there then.
+    #[serde(default)]
+    tls_enable: bool,
+    /// The certificates of the authorities that members' certificates are of, in PEM.
+    ca: Option<String>,
+    /// The certificate that is shown to members, in PEM.
+    cert: Option<String>,
+    /// Its key, in PEM.
+    key: Option<Sensitive>,
+    /// How many operations a transaction may have: what the servers have as `--max-txn-ops`.
+    #[serde(default = "max_txn_ops")]
+    max_txn_ops: u32,
+}
+
+impl Schema for Settings {}
+
+fn max_txn_ops() -> u32 {
+    128
+}
+
+/// All that the store is told.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// At least one.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// What every key begins with, slash included.
+    pub(crate) prefix: String,
+    /// How many operations a transaction may have.
+    pub(crate) max_operations: usize,
+}
+
+impl Config {
+    /// Reads the metadata.
+    ///
+    /// # Errors
+    /// Something is missing or wrong.
+    pub(crate) fn new(metadata: &Metadata) -> Result<Self, MetadataError> {
+        let settings: Settings = metadata.decode()?;
+        let tls = settings.tls()?;
+        let endpoints = settings.endpoints.iter();
+        let endpoints = endpoints.map(|text| endpoint(text.trim(), tls.as_ref()));
+        let endpoints: Vec<Endpoint> = endpoints.collect::<Result<_, _>>()?;
+        if endpoints.is_empty() {
+            return Err(MetadataError::Missing("endpoints".to_owned()));
+        }
+        Ok(Self {
+            endpoints,
+            prefix: format!("{}/", settings.key_prefix_path),
+            max_operations: settings.max_txn_ops as usize,
+        })
+    }
+}
+
+impl Settings {
+    fn tls(&self) -> Result<Option<ClientTlsConfig>, MetadataError> {
+        if !self.tls_enable {
+            return Ok(None);
+        }
+        let needed = |name: &str, value: Option<&str>| match value {
+            Some(pem) => Ok(pem.to_owned()),
+            None => Err(MetadataError::Missing(format!(
+                "{name}, which tlsEnable needs"
+            ))),
+        };
+        let ca = needed("ca", self.ca.as_deref())?;
+        let cert = needed("cert", self.cert.as_deref())?;
+        let key = needed("key", self.key.as_ref().map(Sensitive::expose))?;
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(ca))
+            .identity(Identity::from_pem(cert, key));
+        Ok(Some(tls))
+    }
+}
+
+/// A member; a scheme may stand before it, if it says what `tlsEnable` says.
+fn endpoint(text: &str, tls: Option<&ClientTlsConfig>) -> Result<Endpoint, MetadataError> {
+    let wrong = |reason: &str| MetadataError::invalid("endpoints", format!("{text:?} {reason}"));
+    let (scheme, address) = match (text.split_once("://"), tls) {
+        (None, None) => ("http", text),
+        (None, Some(_)) => ("https", text),
+        (Some(("http", address)), None) => ("http", address),
+        (Some(("https", address)), Some(_)) => ("https", address),
+        (Some(("http", _)), Some(_)) => return Err(wrong("has no TLS, which tlsEnable asks for")),
+        (Some(("https", _)), None) => return Err(wrong("has TLS, which tlsEnable has to ask for")),
+        (Some(_), _) => return Err(wrong("has a scheme that is not there yet")),
+    };
+    let address = address.trim_end_matches('/');
+    let named = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+    if !address.rsplit_once(':').is_some_and(named) {
+        return Err(wrong("is not host:port"));
+    }
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
+        .map_err(|_| wrong("is not host:port"))?
+        .connect_timeout(LIMIT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(LIMIT)
+        .keep_alive_while_idle(true);
+    match tls {
+        None => Ok(endpoint),
+        Some(tls) => endpoint.tls_config(tls.clone()).map_err(|error| {
+            // Which of the three is wrong, the library does not say.
+            MetadataError::invalid("ca, cert or key", chain(&error))
+        }),
+    }
+}
+
+/// An error and what caused it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use trilby_components::metadata::{Metadata, MetadataError};
+
+    use super::Config;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, MetadataError> {
+        Config::new(&Metadata::new(pairs.iter().copied()).unwrap())
+    }
+
+    #[test]
+    fn defaults_are_upstreams() {
+        let config = read(&[("endpoints", "a:1, http://b:2/")]).unwrap();
+        let uris = config.endpoints.iter().map(|one| one.uri().to_string());
+        assert_eq!(uris.collect::<Vec<_>>(), ["http://a:1/", "http://b:2/"]);
+        assert_eq!(config.prefix, "/");
+        assert_eq!(config.max_operations, 128);
+        let config = read(&[
+            ("endpoints", "a:1"),
+            ("keyPrefixPath", "dapr/x"),
+            ("maxTxnOps", "7"),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(
+            (config.prefix.as_str(), config.max_operations),
+            ("dapr/x/", 7)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (pairs, words) in [
+            (vec![], "endpoints is missing"),
+            (vec![("endpoints", "a")], "\"a\" is not host:port"),
+            (vec![("endpoints", "a:1,")], "\"\" is not host:port"),
+            (vec![("endpoints", "unix://a:1")], "not there yet"),
+            (vec![("endpoints", "https://a:1")], "tlsEnable"),
+            (
+                vec![("endpoints", "a:1"), ("tlsEnable", "yes")],
+                "ca, which tlsEnable needs",
+            ),
+            (
+                vec![
+                    ("endpoints", "a:1"),
+                    ("tlsEnable", "true"),
+                    ("ca", "c"),
+                    ("cert", "c"),
+                ],
+                "key, which tlsEnable needs",
+            ),
+            (
+                vec![
+                    ("endpoints", "http://a:1"),
+                    ("tlsEnable", "true"),
+                    ("ca", "c"),
+                    ("cert", "c"),
+                    ("key", "k"),
+                ],
+                "has no TLS",
+            ),
+        ] {
+            let error = read(&pairs).unwrap_err().to_string();
+            assert!(error.contains(words), "{pairs:?}: {error}");
+        }
+    }
+}
