@@ -1,5 +1,6 @@
 //! Suites that every backend of a block has to pass. A backend's tests call them on a live store; a broken
 //! rule panics with its name.
 
+pub mod configuration;
 pub mod lock;
 pub mod state;

@@ -9,6 +9,7 @@
 //! APIs, custom resource types, retries (they wrap the traits), and any task: a backend that needs
 //! upkeep does it in the calls it gets.
 
+pub mod configuration;
 pub mod definition;
 pub mod in_memory;
 pub mod lock;

@@ -7,11 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret as Object;
-use kube::{
-    Api, Client, Config,
-    api::ListParams,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Client, api::ListParams};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
@@ -21,6 +17,8 @@ use trilby_components::{
     registry::{ComponentContext, InitError},
     secret::{Secret, SecretError, SecretStore},
 };
+
+use crate::client::{self, chain};
 
 /// Request metadata that names another namespace.
 const NAMESPACE: &str = "namespace";
@@ -74,34 +72,9 @@ impl KubernetesSecrets {
     }
 
     async fn connect(&self) -> Result<Client, SecretError> {
-        let unavailable = |error: &dyn std::error::Error| {
-            SecretError::Unavailable(format!("no access to Kubernetes: {}", chain(error)))
-        };
-        let config = match &self.kubeconfig {
-            None => Config::infer().await.map_err(|error| unavailable(&error))?,
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| unavailable(&error))?;
-                Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                    .await
-                    .map_err(|error| unavailable(&error))?
-            }
-        };
-        Client::try_from(config).map_err(|error| unavailable(&error))
+        let client = client::connect(self.kubeconfig.as_deref()).await;
+        client.map_err(SecretError::Unavailable)
     }
-}
-
-/// The error and its causes, outermost first.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 fn secret_error(error: &kube::Error) -> SecretError {

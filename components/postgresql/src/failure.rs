@@ -2,6 +2,7 @@
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
+use trilby_components::configuration::ConfigurationError;
 use trilby_components::state::StateError;
 
 /// What can be done about a failure.
@@ -89,6 +90,17 @@ impl Failure {
                     Kind::Refused | Kind::Taken => StateError::Store(text),
                 }
             }
+        }
+    }
+}
+
+impl Failure {
+    /// What it means to a caller of the configuration API.
+    pub(crate) fn into_configuration(self) -> ConfigurationError {
+        match self.into_state() {
+            StateError::Unavailable(text) => ConfigurationError::Unavailable(text),
+            StateError::InvalidRequest(text) => ConfigurationError::InvalidRequest(text),
+            other => ConfigurationError::Store(other.to_string()),
         }
     }
 }

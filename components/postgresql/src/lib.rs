@@ -1,10 +1,11 @@
-//! PostgreSQL for every building block it can serve; today that is state and locks.
+//! PostgreSQL for every building block it can serve; today that is state, configuration and locks.
 //!
 //! ```text
 //! connection: metadata ─▶ connection string ─▶ Target (where, as whom, over which TLS, how many connections)
 //! pool:       Target ─▶ connections, each request with its limit ─▶ failure: what a caller can do about it
 //! state:      layout (SQL of v1 and v2), plan (a transaction as guarded steps), cleaning
 //! lock:       one table, a statement for each operation
+//! configuration: a table that others keep, and a connection that listens to their notifications
 //! notes:      the table beside those of the blocks: how far they are made, when they were last cleaned
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! (their place is beside [`state`]'s listing of keys), tokens of cloud providers, which are refused by name, variables
 //! such as `PGHOST`, and retries of what may have been carried out (they wrap the traits).
 
+mod configuration;
 mod connection;
 mod failure;
 mod lock;
@@ -21,12 +23,14 @@ mod state;
 
 use std::sync::Arc;
 
+use trilby_components::configuration::ConfigurationStore;
 use trilby_components::definition::Definition;
 use trilby_components::lock::LockStore;
 use trilby_components::metadata::{Metadata, Schema};
 use trilby_components::registry::{Backend, Block, InitError};
 use trilby_components::state::StateStore;
 
+pub use configuration::PostgresConfiguration;
 pub use lock::PostgresLock;
 pub use state::PostgresState;
 
@@ -62,6 +66,11 @@ pub fn backends() -> Vec<Backend> {
             Ok(Arc::new(store) as Arc<dyn LockStore>)
         })
         .aliases(&["postgres"]),
+        Backend::configuration("postgresql", async |_, metadata| {
+            let store = PostgresConfiguration::connect(&metadata).await?;
+            Ok(Arc::new(store) as Arc<dyn ConfigurationStore>)
+        })
+        .aliases(&["postgres"]),
     ]
 }
 
@@ -75,6 +84,9 @@ pub fn definitions() -> Vec<Definition> {
         Definition::new(Block::Lock, "postgresql")
             .taking::<connection::Properties>()
             .taking::<lock::Settings>(),
+        Definition::new(Block::Configuration, "postgresql")
+            .taking::<connection::Properties>()
+            .taking::<configuration::Settings>(),
     ]
 }
 

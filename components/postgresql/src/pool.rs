@@ -145,6 +145,11 @@ impl Pool {
         });
     }
 
+    /// Whether it was closed for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.connections.is_closed()
+    }
+
     /// Closes every connection, those that are lent as soon as they come back. Later requests fail.
     pub(crate) fn close(&self) {
         self.connections.close();
@@ -165,8 +170,13 @@ fn statement_timeout(limit: Duration) -> Hook {
 
 /// The pause after attempt number `attempt`, from half of its nominal length up.
 fn pause(attempt: u32) -> Duration {
+    jittered(attempt, FIRST_PAUSE, LONGEST_PAUSE)
+}
+
+/// As [`pause`], between these two.
+pub(crate) fn jittered(attempt: u32, first: Duration, longest: Duration) -> Duration {
     let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
-    let nominal = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
+    let nominal = first.saturating_mul(factor).min(longest);
     nominal.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 

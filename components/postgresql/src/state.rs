@@ -33,7 +33,9 @@ use crate::failure::Failure;
 use crate::pool::{Pool, Repeat};
 use cleaning::Cleaning;
 use plan::{Guard, Step, plan};
-pub(crate) use settings::{First, LEAST_TIMEOUT, Second, Settings, TIMEOUT, check_name};
+pub(crate) use settings::{
+    First, LEAST_TIMEOUT, Second, Settings, TIMEOUT, check_name, request_limit,
+};
 use table::Table;
 
 /// How long making the tables may take, waiting for others that make them included. A large table of an old version

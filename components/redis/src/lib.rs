@@ -1,4 +1,4 @@
-//! Redis for every building block it can serve; today that is state and locks.
+//! Redis for every building block it can serve; today that is state, configuration and locks.
 //!
 //! [`config`] is what all of them share: where the server is and how to log in. [`link`] is one
 //! multiplexed connection that comes back by itself. Deliberately absent: retries above the connection
@@ -6,6 +6,7 @@
 //! by name.
 
 mod config;
+mod configuration;
 mod greeting;
 mod link;
 mod lock;
@@ -14,12 +15,14 @@ mod state;
 use std::sync::Arc;
 
 use trilby_components::{
+    configuration::ConfigurationStore,
     definition::Definition,
     lock::LockStore,
     registry::{Backend, Block},
     state::StateStore,
 };
 
+pub use configuration::RedisConfiguration;
 pub use lock::RedisLock;
 pub use state::RedisState;
 
@@ -35,6 +38,10 @@ pub fn backends() -> Vec<Backend> {
             let store = RedisLock::connect(&metadata).await?;
             Ok(Arc::new(store) as Arc<dyn LockStore>)
         }),
+        Backend::configuration("redis", async |_, metadata| {
+            let store = RedisConfiguration::connect(&metadata).await?;
+            Ok(Arc::new(store) as Arc<dyn ConfigurationStore>)
+        }),
     ]
 }
 
@@ -49,5 +56,6 @@ pub fn definitions() -> Vec<Definition> {
         Definition::new(Block::Lock, "redis")
             .taking::<config::Properties>()
             .taking::<lock::Settings>(),
+        Definition::new(Block::Configuration, "redis").taking::<config::Properties>(),
     ]
 }

@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use ::redis::{
-    Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind,
+    aio::MultiplexedConnection,
 };
 use parking_lot::Mutex;
 use rand::Rng as _;
@@ -67,6 +68,21 @@ impl Link {
     /// `host:port`, for messages.
     pub(crate) fn address(&self) -> &str {
         &self.config.address
+    }
+
+    /// The server, for a connection beside the shared one.
+    pub(crate) fn client(&self) -> &Client {
+        &self.config.client
+    }
+
+    /// The limits of such a connection.
+    pub(crate) fn connection_config(&self) -> AsyncConnectionConfig {
+        self.config.connection.clone()
+    }
+
+    /// Whether it was closed for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.current.lock().closed
     }
 
     /// Runs `command`, again if its connection fails and `repeat` allows it.
@@ -219,7 +235,7 @@ fn classify(error: RedisError) -> Failure {
 }
 
 /// The pause after attempt number `attempt`, from half of its nominal length up.
-fn pause(retry: Retry, attempt: u32) -> Duration {
+pub(crate) fn pause(retry: Retry, attempt: u32) -> Duration {
     let factor = 1_u32.checked_shl(attempt).unwrap_or(u32::MAX);
     let nominal = retry.first.saturating_mul(factor).min(retry.longest);
     nominal.mul_f64(rand::rng().random_range(0.5..=1.0))

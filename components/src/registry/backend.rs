@@ -4,6 +4,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 
 use super::Block;
 use crate::{
+    configuration::ConfigurationStore,
     lock::LockStore,
     metadata::{Metadata, MetadataError},
     middleware::HttpMiddleware,
@@ -53,6 +54,8 @@ pub enum Instance {
     Secret(Arc<dyn SecretStore>),
     /// `lock.*`
     Lock(Arc<dyn LockStore>),
+    /// `configuration.*`
+    Configuration(Arc<dyn ConfigurationStore>),
     /// `middleware.http.*`
     Middleware(Arc<dyn HttpMiddleware>),
 }
@@ -65,6 +68,7 @@ impl Instance {
             Self::State(store) => store.capabilities(),
             Self::Secret(store) => store.capabilities(),
             Self::Lock(_) => Vec::new(),
+            Self::Configuration(store) => store.capabilities(),
             Self::Middleware(_) => Vec::new(),
         }
     }
@@ -75,6 +79,7 @@ impl Instance {
             Self::State(store) => store.close().await,
             Self::Secret(store) => store.close().await,
             Self::Lock(store) => store.close().await,
+            Self::Configuration(store) => store.close().await,
             Self::Middleware(middleware) => middleware.close().await,
         }
     }
@@ -86,6 +91,7 @@ impl fmt::Debug for Instance {
             Self::State(_) => "State",
             Self::Secret(_) => "Secret",
             Self::Lock(_) => "Lock",
+            Self::Configuration(_) => "Configuration",
             Self::Middleware(_) => "Middleware",
         })
     }
@@ -137,6 +143,18 @@ impl Backend {
         Self::new(Block::Lock, name, move |context, metadata| {
             let creation = create(context, metadata);
             Box::pin(async { creation.await.map(Instance::Lock) })
+        })
+    }
+
+    /// A configuration store called `name`; `create` returns it ready.
+    pub fn configuration<F, Fut>(name: &'static str, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Arc<dyn ConfigurationStore>, InitError>> + Send + 'static,
+    {
+        Self::new(Block::Configuration, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::Configuration) })
         })
     }
 

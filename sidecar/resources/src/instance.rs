@@ -11,7 +11,9 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use trilby_component_catalogue::Field;
 use trilby_components::{
-    RequestMetadata, definition,
+    RequestMetadata,
+    configuration::ConfigurationStore,
+    definition,
     metadata::{Metadata, Schema},
     middleware::{Body, HttpMiddleware, Next},
     registry::Instance,
@@ -119,6 +121,15 @@ pub struct SecretComponent {
     _in_use: DropGuard,
 }
 
+/// A configuration store. It is closed after its last clone is gone.
+pub struct ConfigurationComponent {
+    /// The component's name.
+    pub name: String,
+    /// The store.
+    pub store: Arc<dyn ConfigurationStore>,
+    _in_use: DropGuard,
+}
+
 /// An HTTP middleware. It is closed after its last clone is gone.
 pub struct MiddlewareComponent {
     /// The component's name.
@@ -133,6 +144,7 @@ pub(crate) enum Running {
     State(Arc<StateComponent>),
     Secret(Arc<SecretComponent>),
     Lock(Arc<LockComponent>),
+    Configuration(Arc<ConfigurationComponent>),
     Middleware(Arc<MiddlewareComponent>),
 }
 
@@ -169,6 +181,13 @@ impl Running {
                 store: Arc::clone(store),
                 _in_use: in_use,
             })),
+            Instance::Configuration(store) => {
+                Self::Configuration(Arc::new(ConfigurationComponent {
+                    name: name.to_owned(),
+                    store: Arc::clone(store),
+                    _in_use: in_use,
+                }))
+            }
             Instance::Middleware(middleware) => Self::Middleware(Arc::new(MiddlewareComponent {
                 name: name.to_owned(),
                 middleware: Arc::clone(middleware),
@@ -188,6 +207,7 @@ impl Running {
             Self::State(component) => component.store.capabilities(),
             Self::Secret(component) => component.store.capabilities(),
             Self::Lock(_) => Vec::new(),
+            Self::Configuration(component) => component.store.capabilities(),
             Self::Middleware(_) => Vec::new(),
         }
     }
@@ -199,6 +219,7 @@ impl fmt::Debug for Running {
             Self::State(component) => component.fmt(f),
             Self::Secret(component) => component.fmt(f),
             Self::Lock(component) => component.fmt(f),
+            Self::Configuration(component) => component.fmt(f),
             Self::Middleware(component) => component.fmt(f),
         }
     }
@@ -302,6 +323,14 @@ impl SecretStore for SecretComponent {
 
     fn capabilities(&self) -> Vec<&'static str> {
         self.store.capabilities()
+    }
+}
+
+// === impl ConfigurationComponent ===
+
+impl fmt::Debug for ConfigurationComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigurationComponent({})", self.name)
     }
 }
 

@@ -38,8 +38,10 @@ mod updater;
 mod view;
 
 pub use config::{Config, Environment, Source};
-pub use instance::{LockComponent, lock_fields};
-pub use instance::{MiddlewareComponent, SecretComponent, StateComponent, state_fields};
+pub use instance::{
+    ConfigurationComponent, LockComponent, MiddlewareComponent, SecretComponent, StateComponent,
+    lock_fields, state_fields,
+};
 pub use observer::{Asked, Observer, Silent, Step};
 pub use resource::{Followed, Problem, Resource};
 pub use resources::{LoadError, Resources};

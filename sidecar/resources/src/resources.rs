@@ -14,7 +14,7 @@ use trilby_crds::{
 use crate::{
     config::Config,
     declared::Problems,
-    instance::{LockComponent, StateComponent},
+    instance::{ConfigurationComponent, LockComponent, StateComponent},
     ledger::Ledger,
     resource::{Followed, Problem, Resource},
     runtime::Runtime,
@@ -128,6 +128,14 @@ impl Resources {
     /// See [`Lookup`].
     pub fn lock_store(&self, name: &str) -> Result<Arc<LockComponent>, Lookup> {
         self.shared.view.load().lock_store(name)
+    }
+
+    /// The configuration store of that name.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn configuration_store(&self, name: &str) -> Result<Arc<ConfigurationComponent>, Lookup> {
+        self.shared.view.load().configuration_store(name)
     }
 
     /// The HTTP middleware of exactly that name, type and version; no version is `v1`.

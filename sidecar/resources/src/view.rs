@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use trilby_components::{middleware::HttpMiddleware, registry::Block, secret::SecretStore};
 
 use crate::{
-    instance::{LockComponent, Running, StateComponent},
+    instance::{ConfigurationComponent, LockComponent, Running, StateComponent},
     updater::block_of,
 };
 
@@ -82,6 +82,16 @@ impl View {
         match self.components.get(name) {
             Some((_, Some(Running::Lock(component)))) => Ok(Arc::clone(component)),
             other => Err(self.missing(Block::Lock, other.map(|(info, _)| info))),
+        }
+    }
+
+    pub(crate) fn configuration_store(
+        &self,
+        name: &str,
+    ) -> Result<Arc<ConfigurationComponent>, Lookup> {
+        match self.components.get(name) {
+            Some((_, Some(Running::Configuration(component)))) => Ok(Arc::clone(component)),
+            other => Err(self.missing(Block::Configuration, other.map(|(info, _)| info))),
         }
     }
 

@@ -49,11 +49,7 @@ impl Settings {
     /// # Errors
     /// It is too short.
     pub(super) fn timeout(&self) -> Result<Duration, MetadataError> {
-        match self.timeout {
-            None => Ok(TIMEOUT),
-            Some(Seconds(limit)) if limit >= LEAST_TIMEOUT => Ok(limit),
-            Some(_) => Err(MetadataError::invalid("timeout", "it must be at least 1s")),
-        }
+        request_limit(self.timeout)
     }
 
     /// How often rows that have expired are removed; `None` for never.
@@ -75,6 +71,18 @@ impl Settings {
             .unwrap_or("dapr_metadata");
         check_name("metadataTableName", name)?;
         Ok(Notes::new(name.to_owned()))
+    }
+}
+
+/// The limit that `timeout` sets, of any block.
+///
+/// # Errors
+/// It is too short.
+pub(crate) fn request_limit(timeout: Option<Seconds>) -> Result<Duration, MetadataError> {
+    match timeout {
+        None => Ok(TIMEOUT),
+        Some(Seconds(limit)) if limit >= LEAST_TIMEOUT => Ok(limit),
+        Some(_) => Err(MetadataError::invalid("timeout", "it must be at least 1s")),
     }
 }
 
