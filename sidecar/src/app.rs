@@ -6,6 +6,7 @@
 //! and in what health says is missing.
 
 mod actors;
+mod configuration;
 mod described;
 mod ending;
 mod endpoints;
@@ -287,6 +288,7 @@ impl Wiring<'_> {
             .measured(self.metrics.components()),
             lock: Locks::new(self.resources.clone(), self.resiliency.clone(), app_id)
                 .measured(self.metrics.components()),
+            configuration: configuration::start(self, ending),
             metadata: Metadata::new(
                 app_id,
                 described::connection(self.config),

@@ -2,6 +2,7 @@
 //! and encode; nothing here knows whether HTTP or gRPC asked.
 
 pub mod actors;
+pub mod configuration;
 mod guarded;
 pub mod invoke;
 pub mod lock;
@@ -20,6 +21,8 @@ pub struct Blocks {
     pub secrets: secrets::Secrets,
     /// Locks.
     pub lock: lock::Locks,
+    /// Configuration.
+    pub configuration: configuration::Configuration,
     /// Actors.
     pub actors: actors::ActorBlock,
     /// Metadata.

@@ -2,6 +2,7 @@
 
 mod actors;
 mod api_of;
+mod configuration;
 mod dapr;
 mod health;
 mod invoke;

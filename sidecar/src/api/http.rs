@@ -4,6 +4,7 @@
 
 mod absent;
 mod actors;
+mod configuration;
 mod cors;
 mod escape;
 mod group;

@@ -63,6 +63,7 @@ rows! {
         ERR_ACTOR_TYPE_RESERVED "403" "PermissionDenied" "actor type … is reserved for the Dapr workflow runtime; …" ""
     }
     "common" {
+        ERR_APP_CHANNEL_NIL "500" "" "app channel is not initialized. cannot subscribe to configuration updates" ""
         ERR_API_UNIMPLEMENTED "501" "Unimplemented" "this API is currently not implemented: …" ""
         ERR_API_UNIMPLEMENTED "–" "Unimplemented" "requested endpoint is not available" "Not Implemented"
         ERR_BAD_REQUEST "400" "InvalidArgument" "invalid request: …" ""
@@ -73,6 +74,12 @@ rows! {
         ERR_MALFORMED_REQUEST "400" "InvalidArgument" "LockOwner is empty in lock store …" ""
         ERR_MALFORMED_REQUEST "400" "InvalidArgument" "ExpiryInSeconds is not positive in lock store …" ""
         ERR_MALFORMED_REQUEST "400" "InvalidArgument" "input key/keyPrefix '…' can't contain '||'" "DAPR_STATE_ILLEGAL_KEY"
+    }
+    "configuration" {
+        ERR_CONFIGURATION_GET "500" "Internal" "failed to get […] from Configuration store …: …" "ERR_CONFIGURATION_GET"
+        ERR_CONFIGURATION_STORE_NOT_CONFIGURED "500" "FailedPrecondition" "configuration stores not configured" "ERR_CONFIGURATION_STORE_NOT_CONFIGURED"
+        ERR_CONFIGURATION_STORE_NOT_FOUND "400" "InvalidArgument" "configuration store … not found" "ERR_CONFIGURATION_STORE_NOT_FOUND"
+        ERR_CONFIGURATION_SUBSCRIBE "500" "InvalidArgument" "failed to subscribe […] from Configuration store …: …" "ERR_CONFIGURATION_SUBSCRIBE"
     }
     "health" {
         ERR_HEALTH_APPID_NOT_MATCH "500" "" "dapr app-id does not match" ""

@@ -67,6 +67,17 @@ pub(super) static LOCK_LATENCY: Definition = Definition::latency(
     OPERATION,
 );
 
+pub(super) static CONFIGURATION_COUNT: Definition = Definition::counter(
+    "component_configuration_count",
+    "Operations on configuration stores.",
+    OPERATION,
+);
+pub(super) static CONFIGURATION_LATENCY: Definition = Definition::latency(
+    "component_configuration_latencies",
+    "Time of an operation on a configuration store, in milliseconds.",
+    OPERATION,
+);
+
 /// What is done with a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -92,6 +103,12 @@ pub enum Operation {
     TryLock,
     /// A lock store ends a lock.
     Unlock,
+    /// A configuration store reads items.
+    ConfigurationGet,
+    /// A configuration store begins to tell changes.
+    ConfigurationSubscribe,
+    /// A configuration store ends to tell changes.
+    ConfigurationUnsubscribe,
 }
 
 /// Why a component did not start.
@@ -111,6 +128,7 @@ pub(super) struct Components {
     state: Block,
     secret: Block,
     lock: Block,
+    configuration: Block,
 }
 
 /// Operations on the components of one kind.
@@ -130,7 +148,7 @@ struct Resolved {
 impl Operation {
     fn label(self) -> &'static str {
         match self {
-            Self::StateGet | Self::SecretGet => "get",
+            Self::StateGet | Self::SecretGet | Self::ConfigurationGet => "get",
             Self::StateSet => "set",
             Self::StateDelete => "delete",
             Self::StateBulkGet | Self::SecretBulkGet => "bulk_get",
@@ -139,6 +157,8 @@ impl Operation {
             Self::StateQuery => "query",
             Self::TryLock => "try_lock",
             Self::Unlock => "unlock",
+            Self::ConfigurationSubscribe => "subscribe",
+            Self::ConfigurationUnsubscribe => "unsubscribe",
         }
     }
 }
@@ -164,6 +184,11 @@ impl Components {
                 count: making.family(&LOCK_COUNT),
                 latency: making.family(&LOCK_LATENCY),
             },
+            configuration: Block {
+                group: Group::new(KEPT),
+                count: making.family(&CONFIGURATION_COUNT),
+                latency: making.family(&CONFIGURATION_LATENCY),
+            },
         }
     }
 
@@ -171,6 +196,9 @@ impl Components {
         match operation {
             Operation::SecretGet | Operation::SecretBulkGet => &self.secret,
             Operation::TryLock | Operation::Unlock => &self.lock,
+            Operation::ConfigurationGet
+            | Operation::ConfigurationSubscribe
+            | Operation::ConfigurationUnsubscribe => &self.configuration,
             _ => &self.state,
         }
     }

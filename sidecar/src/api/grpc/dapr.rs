@@ -25,19 +25,19 @@ use trilby_proto::runtime::v1::{
     ResumeWorkflowRequest, SaveStateRequest, ScheduleJobRequest, ScheduleJobResponse,
     SetMetadataRequest, ShutdownRequest, StartWorkflowRequest, StartWorkflowResponse,
     SubscribeActorEventsRequestAlpha1, SubscribeActorEventsResponseAlpha1,
-    SubscribeConfigurationRequest, SubscribeConfigurationResponse,
-    SubscribeTopicEventsRequestAlpha1, SubscribeTopicEventsResponseAlpha1, SubtleDecryptRequest,
-    SubtleDecryptResponse, SubtleEncryptRequest, SubtleEncryptResponse, SubtleGetKeyRequest,
-    SubtleGetKeyResponse, SubtleSignRequest, SubtleSignResponse, SubtleUnwrapKeyRequest,
-    SubtleUnwrapKeyResponse, SubtleVerifyRequest, SubtleVerifyResponse, SubtleWrapKeyRequest,
-    SubtleWrapKeyResponse, TerminateWorkflowRequest, TryLockRequest, TryLockResponse,
-    UnlockRequest, UnlockResponse, UnregisterActorReminderRequest,
-    UnregisterActorRemindersByTypeRequest, UnregisterActorRemindersByTypeResponse,
-    UnregisterActorTimerRequest, UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse,
+    SubscribeConfigurationRequest, SubscribeTopicEventsRequestAlpha1,
+    SubscribeTopicEventsResponseAlpha1, SubtleDecryptRequest, SubtleDecryptResponse,
+    SubtleEncryptRequest, SubtleEncryptResponse, SubtleGetKeyRequest, SubtleGetKeyResponse,
+    SubtleSignRequest, SubtleSignResponse, SubtleUnwrapKeyRequest, SubtleUnwrapKeyResponse,
+    SubtleVerifyRequest, SubtleVerifyResponse, SubtleWrapKeyRequest, SubtleWrapKeyResponse,
+    TerminateWorkflowRequest, TryLockRequest, TryLockResponse, UnlockRequest, UnlockResponse,
+    UnregisterActorReminderRequest, UnregisterActorRemindersByTypeRequest,
+    UnregisterActorRemindersByTypeResponse, UnregisterActorTimerRequest,
+    UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse,
 };
 
 use super::spans::describe_store;
-use super::{GrpcApi, actors, invoke, lock, metadata, secrets, state};
+use super::{GrpcApi, actors, configuration, invoke, lock, metadata, secrets, state};
 use crate::error::ApiError;
 
 /// The answers of a stream that is not there yet: none.
@@ -172,6 +172,53 @@ impl Dapr for GrpcApi {
             .map(Response::new)
     }
 
+    async fn get_configuration_alpha1(
+        &self,
+        request: Request<GetConfigurationRequest>,
+    ) -> Result<Response<GetConfigurationResponse>, Status> {
+        self.get_configuration(request).await
+    }
+
+    async fn get_configuration(
+        &self,
+        request: Request<GetConfigurationRequest>,
+    ) -> Result<Response<GetConfigurationResponse>, Status> {
+        configuration::get(&self.blocks.configuration, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn subscribe_configuration_alpha1(
+        &self,
+        request: Request<SubscribeConfigurationRequest>,
+    ) -> Result<Response<configuration::Changes>, Status> {
+        self.subscribe_configuration(request).await
+    }
+
+    async fn subscribe_configuration(
+        &self,
+        request: Request<SubscribeConfigurationRequest>,
+    ) -> Result<Response<configuration::Changes>, Status> {
+        configuration::subscribe(&self.blocks.configuration, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn unsubscribe_configuration_alpha1(
+        &self,
+        request: Request<UnsubscribeConfigurationRequest>,
+    ) -> Result<Response<UnsubscribeConfigurationResponse>, Status> {
+        self.unsubscribe_configuration(request).await
+    }
+
+    async fn unsubscribe_configuration(
+        &self,
+        request: Request<UnsubscribeConfigurationRequest>,
+    ) -> Result<Response<UnsubscribeConfigurationResponse>, Status> {
+        let ended = configuration::unsubscribe(&self.blocks.configuration, request.get_ref());
+        Ok(Response::new(ended))
+    }
+
     async fn invoke_actor(
         &self,
         request: Request<InvokeActorRequest>,
@@ -238,8 +285,8 @@ impl Dapr for GrpcApi {
 
     type SubscribeTopicEventsAlpha1Stream = Absent<SubscribeTopicEventsResponseAlpha1>;
     type SubscribeActorEventsAlpha1Stream = Absent<SubscribeActorEventsResponseAlpha1>;
-    type SubscribeConfigurationAlpha1Stream = Absent<SubscribeConfigurationResponse>;
-    type SubscribeConfigurationStream = Absent<SubscribeConfigurationResponse>;
+    type SubscribeConfigurationAlpha1Stream = configuration::Changes;
+    type SubscribeConfigurationStream = configuration::Changes;
     type EncryptAlpha1Stream = Absent<EncryptResponse>;
     type DecryptAlpha1Stream = Absent<DecryptResponse>;
 
@@ -260,15 +307,6 @@ impl Dapr for GrpcApi {
     absent! {
         "hosting actors over a gRPC stream":
             subscribe_actor_events_alpha1(Streaming<SubscribeActorEventsRequestAlpha1>) -> Self::SubscribeActorEventsAlpha1Stream;
-    }
-    absent! {
-        "the configuration API":
-            get_configuration_alpha1(GetConfigurationRequest) -> GetConfigurationResponse;
-            get_configuration(GetConfigurationRequest) -> GetConfigurationResponse;
-            subscribe_configuration_alpha1(SubscribeConfigurationRequest) -> Self::SubscribeConfigurationAlpha1Stream;
-            subscribe_configuration(SubscribeConfigurationRequest) -> Self::SubscribeConfigurationStream;
-            unsubscribe_configuration_alpha1(UnsubscribeConfigurationRequest) -> UnsubscribeConfigurationResponse;
-            unsubscribe_configuration(UnsubscribeConfigurationRequest) -> UnsubscribeConfigurationResponse;
     }
     absent! {
         "the crypto API":

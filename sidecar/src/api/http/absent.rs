@@ -16,7 +16,6 @@ pub(super) fn absent(
     match api {
         "publish" if writes(method) => publish(version, rest),
         "bindings" if writes(method) => bindings(version, rest),
-        "configuration" if reads => configuration(version, rest),
         "crypto" if method == Method::PUT => crypto(version, rest),
         "subtlecrypto" if posts => subtle_crypto(version, rest),
         "jobs" if posts || reads || method == Method::DELETE => jobs(version, rest),
@@ -48,34 +47,6 @@ fn publish(version: Version, rest: &[&str]) -> Option<Group> {
 fn bindings(version: Version, rest: &[&str]) -> Option<Group> {
     match (version, rest) {
         (Version::V1, [_]) => group("v1/bindings", "/v1.0/bindings/{name}"),
-        _ => None,
-    }
-}
-
-fn configuration(version: Version, rest: &[&str]) -> Option<Group> {
-    let (name, [get, subscribe, unsubscribe]) = match version {
-        Version::V1 => (
-            "v1/configuration",
-            [
-                "/v1.0/configuration/{storeName}",
-                "/v1.0/configuration/{storeName}/subscribe",
-                "/v1.0/configuration/{storeName}/{configurationSubscribeID}/unsubscribe",
-            ],
-        ),
-        Version::Alpha1 => (
-            "v1alpha1/configuration",
-            [
-                "/v1.0-alpha1/configuration/{storeName}",
-                "/v1.0-alpha1/configuration/{storeName}/subscribe",
-                "/v1.0-alpha1/configuration/{storeName}/{configurationSubscribeID}/unsubscribe",
-            ],
-        ),
-        _ => return None,
-    };
-    match rest {
-        [_] => group(name, get),
-        [_, "subscribe"] => group(name, subscribe),
-        [_, _, "unsubscribe"] => group(name, unsubscribe),
         _ => None,
     }
 }

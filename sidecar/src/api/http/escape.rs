@@ -70,6 +70,12 @@ impl<'a> QueryString<'a> {
             .find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// Every value of a parameter.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let named = self.pairs().filter(|(key, _)| key == name);
+        named.map(|(_, value)| value.into_owned()).collect()
+    }
+
     /// The request's metadata: parameters named `metadata.<name>`, of which the first value counts.
     pub(super) fn metadata(&self) -> HashMap<String, String> {
         let mut metadata = HashMap::new();

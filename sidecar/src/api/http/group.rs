@@ -23,6 +23,7 @@ impl Route {
             Self::GetSecret { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/{key}"),
             Self::BulkSecrets { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/bulk"),
             Self::Lock(lock) => return Some(lock.group()),
+            Self::Configuration(route) => return Some(route.group),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),
             Self::Absent(group) => return Some(*group),
             Self::Invoke | Self::Refused => ("v1/invoke", "/v1.0/invoke/*"),

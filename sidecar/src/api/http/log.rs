@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::ApiLogging;
 use super::respond::HttpResponse;
-use super::route::{ActorRoute, LockRoute, Route, StateRoute};
+use super::route::{ActorRoute, ConfigurationOperation, LockRoute, Route, StateRoute};
 use super::target;
 use crate::metrics::body::{End, Watched};
 
@@ -103,6 +103,11 @@ fn operation(route: &Route, path: &str, headers: &HeaderMap) -> String {
         Route::BulkSecrets { .. } => "GetBulkSecret",
         Route::Lock(LockRoute::TryLock { .. }) => "TryLock",
         Route::Lock(LockRoute::Unlock { .. }) => "Unlock",
+        Route::Configuration(route) => match route.operation {
+            ConfigurationOperation::Get => "GetConfiguration",
+            ConfigurationOperation::Subscribe => "SubscribeConfiguration",
+            ConfigurationOperation::Unsubscribe { .. } => "UnsubscribeConfiguration",
+        },
         Route::Absent(group) => group.template,
     };
     name.to_owned()

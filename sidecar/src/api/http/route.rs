@@ -3,6 +3,8 @@
 //! Whatever matches no route is an invocation of another application: there is no 404 of the router's own
 //! and no 405.
 
+mod configuration;
+
 use std::borrow::Cow;
 
 use http::Method;
@@ -11,6 +13,8 @@ use super::absent::absent;
 use super::escape::{BadEscape, unescape};
 use super::group::Group;
 use crate::path::clean;
+
+pub(super) use configuration::{ConfigurationOperation, ConfigurationRoute};
 
 /// One operation of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,7 @@ pub(super) enum Route {
         store: String,
     },
     Lock(LockRoute),
+    Configuration(ConfigurationRoute),
     Actor {
         actor_type: String,
         actor_id: String,
@@ -103,6 +108,9 @@ impl Route {
             (Version::Alpha1, "state") => query(method, &rest)?.map(Self::State),
             (Version::V1, "secrets") => secrets(method, &rest)?,
             (Version::Alpha1, "lock" | "unlock") => lock(api, method, &rest)?.map(Self::Lock),
+            (version, "configuration") if method == Method::GET => {
+                configuration::find(version, &rest)?.map(Self::Configuration)
+            }
             (Version::V1, "actors") => actors(method, &rest)?,
             (Version::V1, "metadata") => metadata(method, &rest)?,
             (Version::V1, "healthz") => health(method, &rest),

@@ -19,7 +19,7 @@ use super::respond::{HttpResponse, empty, failed, text};
 use super::route::Route;
 use super::spans::describe_route;
 use super::unread::read_on;
-use super::{HttpApi, actors, health, invoke, lock, metadata, secrets, state};
+use super::{HttpApi, actors, configuration, health, invoke, lock, metadata, secrets, state};
 use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
 use crate::error::ApiError;
@@ -170,6 +170,9 @@ impl HttpApi {
                 secrets::bulk(&self.blocks, &store, metadata_of(&request)).await
             }
             Route::Lock(route) => lock::serve(self, route, request).await,
+            Route::Configuration(route) => {
+                configuration::serve(&self.blocks, route, request.uri().query()).await
+            }
             Route::Actor {
                 actor_type,
                 actor_id,
