@@ -3,4 +3,5 @@
 
 pub mod configuration;
 pub mod lock;
+pub mod secret;
 pub mod state;

@@ -7,7 +7,7 @@
 //!
 //! Deliberately absent: vendor clients (one crate a technology beside this one), the HTTP and gRPC
 //! APIs, custom resource types, retries (they wrap the traits), and any task: a backend that needs
-//! upkeep does it in the calls it gets.
+//! upkeep does it in the calls it gets, or in a `keep` that its owner polls.
 
 pub mod configuration;
 pub mod definition;

@@ -9,6 +9,9 @@ use crate::RequestMetadata;
 /// One secret: its values by key.
 pub type Secret = BTreeMap<String, String>;
 
+/// What the metadata API lists for a store whose secrets may have several values, in upstream's spelling.
+pub const MULTIPLE_KEY_VALUES: &str = "MULTIPLE_KEY_VALUES_PER_SECRET";
+
 /// Failures of a secret store, named for what a caller can do about them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
@@ -50,6 +53,13 @@ pub trait SecretStore: Send + Sync {
     fn capabilities(&self) -> Vec<&'static str> {
         Vec::new()
     }
+
+    /// Keeps its access fresh, a token that expires for instance, for as long as it is polled. Returns when there is
+    /// nothing, or nothing more, to keep.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any point.
+    async fn keep(&self) {}
 
     /// Releases connections.
     async fn close(&self) {}

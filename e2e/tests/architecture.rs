@@ -79,6 +79,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("trilby-components-opa", &["trilby-components"]),
     (
+        "trilby-components-vault",
+        &["trilby-components", "trilby-https"],
+    ),
+    (
         "trilby-components-wasm",
         &["trilby-components", "trilby-https"],
     ),
@@ -134,6 +138,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-postgresql",
             "trilby-components-redis",
             "trilby-components-sqlite",
+            "trilby-components-vault",
             "trilby-components-wasm",
             "trilby-crds",
             "trilby-go-syntax",

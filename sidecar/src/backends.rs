@@ -32,6 +32,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_oauth2::backends());
     #[cfg(feature = "opa")]
     let registry = registry.with(trilby_components_opa::backends());
+    #[cfg(feature = "vault")]
+    let registry = registry.with(trilby_components_vault::backends());
     #[cfg(feature = "wasm")]
     let registry = registry.with(trilby_components_wasm::backends());
     registry
@@ -62,6 +64,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_oauth2::definitions(),
         #[cfg(feature = "opa")]
         trilby_components_opa::definitions(),
+        #[cfg(feature = "vault")]
+        trilby_components_vault::definitions(),
         #[cfg(feature = "wasm")]
         trilby_components_wasm::definitions(),
     ];

@@ -113,6 +113,8 @@ impl SecretStore for EnvironmentSecrets {
 
 #[cfg(test)]
 mod tests {
+    use trilby_components::conformance::secret::{self as conformance, Held, Missing};
+
     use super::*;
 
     const ENVIRONMENT: &[(&str, &str)] = &[
@@ -180,6 +182,15 @@ mod tests {
         let all = store("").bulk_get(&RequestMetadata::new()).await;
         let names: Vec<String> = all.expect("it never fails").into_keys().collect();
         assert_eq!(names, ["HOME", "SHOP_", "SHOP_KEY"]);
+    }
+
+    #[tokio::test]
+    async fn it_passes_the_suite() {
+        let held = Held {
+            missing: Missing::Empty,
+            ..Held::new(&[("KEY", &[("KEY", "1")])])
+        };
+        conformance::run(&store("SHOP_"), &held).await;
     }
 
     #[test]

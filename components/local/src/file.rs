@@ -22,13 +22,10 @@ use trilby_components::{
     RequestMetadata,
     metadata::{Metadata, MetadataError, Schema},
     registry::InitError,
-    secret::{Secret, SecretError, SecretStore},
+    secret::{MULTIPLE_KEY_VALUES, Secret, SecretError, SecretStore},
 };
 
 use flatten::Layout;
-
-/// What the metadata API lists for a store whose secrets have several values, in upstream's spelling.
-const MULTIPLE_KEY_VALUES: &str = "MULTIPLE_KEY_VALUES_PER_SECRET";
 
 /// Metadata of the store.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -73,6 +73,13 @@ impl Instance {
         }
     }
 
+    /// Keeps its access fresh for as long as it is polled; returns when there is nothing to keep.
+    pub async fn keep(&self) {
+        if let Self::Secret(store) = self {
+            store.keep().await;
+        }
+    }
+
     /// Releases what it holds. Call it when no request uses it any more.
     pub async fn close(&self) {
         match self {

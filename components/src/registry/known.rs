@@ -27,6 +27,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("configuration.postgres", "postgresql"),
     ("configuration.postgresql", "postgresql"),
     ("configuration.redis", "redis"),
+    ("secretstores.hashicorp.vault", "vault"),
     ("secretstores.kubernetes", "kubernetes"),
     ("secretstores.local.env", "local"),
     ("secretstores.local.file", "local"),

@@ -4,6 +4,7 @@
 //!
 //! Deliberately absent: streaming, HTTP/2, proxies, cookies, retries, and any connection before the first request.
 
+pub mod authorities;
 mod tls;
 
 use std::time::Duration;

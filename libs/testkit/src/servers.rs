@@ -8,4 +8,5 @@ pub mod oidc;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;
+pub mod vault;
 pub mod zipkin;

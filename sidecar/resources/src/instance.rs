@@ -228,6 +228,14 @@ impl fmt::Debug for Running {
 // === impl Remains ===
 
 impl Remains {
+    /// Keeps the component's access fresh until nobody uses it any more, or there is nothing to keep.
+    pub(crate) fn keep(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (instance, released) = (self.instance.clone(), self.released.clone());
+        async move {
+            released.run_until_cancelled(instance.keep()).await;
+        }
+    }
+
     /// Waits for the requests that use the component, then closes it.
     pub(crate) async fn close(self) {
         if timeout(DRAIN, self.released.cancelled()).await.is_err() {

@@ -35,7 +35,7 @@ pub(crate) struct Runtime {
     updater: Updater,
     initialiser: Arc<Initialiser>,
     shared: Arc<Shared>,
-    /// Attempts, pauses and closings under way: at most a few per component.
+    /// Attempts, pauses, upkeep and closings under way: at most a few per component.
     work: FuturesUnordered<Work>,
     /// What the source says about components.
     news: mpsc::Receiver<Told>,
@@ -280,6 +280,7 @@ impl Runtime {
             }
             Woken::Work(event) => {
                 if let Some(event) = event {
+                    self.keep(&event);
                     self.updater.fold(event);
                 }
             }
@@ -291,6 +292,21 @@ impl Runtime {
             Woken::SourceEnded => self.source = None,
         }
         self.act();
+    }
+
+    /// Looks after what was just started. A start that comes too late releases its instance, and so ends this.
+    fn keep(&mut self, event: &Event) {
+        if let Event::Started {
+            outcome: Ok((_, remains)),
+            ..
+        } = event
+        {
+            let keep = remains.keep();
+            self.work.push(Box::pin(async move {
+                keep.await;
+                None
+            }));
+        }
     }
 
     fn hear(&mut self, told: Told) {

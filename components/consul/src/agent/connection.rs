@@ -9,7 +9,7 @@ use http::{HeaderValue, Uri};
 use serde::Deserialize;
 use trilby_components::metadata::value::Sensitive;
 use trilby_go_syntax::parse_bool;
-use trilby_https::{Client, Identity, Tls};
+use trilby_https::{Client, Identity, Tls, authorities};
 
 use super::Error;
 use crate::environment::{
@@ -215,7 +215,10 @@ impl TlsFiles {
     async fn read(&self) -> Result<Tls, String> {
         let authorities = match (self.ca_file.as_str(), self.ca_path.as_str()) {
             ("", "") => None,
-            ("", folder) => Some(folder_content("caPath", folder).await?),
+            ("", folder) => {
+                let read = authorities::in_folder(Path::new(folder)).await;
+                Some(read.map_err(|error| format!("client.tlsConfig.caPath: {error}"))?)
+            }
             (file, _) => Some(content("caFile", file).await?),
         };
         let identity = match (self.cert_file.as_str(), self.key_file.as_str()) {
@@ -238,23 +241,8 @@ impl TlsFiles {
 }
 
 async fn content(setting: &str, path: impl AsRef<Path>) -> Result<Vec<u8>, String> {
-    let path = path.as_ref();
-    let content = tokio::fs::read(path).await;
-    content.map_err(|error| format!("client.tlsConfig.{setting}: {}: {error}", path.display()))
-}
-
-/// The files of a folder, one after the other.
-async fn folder_content(setting: &str, folder: &str) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("client.tlsConfig.{setting}: {folder}: {error}");
-    let mut files = tokio::fs::read_dir(folder).await.map_err(failed)?;
-    let mut all = Vec::new();
-    while let Some(file) = files.next_entry().await.map_err(failed)? {
-        if file.path().is_file() {
-            all.extend(content(setting, file.path()).await?);
-            all.push(b'\n');
-        }
-    }
-    Ok(all)
+    let content = authorities::in_file(path.as_ref()).await;
+    content.map_err(|error| format!("client.tlsConfig.{setting}: {error}"))
 }
 
 #[cfg(test)]

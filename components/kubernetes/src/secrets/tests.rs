@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use trilby_components::{
     RequestMetadata,
+    conformance::secret::{self as conformance, Held},
     metadata::Metadata,
     registry::ComponentContext,
     secret::{SecretError, SecretStore as _},
@@ -118,4 +119,23 @@ async fn a_missing_kubeconfig_is_named() {
     let error = store.get("db", &in_namespace("ns")).await.unwrap_err();
     assert!(matches!(error, SecretError::Unavailable(_)), "{error:?}");
     assert!(error.to_string().contains("/nowhere/config"), "{error}");
+}
+
+#[tokio::test]
+async fn it_passes_the_suite() {
+    let store = store(
+        |path| match path.strip_prefix("/api/v1/namespaces/ns/secrets") {
+            Some("/db") => (200, secret("db")),
+            Some("/web") => (200, secret("web")),
+            Some(list) if list.starts_with("?") => (
+                200,
+                json!({ "metadata": {}, "items": [secret("db"), secret("web")] }),
+            ),
+            Some(_) => status(404, "not found"),
+            None => panic!("asked for {path}"),
+        },
+    );
+    let values = [("user", "a"), ("password", "b")];
+    let held = Held::new(&[("db", &values), ("web", &values)]);
+    conformance::run(&store, &held).await;
 }

@@ -1,6 +1,8 @@
 use std::fs::File;
 use std::time::Duration;
 
+use trilby_components::conformance::secret::{self as conformance, Held};
+
 use super::*;
 
 struct OnDisk {
@@ -114,4 +116,25 @@ async fn a_file_that_cannot_be_read_is_named() {
             "metadata property secretsFile is missing"
         );
     }
+}
+
+#[tokio::test]
+async fn it_passes_the_suite() {
+    let file = OnDisk::new(r#"{"a": {"b": "1"}, "c": "2", "d e?f": "3"}"#);
+    let store = file.open().await.expect("the file is good");
+    let single: [(&str, &[(&str, &str)]); 3] = [
+        ("a:b", &[("a:b", "1")]),
+        ("c", &[("c", "2")]),
+        ("d e?f", &[("d e?f", "3")]),
+    ];
+    conformance::run(&store, &Held::new(&single)).await;
+    let path = file.path().display().to_string();
+    let store = open(&[("secretsFile", &path), ("multiValued", "true")]).await;
+    let store = store.expect("the file is good");
+    let held: [(&str, &[(&str, &str)]); 3] = [
+        ("a", &[("b", "1")]),
+        ("c", &[("c", "2")]),
+        ("d e?f", &[("d e?f", "3")]),
+    ];
+    conformance::run(&store, &Held::new(&held)).await;
 }
