@@ -2,6 +2,7 @@
 //! rule panics with its name.
 
 pub mod configuration;
+pub mod crypto;
 pub mod lock;
 pub mod secret;
 pub mod state;

@@ -10,6 +10,7 @@
 //! upkeep does it in the calls it gets, or in a `keep` that its owner polls.
 
 pub mod configuration;
+pub mod crypto;
 pub mod definition;
 pub mod in_memory;
 pub mod lock;

@@ -58,6 +58,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "trilby-components-consul",
         &["trilby-components", "trilby-go-syntax", "trilby-https"],
     ),
+    (
+        "trilby-components-crypto",
+        &["trilby-components", "trilby-https"],
+    ),
     ("trilby-components-http-middleware", &["trilby-components"]),
     ("trilby-components-kubernetes", &["trilby-components"]),
     ("trilby-components-local", &["trilby-components"]),
@@ -128,6 +132,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components",
             "trilby-components-consul",
             "trilby-components-etcd",
+            "trilby-components-crypto",
             "trilby-components-http-middleware",
             "trilby-components-kubernetes",
             "trilby-components-local",
@@ -204,6 +209,7 @@ const CONTROL_PLANE: &[&str] = &[
 const FUZZED: &[&str] = &[
     "trilby-actors",
     "trilby-bootstrap",
+    "trilby-components-crypto",
     "trilby-crds",
     "trilby-identity",
     "trilby-injector",

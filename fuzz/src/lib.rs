@@ -6,6 +6,7 @@
 
 mod authority;
 mod configuration;
+mod crypto;
 mod injection;
 mod names;
 mod protocol;
@@ -19,6 +20,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("app_config", configuration::app_config),
     ("authority", authority::authority),
     ("baggage", names::baggage),
+    ("crypto_document", crypto::crypto_document),
+    ("crypto_key", crypto::crypto_key),
     ("csr", authority::csr),
     ("flags", configuration::flags),
     ("frames", protocol::frames),

@@ -92,6 +92,8 @@ replays! {
     app_config
     authority
     baggage
+    crypto_document
+    crypto_key
     csr
     flags
     frames

@@ -45,6 +45,7 @@ use crate::api::grpc::{Gate, GrpcApi, Services};
 use crate::api::http::{Cors, HttpApi};
 use crate::api::internal::InternalApi;
 use crate::blocks::Blocks;
+use crate::blocks::crypto::Crypto;
 use crate::blocks::invoke::headers::ForwardingHost;
 use crate::blocks::invoke::{Externals, Invoker};
 use crate::blocks::lock::Locks;
@@ -289,6 +290,8 @@ impl Wiring<'_> {
             lock: Locks::new(self.resources.clone(), self.resiliency.clone(), app_id)
                 .measured(self.metrics.components()),
             configuration: configuration::start(self, ending),
+            crypto: Crypto::new(self.resources.clone(), self.resiliency.clone())
+                .measured(self.metrics.components()),
             metadata: Metadata::new(
                 app_id,
                 described::connection(self.config),

@@ -6,12 +6,18 @@ use trilby_components::registry::Registry;
 /// Every component type of this build. One that a feature leaves out is still known by name and says so.
 pub fn registry() -> Registry {
     let registry = Registry::in_memory().with_resolvers(crate::resolver::backends());
+    let registry = registry.with(trilby_components_crypto::backends());
     #[cfg(feature = "redis")]
     let registry = registry.with(trilby_components_redis::backends());
     #[cfg(feature = "postgresql")]
     let registry = registry.with(trilby_components_postgresql::backends());
     #[cfg(feature = "kubernetes")]
     let registry = registry.with(trilby_components_kubernetes::backends());
+    #[cfg(feature = "kubernetes")]
+    let registry = registry.with(vec![trilby_components_crypto::backend_over(
+        "dapr.kubernetes.secrets",
+        trilby_components_kubernetes::KubernetesKeys::new,
+    )]);
     #[cfg(feature = "local")]
     let registry = registry.with(trilby_components_local::backends());
     #[cfg(feature = "http-middleware")]
@@ -44,6 +50,7 @@ pub fn registry() -> Registry {
 pub fn definitions() -> Vec<Definition> {
     let parts = [
         trilby_components::in_memory::definitions(),
+        trilby_components_crypto::definitions(),
         #[cfg(feature = "redis")]
         trilby_components_redis::definitions(),
         #[cfg(feature = "postgresql")]

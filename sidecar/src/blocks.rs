@@ -3,6 +3,7 @@
 
 pub mod actors;
 pub mod configuration;
+pub mod crypto;
 mod guarded;
 pub mod invoke;
 pub mod lock;
@@ -23,6 +24,8 @@ pub struct Blocks {
     pub lock: lock::Locks,
     /// Configuration.
     pub configuration: configuration::Configuration,
+    /// Cryptography.
+    pub crypto: crypto::Crypto,
     /// Actors.
     pub actors: actors::ActorBlock,
     /// Metadata.

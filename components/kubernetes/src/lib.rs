@@ -2,6 +2,7 @@
 
 mod client;
 mod configuration;
+mod keys;
 mod secrets;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use trilby_components::{
 };
 
 pub use configuration::KubernetesConfiguration;
+pub use keys::KubernetesKeys;
 pub use secrets::KubernetesSecrets;
 
 /// Every block that Kubernetes serves.
@@ -37,5 +39,6 @@ pub fn definitions() -> Vec<Definition> {
     vec![
         Definition::new(Block::SecretStore, "kubernetes").taking::<secrets::Settings>(),
         Definition::new(Block::Configuration, "kubernetes").taking::<configuration::Settings>(),
+        Definition::new(Block::Crypto, "dapr.kubernetes.secrets").taking::<keys::Settings>(),
     ]
 }

@@ -21,7 +21,7 @@ use trilby_components::{
 use crate::client::{self, chain};
 
 /// Request metadata that names another namespace.
-const NAMESPACE: &str = "namespace";
+pub(crate) const NAMESPACE: &str = "namespace";
 /// Secrets that one page of a list holds.
 const PAGE_SIZE: u32 = 500;
 
@@ -58,6 +58,17 @@ impl KubernetesSecrets {
             kubeconfig: settings.kubeconfig_path,
             client: OnceCell::new(),
         })
+    }
+
+    /// One Secret as it is.
+    pub(crate) async fn object(
+        &self,
+        name: &str,
+        metadata: &RequestMetadata,
+    ) -> Result<Object, SecretError> {
+        let secrets = self.secrets(metadata).await?;
+        let object = secrets.get(name).await;
+        object.map_err(|error| secret_error(&error))
     }
 
     async fn secrets(&self, metadata: &RequestMetadata) -> Result<Api<Object>, SecretError> {
@@ -105,9 +116,7 @@ fn values(object: Object) -> Secret {
 #[async_trait]
 impl SecretStore for KubernetesSecrets {
     async fn get(&self, name: &str, metadata: &RequestMetadata) -> Result<Secret, SecretError> {
-        let secrets = self.secrets(metadata).await?;
-        let object = secrets.get(name).await;
-        Ok(values(object.map_err(|error| secret_error(&error))?))
+        self.object(name, metadata).await.map(values)
     }
 
     async fn bulk_get(

@@ -5,6 +5,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 use super::Block;
 use crate::{
     configuration::ConfigurationStore,
+    crypto::CryptoProvider,
     lock::LockStore,
     metadata::{Metadata, MetadataError},
     middleware::HttpMiddleware,
@@ -56,6 +57,8 @@ pub enum Instance {
     Lock(Arc<dyn LockStore>),
     /// `configuration.*`
     Configuration(Arc<dyn ConfigurationStore>),
+    /// `crypto.*`
+    Crypto(Arc<dyn CryptoProvider>),
     /// `middleware.http.*`
     Middleware(Arc<dyn HttpMiddleware>),
 }
@@ -69,6 +72,7 @@ impl Instance {
             Self::Secret(store) => store.capabilities(),
             Self::Lock(_) => Vec::new(),
             Self::Configuration(store) => store.capabilities(),
+            Self::Crypto(_) => Vec::new(),
             Self::Middleware(_) => Vec::new(),
         }
     }
@@ -87,6 +91,7 @@ impl Instance {
             Self::Secret(store) => store.close().await,
             Self::Lock(store) => store.close().await,
             Self::Configuration(store) => store.close().await,
+            Self::Crypto(provider) => provider.close().await,
             Self::Middleware(middleware) => middleware.close().await,
         }
     }
@@ -99,6 +104,7 @@ impl fmt::Debug for Instance {
             Self::Secret(_) => "Secret",
             Self::Lock(_) => "Lock",
             Self::Configuration(_) => "Configuration",
+            Self::Crypto(_) => "Crypto",
             Self::Middleware(_) => "Middleware",
         })
     }
@@ -162,6 +168,18 @@ impl Backend {
         Self::new(Block::Configuration, name, move |context, metadata| {
             let creation = create(context, metadata);
             Box::pin(async { creation.await.map(Instance::Configuration) })
+        })
+    }
+
+    /// A crypto provider called `name`; `create` returns it ready.
+    pub fn crypto<F, Fut>(name: &'static str, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Arc<dyn CryptoProvider>, InitError>> + Send + 'static,
+    {
+        Self::new(Block::Crypto, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::Crypto) })
         })
     }
 

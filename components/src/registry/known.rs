@@ -28,6 +28,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("configuration.postgresql", "postgresql"),
     ("configuration.redis", "redis"),
     ("secretstores.hashicorp.vault", "vault"),
+    ("crypto.dapr.kubernetes.secrets", "kubernetes"),
     ("secretstores.kubernetes", "kubernetes"),
     ("secretstores.local.env", "local"),
     ("secretstores.local.file", "local"),

@@ -29,6 +29,10 @@ use crate::initialise::Failure;
 pub(crate) use lock::LockSettings;
 pub use lock::{LockComponent, lock_fields};
 
+mod crypto;
+
+pub use crypto::CryptoComponent;
+
 /// How long a replaced component waits for requests that use it, before it is closed under them.
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long closing may take.
@@ -145,6 +149,7 @@ pub(crate) enum Running {
     Secret(Arc<SecretComponent>),
     Lock(Arc<LockComponent>),
     Configuration(Arc<ConfigurationComponent>),
+    Crypto(Arc<CryptoComponent>),
     Middleware(Arc<MiddlewareComponent>),
 }
 
@@ -188,6 +193,9 @@ impl Running {
                     _in_use: in_use,
                 }))
             }
+            Instance::Crypto(provider) => {
+                Self::Crypto(Arc::new(CryptoComponent::new(name, provider, in_use)))
+            }
             Instance::Middleware(middleware) => Self::Middleware(Arc::new(MiddlewareComponent {
                 name: name.to_owned(),
                 middleware: Arc::clone(middleware),
@@ -206,9 +214,8 @@ impl Running {
         match self {
             Self::State(component) => component.store.capabilities(),
             Self::Secret(component) => component.store.capabilities(),
-            Self::Lock(_) => Vec::new(),
             Self::Configuration(component) => component.store.capabilities(),
-            Self::Middleware(_) => Vec::new(),
+            Self::Lock(_) | Self::Crypto(_) | Self::Middleware(_) => Vec::new(),
         }
     }
 }
@@ -220,6 +227,7 @@ impl fmt::Debug for Running {
             Self::Secret(component) => component.fmt(f),
             Self::Lock(component) => component.fmt(f),
             Self::Configuration(component) => component.fmt(f),
+            Self::Crypto(component) => component.fmt(f),
             Self::Middleware(component) => component.fmt(f),
         }
     }

@@ -39,8 +39,8 @@ mod view;
 
 pub use config::{Config, Environment, Source};
 pub use instance::{
-    ConfigurationComponent, LockComponent, MiddlewareComponent, SecretComponent, StateComponent,
-    lock_fields, state_fields,
+    ConfigurationComponent, CryptoComponent, LockComponent, MiddlewareComponent, SecretComponent,
+    StateComponent, lock_fields, state_fields,
 };
 pub use observer::{Asked, Observer, Silent, Step};
 pub use resource::{Followed, Problem, Resource};

@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trilby_components::{middleware::HttpMiddleware, secret::SecretStore, state::NamedStore};
+use trilby_components::{
+    crypto::CryptoProvider, middleware::HttpMiddleware, secret::SecretStore, state::NamedStore,
+};
 use trilby_crds::{
     ConfigurationSpec, HttpEndpointSpec, McpServerSpec, ResiliencySpec, SubscriptionSpec,
     WorkflowAccessPolicySpec,
@@ -136,6 +138,14 @@ impl Resources {
     /// See [`Lookup`].
     pub fn configuration_store(&self, name: &str) -> Result<Arc<ConfigurationComponent>, Lookup> {
         self.shared.view.load().configuration_store(name)
+    }
+
+    /// The crypto provider of that name.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn crypto_provider(&self, name: &str) -> Result<Arc<dyn CryptoProvider>, Lookup> {
+        self.shared.view.load().crypto_provider(name)
     }
 
     /// The HTTP middleware of exactly that name, type and version; no version is `v1`.

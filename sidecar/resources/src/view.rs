@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use trilby_components::{middleware::HttpMiddleware, registry::Block, secret::SecretStore};
+use trilby_components::{
+    crypto::CryptoProvider, middleware::HttpMiddleware, registry::Block, secret::SecretStore,
+};
 
 use crate::{
     instance::{ConfigurationComponent, LockComponent, Running, StateComponent},
@@ -92,6 +94,13 @@ impl View {
         match self.components.get(name) {
             Some((_, Some(Running::Configuration(component)))) => Ok(Arc::clone(component)),
             other => Err(self.missing(Block::Configuration, other.map(|(info, _)| info))),
+        }
+    }
+
+    pub(crate) fn crypto_provider(&self, name: &str) -> Result<Arc<dyn CryptoProvider>, Lookup> {
+        match self.components.get(name) {
+            Some((_, Some(Running::Crypto(component)))) => Ok(Arc::clone(component) as _),
+            other => Err(self.missing(Block::Crypto, other.map(|(info, _)| info))),
         }
     }
 

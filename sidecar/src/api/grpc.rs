@@ -3,6 +3,7 @@
 mod actors;
 mod api_of;
 mod configuration;
+mod crypto;
 mod dapr;
 mod health;
 mod invoke;

@@ -6,6 +6,7 @@ mod absent;
 mod actors;
 mod configuration;
 mod cors;
+mod crypto;
 mod escape;
 mod group;
 mod health;

@@ -81,6 +81,11 @@ rows! {
         ERR_CONFIGURATION_STORE_NOT_FOUND "400" "InvalidArgument" "configuration store … not found" "ERR_CONFIGURATION_STORE_NOT_FOUND"
         ERR_CONFIGURATION_SUBSCRIBE "500" "InvalidArgument" "failed to subscribe […] from Configuration store …: …" "ERR_CONFIGURATION_SUBSCRIBE"
     }
+    "crypto" {
+        ERR_CRYPTO "500" "Internal" "failed to perform operation: …" ""
+        ERR_CRYPTO_PROVIDERS_NOT_CONFIGURED "500" "Internal" "crypto providers not configured" ""
+        ERR_CRYPTO_PROVIDER_NOT_FOUND "400" "InvalidArgument" "crypto provider … not found" ""
+    }
     "health" {
         ERR_HEALTH_APPID_NOT_MATCH "500" "" "dapr app-id does not match" ""
         ERR_HEALTH_NOT_READY "500" "" "dapr is not ready: […]" ""

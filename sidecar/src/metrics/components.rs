@@ -55,6 +55,16 @@ pub(super) static SECRET_LATENCY: Definition = Definition::latency(
     "Time of an operation on a secret store, in milliseconds.",
     OPERATION,
 );
+pub(super) static CRYPTO_COUNT: Definition = Definition::counter(
+    "component_crypto_count",
+    "Operations on crypto providers.",
+    OPERATION,
+);
+pub(super) static CRYPTO_LATENCY: Definition = Definition::latency(
+    "component_crypto_latencies",
+    "Time of an operation on a crypto provider, in milliseconds.",
+    OPERATION,
+);
 
 pub(super) static LOCK_COUNT: Definition = Definition::counter(
     "component_lock_count",
@@ -109,6 +119,8 @@ pub enum Operation {
     ConfigurationSubscribe,
     /// A configuration store ends to tell changes.
     ConfigurationUnsubscribe,
+    /// A crypto provider uses a key.
+    CryptoUse,
 }
 
 /// Why a component did not start.
@@ -129,6 +141,7 @@ pub(super) struct Components {
     secret: Block,
     lock: Block,
     configuration: Block,
+    crypto: Block,
 }
 
 /// Operations on the components of one kind.
@@ -159,6 +172,7 @@ impl Operation {
             Self::Unlock => "unlock",
             Self::ConfigurationSubscribe => "subscribe",
             Self::ConfigurationUnsubscribe => "unsubscribe",
+            Self::CryptoUse => "crypto_op",
         }
     }
 }
@@ -189,6 +203,11 @@ impl Components {
                 count: making.family(&CONFIGURATION_COUNT),
                 latency: making.family(&CONFIGURATION_LATENCY),
             },
+            crypto: Block {
+                group: Group::new(KEPT),
+                count: making.family(&CRYPTO_COUNT),
+                latency: making.family(&CRYPTO_LATENCY),
+            },
         }
     }
 
@@ -199,6 +218,7 @@ impl Components {
             Operation::ConfigurationGet
             | Operation::ConfigurationSubscribe
             | Operation::ConfigurationUnsubscribe => &self.configuration,
+            Operation::CryptoUse => &self.crypto,
             _ => &self.state,
         }
     }

@@ -7,12 +7,14 @@ use tokio::sync::OnceCell;
 use trilby_components::{
     RequestMetadata,
     conformance::secret::{self as conformance, Held},
+    crypto::{CryptoError, KeySource as _},
     metadata::Metadata,
     registry::ComponentContext,
     secret::{SecretError, SecretStore as _},
 };
 
 use super::KubernetesSecrets;
+use crate::KubernetesKeys;
 
 /// A store in namespace `ns` whose API server answers each path with a status and a body.
 fn store(answer: fn(&str) -> (u16, Value)) -> KubernetesSecrets {
@@ -138,4 +140,42 @@ async fn it_passes_the_suite() {
     let values = [("user", "a"), ("password", "b")];
     let held = Held::new(&[("db", &values), ("web", &values)]);
     conformance::run(&store, &held).await;
+}
+
+#[tokio::test]
+async fn keys_are_bytes_of_secrets() {
+    let keys = |default| {
+        let store = store(|path| match path {
+            "/api/v1/namespaces/ns/secrets/keys" | "/api/v1/namespaces/other/secrets/keys" => (
+                200,
+                json!({ "type": "application/x-pem-file", "data": { "a": "//79", "none": "" } }),
+            ),
+            _ => status(404, "secrets not found"),
+        });
+        KubernetesKeys::over(store, default)
+    };
+    for name in ["keys/a", "other/keys/a"] {
+        let key = keys("ns").fetch(name).await.unwrap();
+        assert_eq!(key.bytes, [0xff, 0xfe, 0xfd], "{name}");
+        assert_eq!(key.content_type, "application/x-pem-file");
+    }
+    for name in ["keys/b", "keys/none", "absent/a"] {
+        let absent = keys("ns").fetch(name).await;
+        assert!(
+            matches!(absent, Err(CryptoError::NotFound(_))),
+            "{name}: {absent:?}"
+        );
+    }
+    for (default, name) in [
+        ("ns", "keys"),
+        ("ns", "a/b/c/d"),
+        ("", "keys/a"),
+        ("ns", "/keys/a"),
+    ] {
+        let refused = keys(default).fetch(name).await;
+        assert!(
+            matches!(refused, Err(CryptoError::InvalidRequest(_))),
+            "{name}: {refused:?}"
+        );
+    }
 }

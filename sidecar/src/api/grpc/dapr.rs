@@ -37,7 +37,7 @@ use trilby_proto::runtime::v1::{
 };
 
 use super::spans::describe_store;
-use super::{GrpcApi, actors, configuration, invoke, lock, metadata, secrets, state};
+use super::{GrpcApi, actors, configuration, crypto, invoke, lock, metadata, secrets, state};
 use crate::error::ApiError;
 
 /// The answers of a stream that is not there yet: none.
@@ -219,6 +219,24 @@ impl Dapr for GrpcApi {
         Ok(Response::new(ended))
     }
 
+    async fn encrypt_alpha1(
+        &self,
+        request: Request<Streaming<EncryptRequest>>,
+    ) -> Result<Response<Self::EncryptAlpha1Stream>, Status> {
+        crypto::encrypt(&self.blocks.crypto, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn decrypt_alpha1(
+        &self,
+        request: Request<Streaming<DecryptRequest>>,
+    ) -> Result<Response<Self::DecryptAlpha1Stream>, Status> {
+        crypto::decrypt(&self.blocks.crypto, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
     async fn invoke_actor(
         &self,
         request: Request<InvokeActorRequest>,
@@ -287,8 +305,8 @@ impl Dapr for GrpcApi {
     type SubscribeActorEventsAlpha1Stream = Absent<SubscribeActorEventsResponseAlpha1>;
     type SubscribeConfigurationAlpha1Stream = configuration::Changes;
     type SubscribeConfigurationStream = configuration::Changes;
-    type EncryptAlpha1Stream = Absent<EncryptResponse>;
-    type DecryptAlpha1Stream = Absent<DecryptResponse>;
+    type EncryptAlpha1Stream = crypto::Answers<EncryptResponse>;
+    type DecryptAlpha1Stream = crypto::Answers<DecryptResponse>;
 
     absent! {
         "publishing (pub/sub)":
@@ -307,11 +325,6 @@ impl Dapr for GrpcApi {
     absent! {
         "hosting actors over a gRPC stream":
             subscribe_actor_events_alpha1(Streaming<SubscribeActorEventsRequestAlpha1>) -> Self::SubscribeActorEventsAlpha1Stream;
-    }
-    absent! {
-        "the crypto API":
-            encrypt_alpha1(Streaming<EncryptRequest>) -> Self::EncryptAlpha1Stream;
-            decrypt_alpha1(Streaming<DecryptRequest>) -> Self::DecryptAlpha1Stream;
     }
     absent! {
         "the subtle crypto API":

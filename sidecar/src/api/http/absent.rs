@@ -16,7 +16,6 @@ pub(super) fn absent(
     match api {
         "publish" if writes(method) => publish(version, rest),
         "bindings" if writes(method) => bindings(version, rest),
-        "crypto" if method == Method::PUT => crypto(version, rest),
         "subtlecrypto" if posts => subtle_crypto(version, rest),
         "jobs" if posts || reads || method == Method::DELETE => jobs(version, rest),
         "workflows" if reads => workflow(version, rest),
@@ -47,18 +46,6 @@ fn publish(version: Version, rest: &[&str]) -> Option<Group> {
 fn bindings(version: Version, rest: &[&str]) -> Option<Group> {
     match (version, rest) {
         (Version::V1, [_]) => group("v1/bindings", "/v1.0/bindings/{name}"),
-        _ => None,
-    }
-}
-
-fn crypto(version: Version, rest: &[&str]) -> Option<Group> {
-    match (version, rest) {
-        (Version::Alpha1, [_, "encrypt"]) => {
-            group("v1alpha1/crypto", "/v1.0-alpha1/crypto/{name}/encrypt")
-        }
-        (Version::Alpha1, [_, "decrypt"]) => {
-            group("v1alpha1/crypto", "/v1.0-alpha1/crypto/{name}/decrypt")
-        }
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! The API that a route belongs to, as rules and metrics name it.
 
-use super::route::{ActorRoute, LockRoute, Route, StateRoute};
+use super::route::{ActorRoute, CryptoRoute, LockRoute, Route, StateRoute};
 
 /// The API that a route belongs to, as rules and metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,7 @@ impl Route {
             Self::Lock(lock) => return Some(lock.group()),
             Self::Configuration(route) => return Some(route.group),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),
+            Self::Crypto { route, .. } => ("v1alpha1/crypto", route.template()),
             Self::Absent(group) => return Some(*group),
             Self::Invoke | Self::Refused => ("v1/invoke", "/v1.0/invoke/*"),
         };
@@ -52,6 +53,15 @@ impl LockRoute {
             Self::Unlock { .. } => ("v1alpha1/unlock", "/v1.0-alpha1/unlock/{storeName}"),
         };
         Group { name, template }
+    }
+}
+
+impl CryptoRoute {
+    fn template(self) -> &'static str {
+        match self {
+            Self::Encrypt => "/v1.0-alpha1/crypto/{name}/encrypt",
+            Self::Decrypt => "/v1.0-alpha1/crypto/{name}/decrypt",
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::ApiLogging;
 use super::respond::HttpResponse;
-use super::route::{ActorRoute, ConfigurationOperation, LockRoute, Route, StateRoute};
+use super::route::{ActorRoute, ConfigurationOperation, CryptoRoute, LockRoute, Route, StateRoute};
 use super::target;
 use crate::metrics::body::{End, Watched};
 
@@ -108,6 +108,14 @@ fn operation(route: &Route, path: &str, headers: &HeaderMap) -> String {
             ConfigurationOperation::Subscribe => "SubscribeConfiguration",
             ConfigurationOperation::Unsubscribe { .. } => "UnsubscribeConfiguration",
         },
+        Route::Crypto {
+            route: CryptoRoute::Encrypt,
+            ..
+        } => "Encrypt",
+        Route::Crypto {
+            route: CryptoRoute::Decrypt,
+            ..
+        } => "Decrypt",
         Route::Absent(group) => group.template,
     };
     name.to_owned()

@@ -41,6 +41,10 @@ pub(super) enum Route {
         actor_id: String,
         operation: ActorRoute,
     },
+    Crypto {
+        provider: String,
+        route: CryptoRoute,
+    },
     /// An API of upstream's that is not there yet.
     Absent(Group),
     /// Everything else.
@@ -73,6 +77,13 @@ impl LockRoute {
             Self::TryLock { store } | Self::Unlock { store } => store,
         }
     }
+}
+
+/// What is done with a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CryptoRoute {
+    Encrypt,
+    Decrypt,
 }
 
 /// An operation on an actor.
@@ -112,6 +123,7 @@ impl Route {
                 configuration::find(version, &rest)?.map(Self::Configuration)
             }
             (Version::V1, "actors") => actors(method, &rest)?,
+            (Version::Alpha1, "crypto") => crypto(method, &rest)?,
             (Version::V1, "metadata") => metadata(method, &rest)?,
             (Version::V1, "healthz") => health(method, &rest),
             (Version::V1, "shutdown") => {
@@ -206,6 +218,18 @@ fn lock(api: &str, method: &Method, rest: &[&str]) -> Result<Option<LockRoute>, 
     Ok(Some(match api {
         "lock" => LockRoute::TryLock { store },
         _ => LockRoute::Unlock { store },
+    }))
+}
+
+fn crypto(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
+    let (provider, route) = match rest {
+        [provider, "encrypt"] if method == Method::PUT => (provider, CryptoRoute::Encrypt),
+        [provider, "decrypt"] if method == Method::PUT => (provider, CryptoRoute::Decrypt),
+        _ => return Ok(None),
+    };
+    Ok(Some(Route::Crypto {
+        provider: unescape(provider)?.into_owned(),
+        route,
     }))
 }
 

@@ -19,7 +19,9 @@ use super::respond::{HttpResponse, empty, failed, text};
 use super::route::Route;
 use super::spans::describe_route;
 use super::unread::read_on;
-use super::{HttpApi, actors, configuration, health, invoke, lock, metadata, secrets, state};
+use super::{
+    HttpApi, actors, configuration, crypto, health, invoke, lock, metadata, secrets, state,
+};
 use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
 use crate::error::ApiError;
@@ -185,6 +187,9 @@ impl HttpApi {
                     request,
                 ))
                 .await
+            }
+            Route::Crypto { provider, route } => {
+                Box::pin(crypto::serve(self, (provider, route), request)).await
             }
             Route::Absent(group) => failed(&ApiError::not_there_yet(group.name)),
             Route::Invoke => invoke::serve(self, request).await,
