@@ -5,6 +5,7 @@
 
 mod error;
 mod keys;
+mod query;
 mod request;
 
 use std::sync::Arc;
@@ -16,6 +17,10 @@ use jiff::Timestamp;
 
 pub use error::StateError;
 pub use keys::{KeyListing, KeyPage, KeyPrefix, KeysLike, LikePattern, PrefixDeletion, Token};
+pub use query::{
+    Comparison, Filter, Match, Paging, Path, Query, QueryError, QueryPage, QueryRequest, Queryable,
+    Scalar, Sort,
+};
 pub use request::{
     Concurrency, Consistency, DeleteRequest, GetRequest, Operation, SetRequest, Ttl, Value,
     WriteOptions,
@@ -140,6 +145,11 @@ pub trait StateStore: Send + Sync {
         None
     }
 
+    /// The side of the store that answers queries, when it has one.
+    fn queryable(&self) -> Option<&dyn Queryable> {
+        None
+    }
+
     /// Releases connections. Later calls fail with [`StateError::Unavailable`] or find nothing.
     async fn close(&self) {}
 }
@@ -183,6 +193,7 @@ impl dyn StateStore + '_ {
             ("TTL", self.has(Feature::Ttl)),
             ("DELETE_WITH_PREFIX", self.prefix_deletion().is_some()),
             ("KEYS_LIKE", self.key_listing().is_some()),
+            ("QUERY_API", self.queryable().is_some()),
             ("ACTOR", self.can_hold_actors()),
         ]
         .into_iter()

@@ -9,9 +9,9 @@
 //! notes:      the table beside those of the blocks: how far they are made, when they were last cleaned
 //! ```
 //!
-//! Tables of values are upstream's, so that both kinds of sidecars share a database. Deliberately absent: queries over documents
-//! (their place is beside [`state`]'s listing of keys), tokens of cloud providers, which are refused by name, variables
-//! such as `PGHOST`, and retries of what may have been carried out (they wrap the traits).
+//! Tables of values are upstream's, so that both kinds of sidecars share a database. Deliberately absent: queries over v2,
+//! whose values are bytes, tokens of cloud providers, which are refused by name, variables such as `PGHOST`, and retries of
+//! what may have been carried out (they wrap the traits).
 
 mod configuration;
 mod connection;
@@ -39,6 +39,14 @@ const FIRST: &[&str] = &["v1"];
 /// The version that keeps bytes, and etags of its own.
 const SECOND: &[&str] = &["v2"];
 const CAPABILITIES: &[&str] = &["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"];
+const DOCUMENT_CAPABILITIES: &[&str] = &[
+    "ETAG",
+    "TRANSACTIONAL",
+    "TTL",
+    "KEYS_LIKE",
+    "QUERY_API",
+    "ACTOR",
+];
 
 async fn first(metadata: Metadata) -> Result<Arc<dyn StateStore>, InitError> {
     Ok(Arc::new(PostgresState::first(&metadata).await?))
@@ -78,7 +86,7 @@ pub fn backends() -> Vec<Backend> {
 #[must_use]
 pub fn definitions() -> Vec<Definition> {
     vec![
-        state_store::<state::First>("postgresql", FIRST),
+        state_store::<state::First>("postgresql", FIRST).capable_of(DOCUMENT_CAPABILITIES),
         state_store::<state::Second>("postgresql", SECOND),
         state_store::<state::Second>("yugabytedb", SECOND),
         Definition::new(Block::Lock, "postgresql")

@@ -11,6 +11,7 @@ mod cleaning;
 mod layout;
 mod migrations;
 mod plan;
+mod query;
 mod settings;
 mod table;
 
@@ -25,7 +26,7 @@ use trilby_components::metadata::Metadata;
 use trilby_components::registry::InitError;
 use trilby_components::state::{
     BulkItem, DeleteRequest, Feature, GetRequest, Item, KeyListing, KeyPage, KeysLike, Operation,
-    SetRequest, StateError, StateStore, Transactional,
+    QueryPage, QueryRequest, Queryable, SetRequest, StateError, StateStore, Transactional,
 };
 
 use crate::connection::{Properties, Target};
@@ -207,6 +208,11 @@ impl StateStore for PostgresState {
         Some(self)
     }
 
+    /// Only documents can be looked into.
+    fn queryable(&self) -> Option<&dyn Queryable> {
+        (self.table.layout == layout::Layout::Documents).then_some(self as &dyn Queryable)
+    }
+
     async fn close(&self) {
         if let Some(cleaning) = &self.cleaning {
             cleaning.stop();
@@ -236,6 +242,21 @@ impl KeyListing for PostgresState {
         let attempt = || async {
             let loan = self.pool.lend().await?;
             let found = self.table.keys(&loan, &page).await;
+            loan.settle(found)
+        };
+        let found = self.pool.run(Repeat::Safe, attempt).await;
+        found.map_err(Failure::into_state)
+    }
+}
+
+#[async_trait]
+impl Queryable for PostgresState {
+    async fn query(&self, request: QueryRequest) -> Result<QueryPage, StateError> {
+        self.look_at_cleaning();
+        let select = query::Select::new(self.table.rows(), &request)?;
+        let attempt = || async {
+            let loan = self.pool.lend().await?;
+            let found = self.table.query(&loan, &select).await;
             loan.settle(found)
         };
         let found = self.pool.run(Repeat::Safe, attempt).await;

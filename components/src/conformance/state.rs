@@ -1,6 +1,7 @@
 //! What every state store owes its callers, judged by what it says it can do.
 
 mod concurrency;
+mod query;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -109,6 +110,9 @@ impl Suite<'_> {
         }
         if store.key_listing().is_some() {
             suite.keys_are_listed_page_by_page().await;
+        }
+        if store.queryable().is_some() {
+            suite.queries_find_documents().await;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::{sync::watch, time::timeout};
+use tracing::info;
 use trilby_components::{
     metadata::Metadata,
     registry::{Block, ComponentContext, CreateError, Registry},
@@ -120,6 +121,12 @@ impl Initialiser {
     ) -> Result<(Running, Remains), Failure> {
         let prepared = split(manifest, metadata);
         let (settings, metadata) = prepared.map_err(|failure| in_words(manifest, failure))?;
+        if settings.encrypts() {
+            info!(
+                component = manifest.name,
+                "the state API encrypts the values of this store"
+            );
+        }
         let context = ComponentContext {
             name: manifest.name.clone(),
             app_id: self.app_id.clone(),
@@ -168,7 +175,7 @@ impl Initialiser {
 /// Takes out what the sidecar itself does around the component.
 fn split(manifest: &Manifest, metadata: Metadata) -> Result<(StateSettings, Metadata), Failure> {
     match Block::of(&manifest.type_name.to_lowercase()) {
-        Some((Block::State, _)) => StateSettings::split(&metadata),
+        Some((Block::State, _)) => StateSettings::split(manifest, &metadata),
         Some((Block::Lock, _)) => LockSettings::split(&metadata),
         _ => Ok((StateSettings::default(), metadata)),
     }

@@ -24,7 +24,7 @@ use trilby_components::{
     },
 };
 
-use crate::initialise::Failure;
+use crate::{encryption::Encryption, initialise::Failure, manifest::Manifest};
 
 pub(crate) use lock::LockSettings;
 pub use lock::{LockComponent, lock_fields};
@@ -39,7 +39,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Metadata of any state store that the sidecar uses itself.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StateSettings {
     /// How keys are told apart from other applications': `appid`, `name`, `namespace`, `none` or a prefix.
@@ -48,13 +48,17 @@ pub(crate) struct StateSettings {
     /// Whether actors keep their state here.
     #[serde(default)]
     actor_state_store: bool,
-    // Not there yet; a store that silently left them out would store in plain text, or lose messages.
-    /// The key that values are encrypted with, in hexadecimal.
-    #[schemars(extend("effect" = "refused", "writeOnly" = true))]
+    /// The key that the state API encrypts values with, an AES key of 16, 24 or 32 bytes in hexadecimal. It has to come
+    /// from a secret, whose name is stored with each value.
+    #[schemars(extend("writeOnly" = true))]
     primary_encryption_key: Option<String>,
-    /// The key that values were encrypted with before.
-    #[schemars(extend("effect" = "refused", "writeOnly" = true))]
+    /// The key that values were encrypted with before, which are still read. It has to come from a secret.
+    #[schemars(extend("writeOnly" = true))]
     secondary_encryption_key: Option<String>,
+    /// From both, once they are known to be keys.
+    #[serde(skip)]
+    encryption: Option<Arc<Encryption>>,
+    // Not there yet; a store that silently left them out would lose messages.
     /// The pub/sub component that transactions publish to.
     #[schemars(extend("effect" = "refused"))]
     outbox_publish_pubsub: Option<String>,
@@ -78,14 +82,19 @@ pub fn state_fields() -> Vec<Field> {
 }
 
 impl StateSettings {
+    pub(crate) fn encrypts(&self) -> bool {
+        self.encryption.is_some()
+    }
+
     /// Takes the sidecar's own settings out of a state store's metadata.
-    pub(crate) fn split(metadata: &Metadata) -> Result<(Self, Metadata), Failure> {
-        let (settings, rest) = metadata
+    pub(crate) fn split(
+        manifest: &Manifest,
+        metadata: &Metadata,
+    ) -> Result<(Self, Metadata), Failure> {
+        let (mut settings, rest) = metadata
             .split::<Self>()
             .map_err(|error| Failure::lasting(error.to_string()))?;
         for (name, value) in [
-            ("primaryEncryptionKey", &settings.primary_encryption_key),
-            ("secondaryEncryptionKey", &settings.secondary_encryption_key),
             ("outboxPublishPubsub", &settings.outbox_publish_pubsub),
             ("outboxPublishTopic", &settings.outbox_publish_topic),
             ("outboxPubsub", &settings.outbox_pubsub),
@@ -100,6 +109,12 @@ impl StateSettings {
                 )));
             }
         }
+        let keys = (
+            settings.primary_encryption_key.as_deref(),
+            settings.secondary_encryption_key.as_deref(),
+        );
+        let encryption = Encryption::of(manifest, keys).map_err(Failure::lasting)?;
+        settings.encryption = encryption.map(Arc::new);
         Ok((settings, rest))
     }
 }
@@ -113,6 +128,8 @@ pub struct StateComponent {
     pub store: Arc<dyn StateStore>,
     /// Its `keyPrefix` as written; empty for the default.
     pub key_prefix: String,
+    /// What the state API encrypts values with; `None` where they are stored as they are.
+    pub encryption: Option<Arc<Encryption>>,
     pub(crate) holds_actors: bool,
     _in_use: DropGuard,
 }
@@ -172,6 +189,7 @@ impl Running {
                 name: name.to_owned(),
                 store: Arc::clone(store),
                 key_prefix: settings.key_prefix.unwrap_or_default(),
+                encryption: settings.encryption,
                 holds_actors: settings.actor_state_store,
                 _in_use: in_use,
             })),

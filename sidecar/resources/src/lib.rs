@@ -21,6 +21,7 @@ mod config;
 mod configuration;
 mod control;
 mod declared;
+mod encryption;
 mod initialise;
 mod instance;
 mod kind;
@@ -38,6 +39,7 @@ mod updater;
 mod view;
 
 pub use config::{Config, Environment, Source};
+pub use encryption::{Encryption, EncryptionError};
 pub use instance::{
     ConfigurationComponent, CryptoComponent, LockComponent, MiddlewareComponent, SecretComponent,
     StateComponent, lock_fields, state_fields,

@@ -1,26 +1,31 @@
 //! The state block: keys of applications become keys of stores, failures of stores become answers of the API.
 
+mod document;
 mod error;
 mod guarded;
 mod key;
+mod query;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use trilby_components::state::{
-    BulkItem, DeleteRequest, GetRequest, Item, Operation, SetRequest, Transactional,
+    BulkItem, DeleteRequest, GetRequest, Item, Operation, SetRequest, StateError, Transactional,
+    Value,
 };
 use trilby_resiliency::Resiliency;
-use trilby_resources::{Resources, StateComponent};
+use trilby_resources::{EncryptionError, Resources, StateComponent};
 
 use crate::error::ApiError;
 use crate::metrics::{ComponentMetrics, Metrics, Operation as Counted};
 use guarded::Guarded;
 
-pub use error::{Failed, etag_aware};
+pub use document::compact_json;
+pub use error::{Failed, etag_aware, transaction as transaction_failed};
 pub use key::{KeyPrefix, illegal_key};
+pub use query::{Answer, Found};
 
 /// Reads of one bulk request that are under way at once, unless the caller asks for another number.
 const DEFAULT_PARALLELISM: usize = 10;
@@ -122,6 +127,7 @@ impl Store {
         let start = Instant::now();
         let item = self.guarded().get(request).await;
         self.done(Counted::StateGet, &item, start);
+        let item = item.and_then(|item| item.map(|item| self.opened(item)).transpose());
         item.map_err(|failure| error::get(&self.name, &key, &failure))
     }
 
@@ -147,7 +153,10 @@ impl Store {
         self.done(Counted::StateBulkGet, &Ok::<(), ()>(()), start);
         let entry = |(key, item): (String, BulkItem)| BulkEntry {
             key,
-            result: item.result.map_err(|failure| failure.to_string()),
+            result: item
+                .result
+                .and_then(|item| item.map(|item| self.opened(item)).transpose())
+                .map_err(|failure| failure.to_string()),
         };
         Ok(keys.into_iter().zip(items).map(entry).collect())
     }
@@ -157,8 +166,11 @@ impl Store {
     /// # Errors
     /// As the API answers the first failure. Other keys may have been written.
     pub async fn set(&self, mut requests: Vec<SetRequest>) -> Result<(), ApiError> {
+        let failed =
+            |failure: &StateError| etag_aware(&Failed::Save { store: &self.name }, failure);
         for request in &mut requests {
             request.key = self.key(&request.key)?;
+            self.seal(request).map_err(|failure| failed(&failure))?;
         }
         let start = Instant::now();
         let result = match requests.len() {
@@ -167,7 +179,7 @@ impl Store {
             _ => self.guarded().bulk_set(requests).await,
         };
         self.done(Counted::StateSet, &result, start);
-        result.map_err(|failure| etag_aware(&Failed::Save { store: &self.name }, &failure))
+        result.map_err(|failure| failed(&failure))
     }
 
     /// Removes one key, which is the application's.
@@ -213,6 +225,10 @@ impl Store {
                 Operation::Delete(request) => &mut request.key,
             };
             *key = self.key(key)?;
+            if let Operation::Upsert(request) = operation {
+                let sealed = self.seal(request);
+                sealed.map_err(|failure| transaction_failed(&failure))?;
+            }
         }
         if let Some(most) = transactional
             .max_operations()
@@ -231,7 +247,7 @@ impl Store {
             .transact(transactional, operations, &metadata)
             .await;
         self.done(Counted::StateTransaction, &result, start);
-        result.map_err(|failure| error::transaction(&failure))
+        result.map_err(|failure| transaction_failed(&failure))
     }
 
     /// The store's transactional side.
@@ -257,10 +273,48 @@ impl Store {
         self.metrics.done((operation, &self.name), result, start);
     }
 
-    /// The answer to a query, which no store of ours serves yet.
-    pub fn query(&self) -> ApiError {
-        error::no_queries(&self.name)
+    /// Whether its values are encrypted.
+    pub fn encrypts(&self) -> bool {
+        self.component.encryption.is_some()
     }
+
+    /// A JSON value of the HTTP API as it is stored; none at all is `null`. Where values are encrypted a string is its
+    /// text, without quotes, as upstream has it: both kinds of sidecars share the store.
+    ///
+    /// # Errors
+    /// The text of a string cannot be one, or the value is nested too deep.
+    pub fn document(&self, value: Option<&RawValue>) -> Result<Value, serde_json::Error> {
+        let value = value.unwrap_or(RawValue::NULL);
+        if self.encrypts() && value.get().starts_with('"') {
+            let text: String = serde_json::from_str(value.get())?;
+            return Ok(Value::Binary(text.into()));
+        }
+        document::compact(value).map(Value::Json)
+    }
+
+    fn seal(&self, request: &mut SetRequest) -> Result<(), StateError> {
+        let Some(encryption) = &self.component.encryption else {
+            return Ok(());
+        };
+        let sealed = encryption.seal(request.value.bytes());
+        request.value = Value::Binary(sealed.map_err(|error| unreadable(&error))?);
+        // What is stored is no document any more, which some stores go by.
+        request.metadata.remove("contentType");
+        Ok(())
+    }
+
+    fn opened(&self, item: Item) -> Result<Item, StateError> {
+        let Some(encryption) = &self.component.encryption else {
+            return Ok(item);
+        };
+        let value = encryption.open(&item.value);
+        let value = value.map_err(|error| unreadable(&error))?;
+        Ok(Item { value, ..item })
+    }
+}
+
+fn unreadable(error: &EncryptionError) -> StateError {
+    StateError::Store(error.to_string())
 }
 
 /// An operation that upstream knows by this name.
@@ -269,15 +323,6 @@ impl Store {
 /// The name is unknown.
 pub fn unknown_operation(name: &str) -> ApiError {
     error::unknown_operation(name)
-}
-
-/// JSON as a store keeps it: the shortest form of the document.
-///
-/// # Errors
-/// The text is no JSON.
-pub fn canonical_json(text: &[u8]) -> Result<Bytes, serde_json::Error> {
-    let value: serde_json::Value = serde_json::from_slice(text)?;
-    serde_json::to_vec(&value).map(Bytes::from)
 }
 
 #[cfg(test)]

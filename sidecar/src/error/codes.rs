@@ -114,13 +114,14 @@ rows! {
         ERR_STATE_BULK_DELETE "–" "Internal, Aborted, InvalidArgument" "failed deleting state in state store …: …" "ERR_STATE_BULK_DELETE"
         ERR_STATE_DELETE "500, 409, 400" "Internal, Aborted, InvalidArgument" "failed deleting state with key …: …" "ERR_STATE_DELETE"
         ERR_STATE_GET "500" "Internal" "fail to get … from state store …: …" "ERR_STATE_GET"
+        ERR_STATE_QUERY "500" "Internal" "state store … query failed: …" "DAPR_STATE_QUERY_FAILED"
         ERR_STATE_SAVE "500, 409, 400" "Internal, Aborted, InvalidArgument" "failed saving state in state store …: …" "ERR_STATE_SAVE"
         ERR_STATE_STORE_NOT_CONFIGURED "500" "FailedPrecondition" "state store … is not configured" "DAPR_STATE_NOT_CONFIGURED"
         ERR_STATE_STORE_NOT_FOUND "400" "InvalidArgument" "state store … is not found" "DAPR_STATE_NOT_FOUND"
         ERR_STATE_STORE_NOT_SUPPORTED "500" "Unimplemented" "state store … doesn't support transactions" "DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED"
         ERR_STATE_STORE_NOT_SUPPORTED "500" "Internal" "state store does not support querying" "DAPR_STATE_QUERYING_NOT_SUPPORTED"
         ERR_STATE_STORE_TOO_MANY_TRANSACTIONS "400" "InvalidArgument" "the transaction contains … operations, which is more than what the state store supports: …" "DAPR_STATE_TOO_MANY_TRANSACTIONS"
-        ERR_STATE_TRANSACTION "500" "Internal" "error while executing state transaction: …" "ERR_STATE_TRANSACTION"
+        ERR_STATE_TRANSACTION "500, 409, 400" "Internal, Aborted, InvalidArgument" "error while executing state transaction: …" "ERR_STATE_TRANSACTION"
     }
 }
 

@@ -6,6 +6,7 @@
 mod actors;
 mod app;
 mod collector;
+mod encryption;
 mod external;
 mod faulty_app;
 mod grpc_app;
@@ -18,6 +19,7 @@ mod metadata;
 mod metrics;
 mod placement;
 mod proxy;
+mod query;
 mod resiliency;
 mod resources;
 mod secrets;

@@ -59,6 +59,20 @@ async fn saved_value_is_read_back_as_its_json() {
 }
 
 #[tokio::test]
+async fn documents_are_kept_as_they_are_written() {
+    let (a, _folder) = sidecar().await;
+    let body = r#"[{"Key":"k","Value":{ "z": 9007199254740993, "a": [1.50, 123456789012345678901234567890] }}]"#;
+    let saved = a.post("/v1.0/state/store", body).await;
+    assert_eq!(saved.status, StatusCode::NO_CONTENT, "{}", saved.text());
+    let stored = r#"{"z":9007199254740993,"a":[1.50,123456789012345678901234567890]}"#;
+    assert_eq!(a.get("/v1.0/state/store/k").await.text(), stored);
+    let nothing = a.post("/v1.0/state/store", "null").await;
+    assert_eq!(nothing.status, StatusCode::NO_CONTENT);
+    let none = a.post("/v1.0/state/store/bulk", r#"{"keys":[]}"#).await;
+    assert_eq!((none.status, none.text().as_str()), (StatusCode::OK, "[]"));
+}
+
+#[tokio::test]
 async fn old_etag_is_a_conflict() {
     let (a, _folder) = sidecar().await;
     a.post("/v1.0/state/store", r#"[{"key":"k","value":1}]"#)
@@ -130,6 +144,14 @@ async fn transaction_applies_together_or_not_at_all() {
         a.get("/v1.0/state/store/z").await.status,
         StatusCode::NO_CONTENT
     );
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let ttl = r#"{"operations":[{"operation":"upsert","request":{"key":"z","value":1,"metadata":{"ttlInSeconds":"x"}}}]}"#;
+    let refused = a.post("/v1.0/state/store/transaction", ttl).await;
+    assert_eq!(refused.json()["errorCode"], "ERR_STATE_TRANSACTION");
+    let none = a
+        .post("/v1.0/state/store/transaction", r#"{"operations":[]}"#)
+        .await;
+    assert_eq!(none.status, StatusCode::NO_CONTENT);
     let unknown = a
         .post(
             "/v1.0/state/store/transaction",

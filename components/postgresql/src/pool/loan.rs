@@ -1,6 +1,9 @@
 //! One connection, in the hands of one request.
 
+use std::pin::pin;
+
 use deadpool_postgres::Object;
+use futures_util::TryStreamExt as _;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -44,6 +47,28 @@ impl Loan {
             .prepare_typed_cached(statement, &types(parameters))
             .await?;
         Ok(connection.query(&prepared, &values(parameters)).await?)
+    }
+
+    /// The rows of a statement that is used once, so that nothing of it stays with the connection; `None` when they
+    /// have more than `most` bytes.
+    pub(crate) async fn some_rows(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+        most: usize,
+    ) -> Result<Option<Vec<Row>>, Failure> {
+        let bound = parameters.iter().cloned();
+        let stream = self.connection().query_typed_raw(statement, bound).await?;
+        let mut stream = pin!(stream);
+        let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+        while let Some(row) = stream.try_next().await? {
+            bytes += row.raw_size_bytes();
+            if bytes > most {
+                return Ok(None);
+            }
+            rows.push(row);
+        }
+        Ok(Some(rows))
     }
 
     /// The first row that a statement gives.

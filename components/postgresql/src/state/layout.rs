@@ -36,6 +36,8 @@ pub(super) enum Stored<'a> {
 pub(super) struct Statements {
     /// The rows of the keys `$1`: key, value, whether it is Base64, etag, when it expires in microseconds of Unix time.
     pub(super) find: String,
+    /// As [`Statements::find`], of all keys; conditions are to follow.
+    pub(super) all: String,
     /// Writes whatever is there.
     pub(super) put: String,
     /// Writes what is not there.
@@ -95,11 +97,13 @@ impl Layout {
             Self::Documents => "xmin = $2::text::xid",
             Self::Bytes => "etag = $2::text::uuid",
         };
+        let all = format!(
+            "SELECT key, {value}, {binary}, {etag}, (extract(epoch FROM {expiry}) * 1000000)::bigint
+             FROM {table} WHERE {live}"
+        );
         Statements {
-            find: format!(
-                "SELECT key, {value}, {binary}, {etag}, (extract(epoch FROM {expiry}) * 1000000)::bigint
-                 FROM {table} WHERE key = ANY($1) AND {live}"
-            ),
+            find: format!("{all} AND key = ANY($1)"),
+            all,
             // Also the row of a value that has expired is in the way of an INSERT.
             create: format!("{put} WHERE {gone}"),
             put,

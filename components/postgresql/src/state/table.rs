@@ -8,17 +8,20 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use trilby_components::state::{
-    Item, KeyPage, KeysLike, LikePattern, SetRequest, StateError, Token, Ttl,
+    Item, KeyPage, KeysLike, LikePattern, Match, QueryPage, SetRequest, StateError, Token, Ttl,
 };
 
 use super::layout::{Layout, Statements, Stored};
 use super::plan::{Action, Guard, Step};
+use super::query::Select;
 use crate::failure::Failure;
 use crate::notes::Notes;
 use crate::pool::{Loan, Parameter};
 
 /// How long the server may clean.
 const CLEANING: Duration = Duration::from_secs(10 * 60);
+/// How many bytes one query may answer. They are held in memory, and a message of gRPC has to take them.
+const MOST: usize = 64 << 20;
 
 /// One table, and where what is known of it is noted down.
 #[derive(Debug)]
@@ -82,6 +85,29 @@ impl Table {
             expires_at: expires.and_then(|moment| Timestamp::from_microsecond(moment).ok()),
         });
         Ok((key, item))
+    }
+
+    /// The values that a statement over [`Statements::all`] gives.
+    pub(super) async fn query(&self, loan: &Loan, select: &Select) -> Result<QueryPage, Failure> {
+        let parameters = select.parameters();
+        let rows = loan.some_rows(&select.statement, &parameters, MOST);
+        let rows = rows.await?.ok_or_else(|| {
+            let reason = format!(
+                "PostgreSQL: the answer has more than {MOST} bytes: ask for it in pages, with page.limit"
+            );
+            StateError::InvalidRequest(reason)
+        })?;
+        let items = rows.iter().map(|row| self.item(row));
+        let matches = items.map(|item| item.map(|(key, item)| Match { key, item }));
+        Ok(QueryPage {
+            token: select.token(rows.len()),
+            matches: matches.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The rows that a query selects from.
+    pub(super) fn rows(&self) -> &str {
+        &self.statements.all
     }
 
     /// Carries out all steps, or none.
@@ -280,6 +306,13 @@ impl Page {
     }
 }
 
+/// A text as a pattern that fits it only.
+pub(super) fn escaped(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    text.chars().for_each(|plain| push(&mut pattern, plain));
+    pattern
+}
+
 /// The pattern in the server's words.
 fn like(pattern: &LikePattern) -> String {
     let mut text = String::new();
@@ -287,11 +320,18 @@ fn like(pattern: &LikePattern) -> String {
         match token {
             Token::Any => text.push('%'),
             Token::One => text.push('_'),
-            Token::Literal(special @ ('%' | '_' | '\\')) => text.extend(['\\', *special]),
-            Token::Literal(plain) => text.push(*plain),
+            Token::Literal(plain) => push(&mut text, *plain),
         }
     }
     text
+}
+
+/// A character that stands for itself.
+fn push(pattern: &mut String, plain: char) {
+    if matches!(plain, '%' | '_' | '\\') {
+        pattern.push('\\');
+    }
+    pattern.push(plain);
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ async fn every_mistake_names_the_component_and_what_is_wrong() {
         ("broken", "it is not a Component"),
         (
             "encrypted",
-            "metadata property primaryEncryptionKey: not there yet",
+            "metadata property primaryEncryptionKey: it has to refer to a secret",
         ),
     ] {
         let error = sidecar.error(name);

@@ -102,7 +102,9 @@ impl Dapr for GrpcApi {
         &self,
         request: Request<QueryStateRequest>,
     ) -> Result<Response<QueryStateResponse>, Status> {
-        Err(state::query(&self.blocks.state, &request.into_inner()))
+        state::query(&self.blocks.state, request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn delete_state(

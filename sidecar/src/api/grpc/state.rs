@@ -1,19 +1,22 @@
 //! The state API over gRPC.
 
+use std::collections::HashMap;
+
 use tonic::Status;
 use trilby_components::state::{
-    Concurrency, Consistency, DeleteRequest, GetRequest, Item, Operation, SetRequest, Ttl, Value,
-    WriteOptions,
+    Concurrency, Consistency, DeleteRequest, GetRequest, Item, Operation, SetRequest, StateError,
+    Ttl, Value, WriteOptions,
 };
 use trilby_proto::common::v1::{Etag, StateItem, StateOptions};
 use trilby_proto::runtime::v1::{
     BulkStateItem, DeleteBulkStateRequest, DeleteStateRequest, ExecuteStateTransactionRequest,
-    GetBulkStateRequest, GetBulkStateResponse, GetStateRequest, GetStateResponse,
-    QueryStateRequest, SaveStateRequest, TransactionalStateOperation,
+    GetBulkStateRequest, GetBulkStateResponse, GetStateRequest, GetStateResponse, QueryStateItem,
+    QueryStateRequest, QueryStateResponse, SaveStateRequest, TransactionalStateOperation,
 };
 
 use crate::blocks::state::{
-    BulkEntry, Failed, State, canonical_json, etag_aware, unknown_operation,
+    BulkEntry, Failed, Found, State, compact_json, etag_aware, transaction_failed,
+    unknown_operation,
 };
 use crate::error::ApiError;
 
@@ -81,7 +84,7 @@ fn bulk_item(BulkEntry { key, result }: BulkEntry) -> BulkStateItem {
     }
 }
 
-fn metadata_of(item: &Item) -> std::collections::HashMap<String, String> {
+fn metadata_of(item: &Item) -> HashMap<String, String> {
     item.ttl_expire_time()
         .map(|time| ("ttlExpireTime".to_owned(), time))
         .into_iter()
@@ -108,18 +111,18 @@ fn saved(store: &str, item: StateItem) -> Result<SetRequest, Status> {
         .metadata
         .get("contentType")
         .is_some_and(|kind| kind == "application/json");
-    let mut write = upsert(store, item)?;
+    let failed = |failure: &StateError| etag_aware(&Failed::Save { store }, failure);
+    let mut write = upsert(item).map_err(|failure| failed(&failure))?;
     if is_json {
-        let document = canonical_json(write.value.bytes());
+        let document = compact_json(write.value.bytes());
         write.value = Value::Json(document.map_err(|error| Status::unknown(error.to_string()))?);
     }
     Ok(write)
 }
 
-fn upsert(store: &str, item: StateItem) -> Result<SetRequest, Status> {
+fn upsert(item: StateItem) -> Result<SetRequest, StateError> {
     let metadata = item.metadata.into_iter().collect();
-    let ttl = Ttl::from_metadata(&metadata)
-        .map_err(|failure| etag_aware(&Failed::Save { store }, &failure))?;
+    let ttl = Ttl::from_metadata(&metadata)?;
     Ok(SetRequest {
         key: item.key,
         value: Value::Binary(item.value),
@@ -130,10 +133,33 @@ fn upsert(store: &str, item: StateItem) -> Result<SetRequest, Status> {
     })
 }
 
-pub(super) fn query(state: &State, request: &QueryStateRequest) -> Status {
-    match state.store(&request.store_name) {
-        Ok(store) => store.query().status(),
-        Err(error) => error.status(),
+pub(super) async fn query(
+    state: &State,
+    request: QueryStateRequest,
+) -> Result<QueryStateResponse, Status> {
+    let store = state.store(&request.store_name)?;
+    let metadata = request.metadata.into_iter().collect();
+    let answer = store.query(request.query.as_bytes(), metadata).await?;
+    Ok(QueryStateResponse {
+        results: answer.found.into_iter().map(query_item).collect(),
+        token: answer.token,
+        metadata: HashMap::new(),
+    })
+}
+
+fn query_item(Found { key, result }: Found) -> QueryStateItem {
+    match result {
+        Ok(item) => QueryStateItem {
+            key,
+            data: item.value,
+            etag: item.etag.unwrap_or_default(),
+            error: String::new(),
+        },
+        Err(error) => QueryStateItem {
+            key,
+            error,
+            ..Default::default()
+        },
     }
 }
 
@@ -167,7 +193,7 @@ fn removed(item: StateItem) -> DeleteRequest {
 fn removal(
     key: String,
     (etag, given): (Option<Etag>, Option<StateOptions>),
-    metadata: std::collections::HashMap<String, String>,
+    metadata: HashMap<String, String>,
 ) -> DeleteRequest {
     DeleteRequest {
         key,
@@ -183,18 +209,17 @@ pub(super) async fn transact(
 ) -> Result<(), Status> {
     let store = state.store(&request.store_name)?;
     store.transactional()?;
-    let operations: Result<Vec<_>, Status> = request
-        .operations
-        .into_iter()
-        .map(|operation| step(store.name(), operation))
-        .collect();
+    let operations: Result<Vec<_>, Status> = request.operations.into_iter().map(step).collect();
     Ok(store.transact(operations?, request.metadata).await?)
 }
 
-fn step(store: &str, operation: TransactionalStateOperation) -> Result<Operation, Status> {
+fn step(operation: TransactionalStateOperation) -> Result<Operation, Status> {
     let item = operation.request.unwrap_or_default();
     match operation.operation_type.as_str() {
-        "upsert" => upsert(store, item).map(Operation::Upsert),
+        "upsert" => {
+            let write = upsert(item).map_err(|failure| transaction_failed(&failure))?;
+            Ok(Operation::Upsert(write))
+        }
         "delete" => Ok(Operation::Delete(removed(item))),
         other => Err(unknown_operation(other).status()),
     }

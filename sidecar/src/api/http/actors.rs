@@ -17,7 +17,7 @@ use super::route::ActorRoute;
 use super::service::body_of;
 use crate::blocks::actors::{self, headers_of, metadata_of};
 use crate::blocks::invoke::headers::{strip_hop_by_hop, to_http};
-use crate::blocks::state::canonical_json;
+use crate::blocks::state::compact_json;
 use crate::error::ApiError;
 use crate::path::normalize_method;
 
@@ -135,7 +135,7 @@ fn operation(body: OperationBody) -> Result<Operation, ApiError> {
     match operation.as_str() {
         "upsert" => {
             let document = request.value.as_ref().map_or("null", |value| value.get());
-            let document = canonical_json(document.as_bytes()).map_err(ApiError::malformed)?;
+            let document = compact_json(document.as_bytes()).map_err(ApiError::malformed)?;
             let ttl = Ttl::from_metadata(&metadata).map_err(|error| {
                 actors::failed(&ActorError::StateTransaction(error.to_string()))
             })?;

@@ -1,16 +1,18 @@
 //! The state API over HTTP.
 
+mod body;
+mod query;
+
 use std::collections::{BTreeMap, HashMap};
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::header::{ETAG, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use trilby_components::state::{
-    DeleteRequest, GetRequest, Item, Operation, SetRequest, StateError, Ttl, Value, WriteOptions,
+    DeleteRequest, GetRequest, Item, Operation, SetRequest, StateError, Ttl, WriteOptions,
 };
 
 use super::HttpApi;
@@ -19,9 +21,10 @@ use super::respond::{HttpResponse, data, empty, failed, json, with_metadata};
 use super::route::StateRoute;
 use super::service::body_of;
 use crate::blocks::state::{
-    BulkEntry, Failed, Store, canonical_json, etag_aware, unknown_operation,
+    BulkEntry, Failed, Store, etag_aware, transaction_failed, unknown_operation,
 };
 use crate::error::ApiError;
+use body::{AnyCase, BulkGetBody, ItemBody, OperationBody, OptionsBody, TransactionBody};
 
 /// Metadata that query parameters give to every item of a request.
 type Metadata = HashMap<String, String>;
@@ -38,11 +41,7 @@ pub(super) async fn serve(
         StateRoute::Save { store } => save(api, &store, (&head, body)).await,
         StateRoute::BulkGet { store } => bulk_get(api, &store, (&head, body)).await,
         StateRoute::Transaction { store } => transact(api, &store, (&head, body)).await,
-        StateRoute::Query { store } => api
-            .blocks
-            .state
-            .store(&store)
-            .and_then(|store| Err(store.query())),
+        StateRoute::Query { store } => query::query(api, &store, (&head, body)).await,
     };
     answered.unwrap_or_else(|error| failed(&error))
 }
@@ -123,24 +122,6 @@ fn parse_options(concurrency: &str, consistency: &str) -> Result<WriteOptions, S
     })
 }
 
-/// One item of a request body.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ItemBody {
-    key: String,
-    value: Option<Box<RawValue>>,
-    etag: Option<String>,
-    metadata: Option<Metadata>,
-    options: Option<OptionsBody>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OptionsBody {
-    concurrency: String,
-    consistency: String,
-}
-
 async fn save(
     api: &HttpApi,
     store: &str,
@@ -151,47 +132,55 @@ async fn save(
     let body = body_of(api, body)
         .await
         .map_err(|error| ApiError::malformed_verbatim(error.to_string()))?;
-    let items: Vec<ItemBody> = serde_json::from_slice(&body)
+    let items: Option<Vec<AnyCase<ItemBody>>> = serde_json::from_slice(&body)
         .map_err(|error| ApiError::malformed_verbatim(error.to_string()))?;
     let writes: Result<Vec<_>, ApiError> = items
+        .unwrap_or_default()
         .into_iter()
-        .map(|item| upsert(&store, item, &shared))
+        .map(|AnyCase(item)| saved(&store, item, &shared))
         .collect();
     store.set(writes?).await?;
     Ok(empty())
 }
 
-fn upsert(store: &Store, item: ItemBody, shared: &Metadata) -> Result<SetRequest, ApiError> {
-    if item.key.is_empty() {
+fn saved(store: &Store, item: ItemBody, shared: &Metadata) -> Result<SetRequest, ApiError> {
+    if item.key.is_none() {
         return Err(ApiError::malformed_verbatim("\"key\" is a required field"));
     }
-    let save_failed = |failure: &StateError| {
-        etag_aware(
-            &Failed::Save {
-                store: store.name(),
-            },
-            failure,
-        )
-    };
+    let name = store.name();
+    let failed = |failure: &StateError| etag_aware(&Failed::Save { store: name }, failure);
+    upsert((store, failed), item, shared)
+}
+
+/// The write that an item asks for; `failed` is what one that cannot be asked for is answered with.
+fn upsert(
+    (store, failed): (&Store, impl Fn(&StateError) -> ApiError),
+    item: ItemBody,
+    shared: &Metadata,
+) -> Result<SetRequest, ApiError> {
+    let value = store.document(item.value.as_deref());
+    let value = value.map_err(|error| ApiError::malformed_verbatim(error.to_string()))?;
     let metadata = joined(item.metadata, shared);
-    let options = item.options.unwrap_or_default();
+    let options = item.options.map(|AnyCase(options)| options);
     Ok(SetRequest {
-        key: item.key,
-        value: Value::Json(document(item.value.as_deref())?),
+        key: item.key.unwrap_or_default(),
+        value,
         etag: item.etag,
-        options: parse_options(&options.concurrency, &options.consistency)
-            .map_err(|failure| save_failed(&failure))?,
-        ttl: Ttl::from_metadata(&metadata).map_err(|failure| save_failed(&failure))?,
+        options: options_of(options).map_err(|failure| failed(&failure))?,
+        ttl: Ttl::from_metadata(&metadata).map_err(|failure| failed(&failure))?,
         metadata,
     })
 }
 
-fn document(value: Option<&RawValue>) -> Result<Bytes, ApiError> {
-    let Some(value) = value else {
-        return Ok(Bytes::from_static(b"null"));
-    };
-    canonical_json(value.get().as_bytes())
-        .map_err(|error| ApiError::malformed_verbatim(error.to_string()))
+fn options_of(options: Option<OptionsBody>) -> Result<WriteOptions, StateError> {
+    let OptionsBody {
+        concurrency,
+        consistency,
+    } = options.unwrap_or_default();
+    parse_options(
+        &concurrency.unwrap_or_default(),
+        &consistency.unwrap_or_default(),
+    )
 }
 
 fn joined(own: Option<Metadata>, shared: &Metadata) -> BTreeMap<String, String> {
@@ -202,14 +191,6 @@ fn joined(own: Option<Metadata>, shared: &Metadata) -> BTreeMap<String, String> 
             .map(|(key, value)| (key.clone(), value.clone())),
     );
     metadata
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct BulkGetBody {
-    keys: Vec<String>,
-    parallelism: i64,
-    metadata: Option<Metadata>,
 }
 
 #[derive(Debug, Serialize)]
@@ -232,22 +213,39 @@ async fn bulk_get(
 ) -> Result<HttpResponse, ApiError> {
     let store = api.blocks.state.store(store)?;
     let shared = QueryString::new(head.uri.query()).metadata();
-    let body: BulkGetBody = decode(api, body).await?;
+    let AnyCase(body): AnyCase<BulkGetBody> = decode(api, body).await?;
     let metadata = joined(body.metadata, &shared);
     let read = |key| GetRequest {
         metadata: metadata.clone(),
         ..GetRequest::new(key)
     };
-    let reads = body.keys.into_iter().map(read).collect();
+    let keys = body.keys.unwrap_or_default();
+    let reads = keys.into_iter().map(read).collect();
+    let parallelism = body.parallelism.unwrap_or_default();
     let entries = store
-        .bulk_get(reads, usize::try_from(body.parallelism).ok())
+        .bulk_get(reads, usize::try_from(parallelism).ok())
         .await?;
-    Ok(json(
-        &entries.into_iter().map(bulk_entry).collect::<Vec<_>>(),
-    ))
+    let entries = entries.into_iter();
+    let entries: Vec<_> = entries.map(|entry| bulk_entry(&store, entry)).collect();
+    Ok(json(&entries))
 }
 
-fn bulk_entry(BulkEntry { key, result }: BulkEntry) -> BulkGetEntry {
+/// A stored value inside of a JSON answer; the inner error where it is no JSON.
+fn raw_json(value: &[u8]) -> Result<Box<RawValue>, String> {
+    let text = String::from_utf8(value.to_vec()).ok();
+    text.and_then(|text| RawValue::from_string(text).ok())
+        .ok_or_else(|| "the stored value is no JSON; read it by its key".to_owned())
+}
+
+/// Where values are encrypted, a string is stored as its text.
+fn bulk_data(store: &Store, value: &[u8]) -> Result<Box<RawValue>, String> {
+    raw_json(value).or_else(|why| match std::str::from_utf8(value) {
+        Ok(text) if store.encrypts() => to_raw_value(text).map_err(|error| error.to_string()),
+        Ok(_) | Err(_) => Err(why),
+    })
+}
+
+fn bulk_entry(store: &Store, BulkEntry { key, result }: BulkEntry) -> BulkGetEntry {
     let nothing = |key, error| BulkGetEntry {
         key,
         data: None,
@@ -257,12 +255,9 @@ fn bulk_entry(BulkEntry { key, result }: BulkEntry) -> BulkGetEntry {
     };
     match result {
         Ok(Some(item)) => {
-            let text = String::from_utf8(item.value.to_vec()).ok();
-            let Some(data) = text.and_then(|text| RawValue::from_string(text).ok()) else {
-                return nothing(
-                    key,
-                    Some("the stored value is no JSON; read it by its key".to_owned()),
-                );
+            let data = match bulk_data(store, &item.value) {
+                Ok(data) => data,
+                Err(why) => return nothing(key, Some(why)),
             };
             let metadata = item
                 .ttl_expire_time()
@@ -281,20 +276,6 @@ fn bulk_entry(BulkEntry { key, result }: BulkEntry) -> BulkGetEntry {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct TransactionBody {
-    operations: Vec<OperationBody>,
-    metadata: Option<Metadata>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OperationBody {
-    operation: String,
-    request: ItemBody,
-}
-
 async fn transact(
     api: &HttpApi,
     store: &str,
@@ -303,11 +284,14 @@ async fn transact(
     let store = api.blocks.state.store(store)?;
     store.transactional()?;
     let shared = QueryString::new(head.uri.query()).metadata();
-    let body: TransactionBody = decode(api, body).await?;
-    let steps: Result<Vec<_>, ApiError> = body
-        .operations
+    let AnyCase(body): AnyCase<TransactionBody> = decode(api, body).await?;
+    let operations = body.operations.unwrap_or_default();
+    if operations.is_empty() {
+        return Ok(empty());
+    }
+    let steps: Result<Vec<_>, ApiError> = operations
         .into_iter()
-        .map(|operation| step(&store, operation, &shared))
+        .map(|AnyCase(operation)| step(&store, operation, &shared))
         .collect();
     let mut metadata = body.metadata.unwrap_or_default();
     metadata.extend(shared);
@@ -316,22 +300,22 @@ async fn transact(
 }
 
 fn step(store: &Store, operation: OperationBody, shared: &Metadata) -> Result<Operation, ApiError> {
-    let item = operation.request;
-    match operation.operation.as_str() {
-        "upsert" => upsert(store, item, shared).map(Operation::Upsert),
+    let item = operation
+        .request
+        .map_or_else(ItemBody::default, |AnyCase(item)| item);
+    match operation.operation.unwrap_or_default().as_str() {
+        "upsert" => upsert((store, transaction_failed), item, shared).map(Operation::Upsert),
         "delete" => removal(item, shared).map(Operation::Delete),
         other => Err(unknown_operation(other)),
     }
 }
 
 fn removal(item: ItemBody, shared: &Metadata) -> Result<DeleteRequest, ApiError> {
-    let options = item.options.unwrap_or_default();
-    let options = parse_options(&options.concurrency, &options.consistency)
-        .map_err(|failure| etag_aware(&Failed::Delete { key: &item.key }, &failure))?;
+    let options = options_of(item.options.map(|AnyCase(options)| options));
     Ok(DeleteRequest {
-        key: item.key,
+        key: item.key.unwrap_or_default(),
         etag: item.etag,
-        options,
+        options: options.map_err(|failure| transaction_failed(&failure))?,
         metadata: joined(item.metadata, shared),
     })
 }

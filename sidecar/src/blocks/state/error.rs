@@ -29,11 +29,7 @@ pub enum Failed<'a> {
 
 /// A failure whose status depends on what happened to the etag.
 pub fn etag_aware(failed: &Failed<'_>, failure: &StateError) -> ApiError {
-    let (http, grpc) = match failure {
-        StateError::EtagMismatch(_) => (StatusCode::CONFLICT, Code::Aborted),
-        StateError::EtagInvalid(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
-    };
+    let (http, grpc) = statuses(failure);
     let (code, message) = match failed {
         Failed::Save { store } => (
             "ERR_STATE_SAVE",
@@ -49,6 +45,14 @@ pub fn etag_aware(failed: &Failed<'_>, failure: &StateError) -> ApiError {
         ),
     };
     ApiError::new(code, http, grpc, message).reasoned()
+}
+
+fn statuses(failure: &StateError) -> (StatusCode, Code) {
+    match failure {
+        StateError::EtagMismatch(_) => (StatusCode::CONFLICT, Code::Aborted),
+        StateError::EtagInvalid(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
+    }
 }
 
 pub(super) fn lookup(store: &str, app_id: &str, lookup: &Lookup) -> ApiError {
@@ -126,6 +130,22 @@ pub(super) fn no_queries(store: &str) -> ApiError {
     .with(Detail::error_info("DAPR_STATE_QUERYING_NOT_SUPPORTED", []))
 }
 
+/// A query that is none, that the store cannot answer, or that failed.
+pub(super) fn query(store: &str, why: impl std::fmt::Display) -> ApiError {
+    let message = format!("state store {store} query failed: {why}");
+    ApiError::new(
+        "ERR_STATE_QUERY",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Internal,
+        message,
+    )
+    .with(Detail::ResourceInfo {
+        kind: "state",
+        name: store.to_owned(),
+    })
+    .with(Detail::error_info("DAPR_STATE_QUERY_FAILED", []))
+}
+
 fn unsupported(store: &str, grpc: Code, message: String) -> ApiError {
     ApiError::new(
         "ERR_STATE_STORE_NOT_SUPPORTED",
@@ -163,16 +183,12 @@ pub(super) fn too_many_operations(store: &str, given: usize, most: usize) -> Api
     ))
 }
 
-/// Upstream answers every failure of a transaction, also of an etag, with the same status.
-pub(super) fn transaction(failure: &StateError) -> ApiError {
+/// A transaction that did not take place. Upstream answers 500 also where an etag did not hold; that is told apart
+/// here, as where single keys are written.
+pub fn transaction(failure: &StateError) -> ApiError {
+    let (http, grpc) = statuses(failure);
     let message = format!("error while executing state transaction: {failure}");
-    ApiError::new(
-        "ERR_STATE_TRANSACTION",
-        StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Internal,
-        message,
-    )
-    .reasoned()
+    ApiError::new("ERR_STATE_TRANSACTION", http, grpc, message).reasoned()
 }
 
 pub(super) fn unknown_operation(name: &str) -> ApiError {

@@ -5,8 +5,8 @@ use std::future::Future;
 use parking_lot::Mutex;
 use trilby_components::RequestMetadata;
 use trilby_components::state::{
-    BulkItem, DeleteRequest, GetRequest, Item, Operation, SetRequest, StateError, StateStore,
-    Transactional,
+    BulkItem, DeleteRequest, GetRequest, Item, Operation, QueryPage, QueryRequest, Queryable,
+    SetRequest, StateError, StateStore, Transactional,
 };
 use trilby_resiliency::{ComponentKind, Direction, Policy, Resiliency};
 
@@ -95,6 +95,16 @@ impl Guarded<'_> {
             transactional.transact(operations.next(), metadata)
         })
         .await
+    }
+
+    pub(super) async fn query(
+        &self,
+        queryable: &dyn Queryable,
+        request: QueryRequest,
+    ) -> Result<QueryPage, StateError> {
+        let policy = self.policy();
+        let mut request = Request::new(request, policy.as_ref());
+        guarded(policy, || queryable.query(request.next())).await
     }
 
     fn policy(&self) -> Option<Policy> {

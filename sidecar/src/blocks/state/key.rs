@@ -26,16 +26,21 @@ impl KeyPrefix {
         })
     }
 
+    /// What the store's keys start with, the separator included; `None` for a prefix that contains the separator.
+    pub fn text(&self) -> Option<String> {
+        match &self.0 {
+            None => Some(String::new()),
+            Some(prefix) if illegal_key(prefix) => None,
+            Some(prefix) => Some(format!("{prefix}{SEPARATOR}")),
+        }
+    }
+
     /// The store's key; `None` for a key or prefix that contains the separator.
     pub fn apply(&self, key: &str) -> Option<String> {
         if illegal_key(key) {
             return None;
         }
-        match &self.0 {
-            None => Some(key.to_owned()),
-            Some(prefix) if illegal_key(prefix) => None,
-            Some(prefix) => Some(format!("{prefix}{SEPARATOR}{key}")),
-        }
+        self.text().map(|prefix| prefix + key)
     }
 }
 

@@ -4,7 +4,7 @@ use trilby_components::state::StateError;
 use trilby_resources::Lookup;
 
 use super::error::{self, Failed};
-use super::{canonical_json, etag_aware};
+use super::etag_aware;
 
 #[test]
 fn etag_failures_have_a_status_of_their_own() {
@@ -47,8 +47,22 @@ fn missing_store_is_told_apart_from_no_stores_and_from_a_broken_one() {
 }
 
 #[test]
-fn documents_keep_their_numbers_and_order() {
-    let stored = canonical_json(br#"{ "b": 1.50, "a": [12345678901234567890] }"#).unwrap();
-    assert_eq!(stored, r#"{"a":[12345678901234567890],"b":1.5}"#);
-    assert!(canonical_json(b"{").is_err());
+fn transactions_tell_a_conflict_from_a_failure() {
+    let status = |failure: StateError| {
+        let answer = error::transaction(&failure);
+        (answer.code(), answer.http(), answer.grpc())
+    };
+    let code = "ERR_STATE_TRANSACTION";
+    assert_eq!(
+        status(StateError::EtagMismatch("x".into())),
+        (code, StatusCode::CONFLICT, Code::Aborted)
+    );
+    assert_eq!(
+        status(StateError::EtagInvalid("x".into())),
+        (code, StatusCode::BAD_REQUEST, Code::InvalidArgument)
+    );
+    assert_eq!(
+        status(StateError::Store("x".into())),
+        (code, StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)
+    );
 }
