@@ -69,6 +69,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-components-etcd", &["trilby-components"]),
     ("trilby-components-memcached", &["trilby-components"]),
     (
+        "trilby-components-mongodb",
+        &["trilby-components", "trilby-go-syntax"],
+    ),
+    (
         "trilby-components-postgresql",
         &[
             "trilby-component-catalogue",
@@ -138,6 +142,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-local",
             "trilby-components-mdns",
             "trilby-components-memcached",
+            "trilby-components-mongodb",
             "trilby-components-oauth2",
             "trilby-components-opa",
             "trilby-components-postgresql",

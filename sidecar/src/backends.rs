@@ -28,6 +28,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_etcd::backends());
     #[cfg(feature = "memcached")]
     let registry = registry.with(trilby_components_memcached::backends());
+    #[cfg(feature = "mongodb")]
+    let registry = registry.with(trilby_components_mongodb::backends());
     #[cfg(feature = "mdns")]
     let registry = registry.with_resolvers(trilby_components_mdns::resolvers());
     #[cfg(feature = "sqlite")]
@@ -65,6 +67,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_etcd::definitions(),
         #[cfg(feature = "memcached")]
         trilby_components_memcached::definitions(),
+        #[cfg(feature = "mongodb")]
+        trilby_components_mongodb::definitions(),
         #[cfg(feature = "sqlite")]
         trilby_components_sqlite::definitions(),
         #[cfg(feature = "oauth2")]

@@ -3,10 +3,13 @@
 // What is built in decides what is told: all of it.
 #![cfg(all(
     feature = "consul",
+    feature = "etcd",
     feature = "http-middleware",
     feature = "kubernetes",
     feature = "local",
     feature = "mdns",
+    feature = "memcached",
+    feature = "mongodb",
     feature = "oauth2",
     feature = "opa",
     feature = "postgresql",

@@ -18,6 +18,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("lock.redis", "redis"),
     ("state.etcd", "etcd"),
     ("state.memcached", "memcached"),
+    ("state.mongodb", "mongodb"),
     ("state.postgres", "postgresql"),
     ("state.postgresql", "postgresql"),
     ("state.redis", "redis"),

@@ -4,6 +4,7 @@ pub mod collector;
 pub mod consul;
 pub mod etcd;
 pub mod memcached;
+pub mod mongodb;
 pub mod oidc;
 pub mod postgres;
 pub mod prometheus;
