@@ -6,6 +6,7 @@ pub mod grpc;
 pub mod http;
 pub mod internal;
 mod rules;
+mod subtle;
 mod traced;
 
 pub use rules::{ApiRules, Protocol as RuleProtocol, Rule};

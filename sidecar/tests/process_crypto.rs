@@ -12,6 +12,7 @@ use trilby_proto::common::v1::StreamPayload;
 use trilby_proto::runtime::v1::dapr_client::DaprClient;
 use trilby_proto::runtime::v1::{
     DecryptRequest, DecryptRequestOptions, EncryptRequest, EncryptRequestOptions,
+    SubtleGetKeyRequest, SubtleSignRequest, SubtleVerifyRequest,
 };
 use trilby_testkit::http::{Client, Response};
 use trilby_testkit::services::Daprd;
@@ -20,8 +21,17 @@ const ENCRYPT: &str = "/v1.0-alpha1/crypto/vault/encrypt";
 const DECRYPT: &str = "/v1.0-alpha1/crypto/vault/decrypt";
 const KEY: &[(&str, &str)] = &[("dapr-key-name", "key"), ("dapr-key-wrap-algorithm", "aes")];
 
-/// A sidecar with a key of its own.
+const SUBTLE: &str = "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec:\n  \
+                      features:\n  - name: _SubtleCrypto\n    enabled: true\n";
+
+/// A sidecar with keys of its own.
 async fn sidecar() -> (Daprd, TempDir) {
+    let (mut daprd, folder) = stopped();
+    daprd.start().await;
+    (daprd, folder)
+}
+
+fn stopped() -> (Daprd, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let resources = folder.path().join("resources");
     let keys = folder.path().join("keys");
@@ -34,10 +44,12 @@ async fn sidecar() -> (Daprd, TempDir) {
         keys.display()
     );
     std::fs::write(resources.join("vault.yaml"), component).unwrap();
-    let mut daprd = Daprd::new("shop")
+    std::fs::write(folder.path().join("subtle.yaml"), SUBTLE).unwrap();
+    let pair = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    std::fs::write(keys.join("pair.pem"), pair).unwrap();
+    let daprd = Daprd::new("shop")
         .arg("--resources-path", resources.display())
         .arg("--max-body-size", "20Mi");
-    daprd.start().await;
     (daprd, folder)
 }
 
@@ -160,7 +172,7 @@ async fn documents_of_every_length_come_back_over_both_protocols() {
         }
     }
     let metrics = daprd.metrics().await;
-    let counted = "dapr_component_crypto_count{app_id=\"shop\",component=\"vault\",namespace=\"\",operation=\"crypto_op\",success=\"true\"}";
+    let counted = "dapr_component_crypto_count{app_id=\"shop\",component=\"vault\",namespace=\"default\",operation=\"crypto_op\",success=\"true\"}";
     assert!(metrics.contains(counted), "{metrics}");
 }
 
@@ -280,19 +292,16 @@ async fn a_document_that_was_changed_is_refused() {
     );
 }
 
-/// So much of it is on its way then that the status has been sent.
+/// Also to a client that reads nothing before everything is sent.
 #[tokio::test]
-async fn a_long_document_that_was_changed_at_its_end_breaks_off() {
+async fn a_long_document_that_was_changed_at_its_end_is_refused() {
     let (daprd, _folder) = sidecar().await;
-    let mut document = put(&daprd, ENCRYPT, KEY, &sample(10 << 20))
-        .await
-        .body
-        .to_vec();
+    let made = put(&daprd, ENCRYPT, KEY, &sample(10 << 20)).await;
+    let mut document = made.body.to_vec();
     *document.last_mut().unwrap() ^= 1;
-    let request = Request::put(daprd.url(DECRYPT))
-        .body(Bytes::from(document))
-        .unwrap();
-    assert!(Client::host().request(request).await.is_err());
+    let refused = put(&daprd, DECRYPT, &[], &document).await;
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(refused.json()["errorCode"], "ERROR");
 }
 
 #[tokio::test]
@@ -360,5 +369,131 @@ async fn what_cannot_be_done_says_why_over_grpc() {
     assert_eq!(
         (silent.code(), silent.message()),
         (Code::InvalidArgument, text)
+    );
+}
+
+async fn subtle(daprd: &Daprd, operation: &str, body: &str) -> Response {
+    let path = format!("/v1.0-alpha1/subtlecrypto/vault/{operation}");
+    Client::host().post(&daprd.url(&path), body).await.unwrap()
+}
+
+#[tokio::test]
+async fn subtle_operations_are_off_unless_the_configuration_turns_them_on() {
+    let (daprd, _folder) = sidecar().await;
+    let off = subtle(&daprd, "getkey", r#"{"name":"pair.pem"}"#).await;
+    assert_eq!(off.status, StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(off.json()["errorCode"], "ERR_API_UNIMPLEMENTED");
+    assert_eq!(
+        off.json()["message"],
+        "this API is currently not implemented"
+    );
+    let asked = SubtleGetKeyRequest {
+        component_name: "vault".into(),
+        ..Default::default()
+    };
+    let off = dapr(&daprd).subtle_get_key_alpha1(asked).await.unwrap_err();
+    assert_eq!(
+        (off.code(), off.message()),
+        (Code::Unimplemented, "this API is currently not implemented")
+    );
+}
+
+#[tokio::test]
+async fn subtle_operations_over_both_protocols() {
+    let (daprd, folder) = stopped();
+    let mut daprd = daprd.arg("--config", folder.path().join("subtle.yaml").display());
+    daprd.start().await;
+    let pem = subtle(&daprd, "getkey", r#"{"name":"pair.pem"}"#)
+        .await
+        .json();
+    assert!(
+        pem["publicKey"]
+            .as_str()
+            .unwrap()
+            .starts_with("-----BEGIN PUBLIC KEY-----\n"),
+        "{pem}"
+    );
+    let jwk = subtle(&daprd, "getkey", r#"{"name":"pair.pem","format":"JSON"}"#)
+        .await
+        .json();
+    assert!(
+        jwk["publicKey"]
+            .as_str()
+            .unwrap()
+            .contains(r#""crv":"P-256""#),
+        "{jwk}"
+    );
+    let shared = subtle(&daprd, "getkey", r#"{"name":"key"}"#).await;
+    assert_eq!(
+        shared.json()["message"],
+        "failed to retrieve key key: key not found"
+    );
+
+    let how = r#""keyName":"key","algorithm":"A256GCM","nonce":"AAAAAAAAAAAAAAAA","associated_data":"AAAA""#;
+    let sealed = subtle(
+        &daprd,
+        "encrypt",
+        &format!(r#"{{{how},"plaintext":"ZGF0YQ=="}}"#),
+    )
+    .await
+    .json();
+    let (text, tag) = (
+        sealed["ciphertext"].as_str().unwrap(),
+        sealed["tag"].as_str().unwrap(),
+    );
+    let opened = format!(r#"{{{how},"ciphertext":"{text}","tag":"{tag}"}}"#);
+    let opened = subtle(&daprd, "decrypt", &opened).await.json();
+    assert_eq!(opened["plaintext"], "ZGF0YQ==");
+    let changed = format!(r#"{{{how},"ciphertext":"AAAAAA==","tag":"{tag}"}}"#);
+    let changed = subtle(&daprd, "decrypt", &changed).await;
+    assert_eq!(changed.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        changed.json()["message"],
+        "failed to perform operation: failed to decrypt"
+    );
+
+    let wrapped =
+        r#"{"keyName":"key","algorithm":"A256KW","plaintextKey":"AAECAwQFBgcICQoLDA0ODw=="}"#;
+    let wrapped = subtle(&daprd, "wrapkey", wrapped).await.json();
+    let wrapped = wrapped["wrappedKey"].as_str().unwrap();
+    let asked = format!(r#"{{"keyName":"key","algorithm":"A256KW","wrappedKey":"{wrapped}"}}"#);
+    let unwrapped = subtle(&daprd, "unwrapkey", &asked).await.json();
+    assert_eq!(unwrapped["plaintextKey"], "AAECAwQFBgcICQoLDA0ODw==");
+
+    let mut dapr = dapr(&daprd);
+    let signing = SubtleSignRequest {
+        component_name: "vault".into(),
+        digest: vec![1; 32].into(),
+        algorithm: "ES256".into(),
+        key_name: "pair.pem".into(),
+    };
+    let signed = dapr
+        .subtle_sign_alpha1(signing.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    for (digest, valid) in [(vec![1; 32], true), (vec![2; 32], false)] {
+        let verifying = SubtleVerifyRequest {
+            component_name: "vault".into(),
+            digest: digest.into(),
+            algorithm: "ES256".into(),
+            key_name: "pair.pem".into(),
+            signature: signed.signature.clone(),
+        };
+        let verified = dapr
+            .subtle_verify_alpha1(verifying)
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(verified.valid, valid);
+    }
+    let mismatch = SubtleSignRequest {
+        algorithm: "RS256".into(),
+        ..signing
+    };
+    let mismatch = dapr.subtle_sign_alpha1(mismatch).await.unwrap_err();
+    assert_eq!(
+        mismatch.message(),
+        "failed to perform operation: failed to sign"
     );
 }

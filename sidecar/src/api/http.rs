@@ -22,6 +22,7 @@ mod secrets;
 mod service;
 mod spans;
 mod state;
+mod subtle;
 mod target;
 mod unread;
 

@@ -2,6 +2,7 @@
 //! providers.
 
 mod document;
+mod subtle;
 
 use std::sync::Arc;
 

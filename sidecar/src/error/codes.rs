@@ -64,6 +64,7 @@ rows! {
     }
     "common" {
         ERR_APP_CHANNEL_NIL "500" "" "app channel is not initialized. cannot subscribe to configuration updates" ""
+        ERR_API_UNIMPLEMENTED "501" "Unimplemented" "this API is currently not implemented" ""
         ERR_API_UNIMPLEMENTED "501" "Unimplemented" "this API is currently not implemented: …" ""
         ERR_API_UNIMPLEMENTED "–" "Unimplemented" "requested endpoint is not available" "Not Implemented"
         ERR_BAD_REQUEST "400" "InvalidArgument" "invalid request: …" ""
@@ -83,6 +84,7 @@ rows! {
     }
     "crypto" {
         ERR_CRYPTO "500" "Internal" "failed to perform operation: …" ""
+        ERR_CRYPTO_KEY "500" "Internal" "failed to retrieve key …: …" ""
         ERR_CRYPTO_PROVIDERS_NOT_CONFIGURED "500" "Internal" "crypto providers not configured" ""
         ERR_CRYPTO_PROVIDER_NOT_FOUND "400" "InvalidArgument" "crypto provider … not found" ""
     }

@@ -119,6 +119,8 @@ pub enum Operation {
     ConfigurationSubscribe,
     /// A configuration store ends to tell changes.
     ConfigurationUnsubscribe,
+    /// A crypto provider shows a public key.
+    CryptoGet,
     /// A crypto provider uses a key.
     CryptoUse,
 }
@@ -161,7 +163,7 @@ struct Resolved {
 impl Operation {
     fn label(self) -> &'static str {
         match self {
-            Self::StateGet | Self::SecretGet | Self::ConfigurationGet => "get",
+            Self::StateGet | Self::SecretGet | Self::ConfigurationGet | Self::CryptoGet => "get",
             Self::StateSet => "set",
             Self::StateDelete => "delete",
             Self::StateBulkGet | Self::SecretBulkGet => "bulk_get",
@@ -218,7 +220,7 @@ impl Components {
             Operation::ConfigurationGet
             | Operation::ConfigurationSubscribe
             | Operation::ConfigurationUnsubscribe => &self.configuration,
-            Operation::CryptoUse => &self.crypto,
+            Operation::CryptoGet | Operation::CryptoUse => &self.crypto,
             _ => &self.state,
         }
     }

@@ -38,6 +38,7 @@ use trilby_proto::runtime::v1::{
 
 use super::spans::describe_store;
 use super::{GrpcApi, actors, configuration, crypto, invoke, lock, metadata, secrets, state};
+use crate::api::subtle;
 use crate::error::ApiError;
 
 /// The answers of a stream that is not there yet: none.
@@ -239,6 +240,62 @@ impl Dapr for GrpcApi {
             .map(Response::new)
     }
 
+    async fn subtle_get_key_alpha1(
+        &self,
+        request: Request<SubtleGetKeyRequest>,
+    ) -> Result<Response<SubtleGetKeyResponse>, Status> {
+        let done = subtle::get_key(&self.blocks.crypto, request.into_inner()).await?;
+        Ok(Response::new(done))
+    }
+
+    async fn subtle_encrypt_alpha1(
+        &self,
+        request: Request<SubtleEncryptRequest>,
+    ) -> Result<Response<SubtleEncryptResponse>, Status> {
+        let done = subtle::encrypt(&self.blocks.crypto, request.into_inner()).await?;
+        Ok(Response::new(done))
+    }
+
+    async fn subtle_decrypt_alpha1(
+        &self,
+        request: Request<SubtleDecryptRequest>,
+    ) -> Result<Response<SubtleDecryptResponse>, Status> {
+        let done = subtle::decrypt(&self.blocks.crypto, request.into_inner()).await?;
+        Ok(Response::new(done))
+    }
+
+    async fn subtle_wrap_key_alpha1(
+        &self,
+        request: Request<SubtleWrapKeyRequest>,
+    ) -> Result<Response<SubtleWrapKeyResponse>, Status> {
+        let done = subtle::wrap_key(&self.blocks.crypto, request.into_inner()).await?;
+        Ok(Response::new(done))
+    }
+
+    async fn subtle_unwrap_key_alpha1(
+        &self,
+        request: Request<SubtleUnwrapKeyRequest>,
+    ) -> Result<Response<SubtleUnwrapKeyResponse>, Status> {
+        let done = subtle::unwrap_key(&self.blocks.crypto, request.into_inner()).await?;
+        Ok(Response::new(done))
+    }
+
+    async fn subtle_sign_alpha1(
+        &self,
+        request: Request<SubtleSignRequest>,
+    ) -> Result<Response<SubtleSignResponse>, Status> {
+        let done = subtle::sign(&self.blocks.crypto, request.into_inner()).await?;
+        Ok(Response::new(done))
+    }
+
+    async fn subtle_verify_alpha1(
+        &self,
+        request: Request<SubtleVerifyRequest>,
+    ) -> Result<Response<SubtleVerifyResponse>, Status> {
+        let done = subtle::verify(&self.blocks.crypto, request.into_inner()).await?;
+        Ok(Response::new(done))
+    }
+
     async fn invoke_actor(
         &self,
         request: Request<InvokeActorRequest>,
@@ -327,16 +384,6 @@ impl Dapr for GrpcApi {
     absent! {
         "hosting actors over a gRPC stream":
             subscribe_actor_events_alpha1(Streaming<SubscribeActorEventsRequestAlpha1>) -> Self::SubscribeActorEventsAlpha1Stream;
-    }
-    absent! {
-        "the subtle crypto API":
-            subtle_get_key_alpha1(SubtleGetKeyRequest) -> SubtleGetKeyResponse;
-            subtle_encrypt_alpha1(SubtleEncryptRequest) -> SubtleEncryptResponse;
-            subtle_decrypt_alpha1(SubtleDecryptRequest) -> SubtleDecryptResponse;
-            subtle_wrap_key_alpha1(SubtleWrapKeyRequest) -> SubtleWrapKeyResponse;
-            subtle_unwrap_key_alpha1(SubtleUnwrapKeyRequest) -> SubtleUnwrapKeyResponse;
-            subtle_sign_alpha1(SubtleSignRequest) -> SubtleSignResponse;
-            subtle_verify_alpha1(SubtleVerifyRequest) -> SubtleVerifyResponse;
     }
     absent! {
         "the workflow API":

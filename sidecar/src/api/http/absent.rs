@@ -16,7 +16,6 @@ pub(super) fn absent(
     match api {
         "publish" if writes(method) => publish(version, rest),
         "bindings" if writes(method) => bindings(version, rest),
-        "subtlecrypto" if posts => subtle_crypto(version, rest),
         "jobs" if posts || reads || method == Method::DELETE => jobs(version, rest),
         "workflows" if reads => workflow(version, rest),
         "workflows" if posts => workflow_command(version, rest),
@@ -48,23 +47,6 @@ fn bindings(version: Version, rest: &[&str]) -> Option<Group> {
         (Version::V1, [_]) => group("v1/bindings", "/v1.0/bindings/{name}"),
         _ => None,
     }
-}
-
-fn subtle_crypto(version: Version, rest: &[&str]) -> Option<Group> {
-    let (Version::Alpha1, [_, operation]) = (version, rest) else {
-        return None;
-    };
-    let template = match *operation {
-        "getkey" => "/v1.0-alpha1/subtlecrypto/{name}/getkey",
-        "encrypt" => "/v1.0-alpha1/subtlecrypto/{name}/encrypt",
-        "decrypt" => "/v1.0-alpha1/subtlecrypto/{name}/decrypt",
-        "wrapkey" => "/v1.0-alpha1/subtlecrypto/{name}/wrapkey",
-        "unwrapkey" => "/v1.0-alpha1/subtlecrypto/{name}/unwrapkey",
-        "sign" => "/v1.0-alpha1/subtlecrypto/{name}/sign",
-        "verify" => "/v1.0-alpha1/subtlecrypto/{name}/verify",
-        _ => return None,
-    };
-    group("v1alpha1/subtlecrypto", template)
 }
 
 fn jobs(version: Version, rest: &[&str]) -> Option<Group> {

@@ -1,8 +1,8 @@
 //! Cryptography over HTTP: documents as bodies.
 
 use axum::body::{Body, BodyDataStream};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{LengthLimitError, Limited};
@@ -19,10 +19,6 @@ const KEY_WRAP_ALGORITHM: &str = "dapr-key-wrap-algorithm";
 const OMIT_DECRYPTION_KEY_NAME: &str = "dapr-omit-decryption-key-name";
 const DECRYPTION_KEY_NAME: &str = "dapr-decryption-key-name";
 const DATA_ENCRYPTION_CIPHER: &str = "dapr-data-encryption-cipher";
-
-/// What is held back of an answer, in bytes: as long as no more came out, an error still is a status. Upstream takes no
-/// larger bodies unless told to, and there holds all of an answer.
-const HELD: usize = 4 << 20;
 
 pub(super) async fn serve(
     api: &HttpApi,
@@ -91,24 +87,17 @@ fn is_too_large(error: &axum::Error) -> bool {
     false
 }
 
+/// Holds the whole answer, which is hardly longer than the largest body: one that is not authentic at its end is answered
+/// with a status, as upstream does it, and many clients read nothing before they have sent everything.
 async fn respond<S>(mut document: Document<S>) -> Result<HttpResponse, ApiError>
 where
-    S: Stream<Item = Result<Bytes, String>> + Send + Unpin + 'static,
+    S: Stream<Item = Result<Bytes, String>> + Unpin,
 {
-    let (mut ready, mut length) = (Vec::new(), 0);
-    let body = loop {
-        let Some(piece) = document.next().await else {
-            break Body::from(ready.concat());
-        };
-        let piece = piece.map_err(broken)?;
-        length += piece.len();
-        ready.push(piece);
-        if length >= HELD {
-            let ready = stream::iter(ready.into_iter().map(Ok));
-            break Body::from_stream(ready.chain(document.into_stream()));
-        }
-    };
-    let mut response = Response::new(body);
+    let mut answer = BytesMut::new();
+    while let Some(piece) = document.next().await {
+        answer.extend_from_slice(&piece.map_err(broken)?);
+    }
+    let mut response = Response::new(Body::from(answer.freeze()));
     let octets = HeaderValue::from_static("application/octet-stream");
     response.headers_mut().insert(CONTENT_TYPE, octets);
     Ok(response)

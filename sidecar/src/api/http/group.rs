@@ -1,6 +1,6 @@
 //! The API that a route belongs to, as rules and metrics name it.
 
-use super::route::{ActorRoute, CryptoRoute, LockRoute, Route, StateRoute};
+use super::route::{ActorRoute, CryptoRoute, LockRoute, Route, StateRoute, SubtleRoute};
 
 /// The API that a route belongs to, as rules and metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,7 @@ impl Route {
             Self::Configuration(route) => return Some(route.group),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),
             Self::Crypto { route, .. } => ("v1alpha1/crypto", route.template()),
+            Self::Subtle { route, .. } => ("v1alpha1/subtlecrypto", route.template()),
             Self::Absent(group) => return Some(*group),
             Self::Invoke | Self::Refused => ("v1/invoke", "/v1.0/invoke/*"),
         };
@@ -61,6 +62,20 @@ impl CryptoRoute {
         match self {
             Self::Encrypt => "/v1.0-alpha1/crypto/{name}/encrypt",
             Self::Decrypt => "/v1.0-alpha1/crypto/{name}/decrypt",
+        }
+    }
+}
+
+impl SubtleRoute {
+    fn template(self) -> &'static str {
+        match self {
+            Self::GetKey => "/v1.0-alpha1/subtlecrypto/{name}/getkey",
+            Self::Encrypt => "/v1.0-alpha1/subtlecrypto/{name}/encrypt",
+            Self::Decrypt => "/v1.0-alpha1/subtlecrypto/{name}/decrypt",
+            Self::WrapKey => "/v1.0-alpha1/subtlecrypto/{name}/wrapkey",
+            Self::UnwrapKey => "/v1.0-alpha1/subtlecrypto/{name}/unwrapkey",
+            Self::Sign => "/v1.0-alpha1/subtlecrypto/{name}/sign",
+            Self::Verify => "/v1.0-alpha1/subtlecrypto/{name}/verify",
         }
     }
 }

@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use super::ApiLogging;
 use super::respond::HttpResponse;
-use super::route::{ActorRoute, ConfigurationOperation, CryptoRoute, LockRoute, Route, StateRoute};
+use super::route::{
+    ActorRoute, ConfigurationOperation, CryptoRoute, LockRoute, Route, StateRoute, SubtleRoute,
+};
 use super::target;
 use crate::metrics::body::{End, Watched};
 
@@ -116,9 +118,22 @@ fn operation(route: &Route, path: &str, headers: &HeaderMap) -> String {
             route: CryptoRoute::Decrypt,
             ..
         } => "Decrypt",
+        Route::Subtle { route, .. } => subtle_operation(*route),
         Route::Absent(group) => group.template,
     };
     name.to_owned()
+}
+
+fn subtle_operation(route: SubtleRoute) -> &'static str {
+    match route {
+        SubtleRoute::GetKey => "SubtleGetKey",
+        SubtleRoute::Encrypt => "SubtleEncrypt",
+        SubtleRoute::Decrypt => "SubtleDecrypt",
+        SubtleRoute::WrapKey => "SubtleWrapKey",
+        SubtleRoute::UnwrapKey => "SubtleUnwrapKey",
+        SubtleRoute::Sign => "SubtleSign",
+        SubtleRoute::Verify => "SubtleVerify",
+    }
 }
 
 fn state_operation(route: &StateRoute) -> &'static str {

@@ -45,6 +45,10 @@ pub(super) enum Route {
         provider: String,
         route: CryptoRoute,
     },
+    Subtle {
+        provider: String,
+        route: SubtleRoute,
+    },
     /// An API of upstream's that is not there yet.
     Absent(Group),
     /// Everything else.
@@ -86,6 +90,18 @@ pub(super) enum CryptoRoute {
     Decrypt,
 }
 
+/// What is done with a key alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SubtleRoute {
+    GetKey,
+    Encrypt,
+    Decrypt,
+    WrapKey,
+    UnwrapKey,
+    Sign,
+    Verify,
+}
+
 /// An operation on an actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ActorRoute {
@@ -124,6 +140,7 @@ impl Route {
             }
             (Version::V1, "actors") => actors(method, &rest)?,
             (Version::Alpha1, "crypto") => crypto(method, &rest)?,
+            (Version::Alpha1, "subtlecrypto") => subtle(method, &rest)?,
             (Version::V1, "metadata") => metadata(method, &rest)?,
             (Version::V1, "healthz") => health(method, &rest),
             (Version::V1, "shutdown") => {
@@ -228,6 +245,27 @@ fn crypto(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
         _ => return Ok(None),
     };
     Ok(Some(Route::Crypto {
+        provider: unescape(provider)?.into_owned(),
+        route,
+    }))
+}
+
+fn subtle(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
+    let [provider, operation] = rest else {
+        return Ok(None);
+    };
+    let route = match *operation {
+        _ if method != Method::POST => return Ok(None),
+        "getkey" => SubtleRoute::GetKey,
+        "encrypt" => SubtleRoute::Encrypt,
+        "decrypt" => SubtleRoute::Decrypt,
+        "wrapkey" => SubtleRoute::WrapKey,
+        "unwrapkey" => SubtleRoute::UnwrapKey,
+        "sign" => SubtleRoute::Sign,
+        "verify" => SubtleRoute::Verify,
+        _ => return Ok(None),
+    };
+    Ok(Some(Route::Subtle {
         provider: unescape(provider)?.into_owned(),
         route,
     }))

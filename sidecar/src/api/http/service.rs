@@ -20,7 +20,7 @@ use super::route::Route;
 use super::spans::describe_route;
 use super::unread::read_on;
 use super::{
-    HttpApi, actors, configuration, crypto, health, invoke, lock, metadata, secrets, state,
+    HttpApi, actors, configuration, crypto, health, invoke, lock, metadata, secrets, state, subtle,
 };
 use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
@@ -190,6 +190,9 @@ impl HttpApi {
             }
             Route::Crypto { provider, route } => {
                 Box::pin(crypto::serve(self, (provider, route), request)).await
+            }
+            Route::Subtle { provider, route } => {
+                Box::pin(subtle::serve(self, (provider, route), request)).await
             }
             Route::Absent(group) => failed(&ApiError::not_there_yet(group.name)),
             Route::Invoke => invoke::serve(self, request).await,
