@@ -1,22 +1,20 @@
 //! Connection settings, shared by every block that Redis serves.
 
+mod addresses;
 mod limit;
+mod login;
 mod properties;
+mod server;
 
 use std::time::Duration;
 
-use ::redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _,
-    RedisConnectionInfo, RedisError, TlsCertificates,
-};
-use tracing::warn;
-use trilby_components::{
-    metadata::{Metadata, MetadataError, value::Sensitive},
-    registry::InitError,
-};
+use ::redis::AsyncConnectionConfig;
+use trilby_components::{metadata::Metadata, registry::InitError};
 
 use limit::Limit;
+pub(crate) use login::Login;
 pub(crate) use properties::Properties;
+pub(crate) use server::Server;
 
 /// Redis' own port, for hosts that name none.
 const DEFAULT_PORT: u16 = 6379;
@@ -31,11 +29,11 @@ const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// Upstream's driver's default for `redisMaxRetryInterval`.
 const MAX_RETRY_INTERVAL: Duration = Duration::from_millis(512);
 
-/// One Redis server and how to talk to it.
+/// Redis servers and how to talk to them.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) client: Client,
-    /// `host:port`, for messages.
+    pub(crate) server: Server,
+    /// `host:port` of each in `redisHost`, for messages.
     pub(crate) address: String,
     pub(crate) connection: AsyncConnectionConfig,
     pub(crate) retry: Retry,
@@ -65,7 +63,7 @@ impl Config {
     }
 
     fn new(properties: &Properties) -> Result<Self, InitError> {
-        let (host, port) = address(properties)?;
+        let addresses = addresses::all(properties)?;
         let read = properties
             .read_timeout
             .unwrap_or(Limit::After(READ_TIMEOUT));
@@ -73,13 +71,18 @@ impl Config {
         let dial = properties
             .dial_timeout
             .unwrap_or(Limit::After(DIAL_TIMEOUT));
+        // A command is one exchange here: what upstream's driver splits into writing and reading.
+        let connection = AsyncConnectionConfig::new()
+            .set_connection_timeout(dial.duration())
+            .set_response_timeout(read.longer(write).duration());
+        let limits = server::Limits {
+            dial: dial.duration(),
+            response: read.longer(write).duration(),
+        };
         Ok(Self {
-            address: format!("{host}:{port}"),
-            client: client(properties, host, port)?,
-            // A command is one exchange here: what upstream's driver splits into writing and reading.
-            connection: AsyncConnectionConfig::new()
-                .set_connection_timeout(dial.duration())
-                .set_response_timeout(read.longer(write).duration()),
+            address: addresses::written(&addresses),
+            server: Server::new(properties, addresses, limits)?,
+            connection,
             retry: retry(properties),
         })
     }
@@ -103,89 +106,6 @@ fn retry(properties: &Properties) -> Retry {
         first: first.min(longest),
         longest,
     }
-}
-
-/// Host and port out of `redisHost` and `redisPort`.
-fn address(properties: &Properties) -> Result<(String, u16), MetadataError> {
-    let invalid = |reason: &str| MetadataError::invalid("redisHost", reason);
-    let (host, port) = split_port(properties.redis_host.trim())
-        .map_err(|()| invalid("its port is not a number from 1 to 65535"))?;
-    if host.is_empty() {
-        return Err(invalid("it names no host"));
-    }
-    match (port, properties.redis_port) {
-        (Some(port), Some(other)) if port != other => Err(invalid(&format!(
-            "its port {port} is not redisPort, which is {other}"
-        ))),
-        (port, other) => Ok((host.to_owned(), port.or(other).unwrap_or(DEFAULT_PORT))),
-    }
-}
-
-/// `host`, `host:port`, `[v6]`, `[v6]:port`, or a bare IPv6 address.
-fn split_port(text: &str) -> Result<(&str, Option<u16>), ()> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => return Ok((host, None)),
-        Some((host, tail)) => (host, tail.strip_prefix(':').ok_or(())?),
-        None => match text.split_once(':') {
-            Some((_, rest)) if rest.contains(':') => return Ok((text, None)),
-            Some(split) => split,
-            None => return Ok((text, None)),
-        },
-    };
-    match port.parse() {
-        Ok(port) if port > 0 => Ok((host, Some(port))),
-        _ => Err(()),
-    }
-}
-
-fn client(properties: &Properties, host: String, port: u16) -> Result<Client, InitError> {
-    let addr = if properties.enable_tls {
-        ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: properties.insecure_skip_tls_verify,
-            tls_params: None,
-        }
-    } else {
-        ConnectionAddr::Tcp(host, port)
-    };
-    let mut login = RedisConnectionInfo::default().set_db(properties.redis_db);
-    if let Some(username) = &properties.redis_username {
-        login = login.set_username(username);
-    }
-    if let Some(password) = &properties.redis_password {
-        login = login.set_password(password.expose());
-    }
-    let invalid = |error: RedisError| InitError::Invalid(format!("redis store: {error}"));
-    let info = addr.into_connection_info().map_err(invalid)?;
-    let info = info.set_redis_settings(login);
-    match client_certificate(properties)? {
-        Some(certificate) => Client::build_with_tls(info, certificate),
-        None => Client::open(info),
-    }
-    .map_err(invalid)
-}
-
-/// The certificate to show to the server. It counts with TLS only, and only with its key.
-fn client_certificate(properties: &Properties) -> Result<Option<TlsCertificates>, MetadataError> {
-    let (cert, key) = match (&properties.client_cert, &properties.client_key) {
-        (None, None) => return Ok(None),
-        (Some(_), None) => return Err(MetadataError::Missing("clientKey".into())),
-        (None, Some(_)) => return Err(MetadataError::Missing("clientCert".into())),
-        (Some(_), Some(_)) if !properties.enable_tls => {
-            warn!("clientCert and clientKey have no effect without enableTLS");
-            return Ok(None);
-        }
-        (Some(cert), Some(key)) => (cert, key),
-    };
-    let bytes = |text: &Sensitive| text.expose().as_bytes().to_vec();
-    Ok(Some(TlsCertificates {
-        client_tls: Some(ClientTlsConfig {
-            client_cert: bytes(cert),
-            client_key: bytes(key),
-        }),
-        root_cert: None,
-    }))
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::redis::RedisResult;
-use ::redis::aio::MultiplexedConnection;
 use async_trait::async_trait;
 use futures_util::stream;
 use schemars::JsonSchema;
@@ -26,6 +25,7 @@ use trilby_components::registry::InitError;
 use trilby_components::state::StateError;
 
 use crate::config::Config;
+use crate::connection::Connection;
 use crate::link::{Link, Repeat};
 use following::Following;
 use item::item;
@@ -56,6 +56,10 @@ impl RedisConfiguration {
         let (config, rest) = Config::split(metadata)?;
         rest.decode::<NoSettings>()?;
         let link = Link::new(config);
+        if link.is_cluster() {
+            let reason = "redis store: configuration in a cluster (redisType: cluster): not there yet in this sidecar";
+            return Err(InitError::Invalid(reason.to_owned()));
+        }
         link.once(ping).await.map_err(|error| {
             let address = link.address();
             InitError::Unavailable(format!(
@@ -69,7 +73,7 @@ impl RedisConfiguration {
 }
 
 /// A user who may not ask this is welcome as well: the store itself does not need it.
-async fn ping(mut connection: MultiplexedConnection) -> RedisResult<()> {
+async fn ping(mut connection: Connection) -> RedisResult<()> {
     let pong: RedisResult<()> = ::redis::cmd("PING").query_async(&mut connection).await;
     match pong {
         Err(error) if announcing::is_forbidden(&error) => Ok(()),
@@ -120,7 +124,7 @@ async fn read_all(link: &Link) -> Result<Items, ConfigurationError> {
 }
 
 async fn scan(link: &Link, cursor: u64) -> Result<(u64, Vec<Vec<u8>>), ConfigurationError> {
-    let command = |mut connection: MultiplexedConnection| async move {
+    let command = |mut connection: Connection| async move {
         let mut scan = ::redis::cmd("SCAN");
         scan.arg(cursor).arg("COUNT").arg(SCANNED);
         scan.query_async(&mut connection).await
@@ -132,7 +136,7 @@ async fn scan(link: &Link, cursor: u64) -> Result<(u64, Vec<Vec<u8>>), Configura
 async fn read(link: &Link, keys: &[Vec<u8>]) -> Result<Items, ConfigurationError> {
     let mut items = Items::new();
     for keys in keys.chunks(MOST_READ) {
-        let command = |mut connection: MultiplexedConnection| async move {
+        let command = |mut connection: Connection| async move {
             let mut read = ::redis::cmd("MGET");
             read.arg(keys).query_async(&mut connection).await
         };

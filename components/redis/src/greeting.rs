@@ -1,15 +1,18 @@
 //! The first words with a server.
 
-use ::redis::{ErrorKind, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
+use ::redis::{ErrorKind, RedisResult, ServerErrorKind};
 use trilby_components::registry::InitError;
 
-use crate::link::Link;
+use crate::{
+    connection::{Connection, Place},
+    link::Link,
+};
 
-/// Connects, checks that the server talks to us, and counts its replicas.
+/// Connects, checks that the server talks to us, and counts its replicas; the servers of a cluster have each their own.
 ///
 /// # Errors
 /// [`InitError::Unavailable`] when the server is away or refuses the login.
-pub(crate) async fn greet(link: &Link) -> Result<u32, InitError> {
+pub(crate) async fn greet(link: &Link) -> Result<Option<u32>, InitError> {
     link.once(exchange).await.map_err(|error| {
         let address = link.address();
         InitError::Unavailable(format!(
@@ -19,11 +22,19 @@ pub(crate) async fn greet(link: &Link) -> Result<u32, InitError> {
 }
 
 /// Neither right that this needs is one that a store itself needs, so a user without them is welcome.
-async fn exchange(mut connection: MultiplexedConnection) -> RedisResult<u32> {
+async fn exchange(mut connection: Connection) -> RedisResult<Option<u32>> {
     let pong: RedisResult<()> = ::redis::cmd("PING").query_async(&mut connection).await;
     allow_forbidden(pong)?;
+    match connection {
+        Connection::Node(_) => replicas_at(Place::Only, &mut connection).await.map(Some),
+        Connection::Cluster(_) => Ok(None),
+    }
+}
+
+/// How many replicas follow a server.
+pub(crate) async fn replicas_at(place: Place, connection: &mut Connection) -> RedisResult<u32> {
     let mut info = ::redis::cmd("INFO");
-    let info: RedisResult<String> = info.arg("replication").query_async(&mut connection).await;
+    let info: RedisResult<String> = connection.run_at(place, info.arg("replication")).await;
     Ok(connected_replicas(
         &allow_forbidden(info)?.unwrap_or_default(),
     ))

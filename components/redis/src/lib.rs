@@ -1,15 +1,18 @@
 //! Redis for every building block it can serve; today that is state, configuration and locks.
 //!
-//! [`config`] is what all of them share: where the server is and how to log in. [`link`] is one
-//! multiplexed connection that comes back by itself. Deliberately absent: retries above the connection
-//! (they wrap the traits), clusters, sentinels and tokens of identity providers, each of which is refused
-//! by name.
+//! [`config`] is what all of them share: where the servers are, how they are arranged and how to log in. [`link`] is one
+//! multiplexed connection that comes back by itself: to a server, to the master that sentinels name ([`sentinel`]), or to
+//! each server of a [`cluster`]. Deliberately absent: retries above the connection (they wrap the traits), sentinels of a
+//! cluster and tokens of identity providers, both of which are refused by name.
 
+mod cluster;
 mod config;
 mod configuration;
+mod connection;
 mod greeting;
 mod link;
 mod lock;
+mod sentinel;
 mod state;
 
 use std::sync::Arc;

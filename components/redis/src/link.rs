@@ -1,4 +1,4 @@
-//! One connection to Redis, shared by all commands, that comes back by itself.
+//! One connection to Redis, or to each server of a cluster, shared by all commands, that comes back by itself.
 //!
 //! Commands in flight share one multiplexed connection. When it breaks, the next command opens a new one;
 //! those that arrive meanwhile wait for that attempt and share its outcome, so a server that is away costs
@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use ::redis::{
-    AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind,
+    AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisError, RedisResult, ServerErrorKind,
     aio::MultiplexedConnection,
 };
 use parking_lot::Mutex;
@@ -17,7 +17,10 @@ use rand::Rng as _;
 use tokio::time::{Instant, sleep};
 use trilby_components::state::StateError;
 
-use crate::config::{Config, Retry};
+use crate::{
+    config::{Config, Retry},
+    connection::Connection,
+};
 
 /// Whether a command may be sent again when nobody knows whether it was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub(crate) struct Link {
 struct Current {
     /// Counts connections, so that a late failure of an old one leaves the new one alone.
     generation: u64,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     /// The outcome of the last attempt, for those who waited for it.
     failure: Option<(Instant, RedisError)>,
     closed: bool,
@@ -70,9 +73,19 @@ impl Link {
         &self.config.address
     }
 
-    /// The server, for a connection beside the shared one.
-    pub(crate) fn client(&self) -> &Client {
-        &self.config.client
+    /// A connection beside the shared one, that speaks this version of the protocol. There is none to a cluster.
+    pub(crate) async fn beside(
+        &self,
+        protocol: ProtocolVersion,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
+        let server = &self.config.server;
+        server.connect_alone(Some(protocol), config).await
+    }
+
+    /// The number of the database.
+    pub(crate) fn database(&self) -> i64 {
+        self.config.server.database()
     }
 
     /// The limits of such a connection.
@@ -88,7 +101,7 @@ impl Link {
     /// Runs `command`, again if its connection fails and `repeat` allows it.
     pub(crate) async fn run<T, F, Fut>(&self, repeat: Repeat, command: F) -> Result<T, StateError>
     where
-        F: Fn(MultiplexedConnection) -> Fut,
+        F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
         let Retry { times, .. } = self.config.retry;
@@ -113,7 +126,7 @@ impl Link {
     /// Runs `command` once.
     pub(crate) async fn once<T, F, Fut>(&self, command: F) -> RedisResult<T>
     where
-        F: Fn(MultiplexedConnection) -> Fut,
+        F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
         self.attempt(&command)
@@ -134,7 +147,7 @@ impl Link {
 
     async fn attempt<T, F, Fut>(&self, command: &F) -> Result<T, Failure>
     where
-        F: Fn(MultiplexedConnection) -> Fut,
+        F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
         let (generation, connection) = self.connection().await.map_err(Failure::NotDone)?;
@@ -142,13 +155,14 @@ impl Link {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        if is_broken(&error) {
+        // The driver mends its connections to a cluster one by one.
+        if is_broken(&error) && !self.is_cluster() {
             self.discard(generation);
         }
         Err(classify(error))
     }
 
-    async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+    async fn connection(&self) -> RedisResult<(u64, Connection)> {
         let arrived = Instant::now();
         if let Some(found) = self.current.lock().usable()? {
             return Ok(found);
@@ -181,11 +195,18 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let client: &Client = &self.config.client;
-        client
-            .get_multiplexed_async_connection_with_config(&self.config.connection)
-            .await
+    async fn connect(&self) -> RedisResult<Connection> {
+        self.config.server.connect(&self.config.connection).await
+    }
+
+    /// Whether keys are spread over several servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.config.server.is_cluster()
+    }
+
+    /// Whether sentinels say which server it is.
+    pub(crate) fn follows_a_master(&self) -> bool {
+        self.config.server.follows_a_master()
     }
 
     fn discard(&self, generation: u64) {
@@ -204,7 +225,7 @@ impl Link {
 }
 
 impl Current {
-    fn usable(&self) -> RedisResult<Option<(u64, MultiplexedConnection)>> {
+    fn usable(&self) -> RedisResult<Option<(u64, Connection)>> {
         if self.closed {
             return Err((ErrorKind::Client, "the component was closed").into());
         }
@@ -227,8 +248,12 @@ fn classify(error: RedisError) -> Failure {
             ServerErrorKind::BusyLoading
             | ServerErrorKind::MasterDown
             | ServerErrorKind::TryAgain
-            | ServerErrorKind::ReadOnly,
-        ) => Failure::NotDone(error),
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask,
+        )
+        | ErrorKind::ClusterConnectionNotFound => Failure::NotDone(error),
         ErrorKind::Io | ErrorKind::Parse => Failure::Unknown(error),
         _ => Failure::Refused(error),
     }

@@ -5,11 +5,11 @@
 //! between two requests is not seen all the same, a connection that was not used for a while is tried first.
 //!
 //! A lock is as safe as the one server that holds it. Replicas follow it later, and one that takes over may not know a
-//! lock that was given: a server that has replicas is refused, as upstream refuses it.
+//! lock that was given: a server that has replicas is refused unless `failover` says that one wants that, as upstream refuses it.
 
 use std::{sync::LazyLock, time::Duration};
 
-use ::redis::{ErrorKind, RedisResult, Script, ServerErrorKind, aio::MultiplexedConnection};
+use ::redis::{ErrorKind, RedisResult, Script, ServerErrorKind};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
@@ -24,6 +24,7 @@ use trilby_components::{
 
 use crate::{
     config::Config,
+    connection::Connection,
     greeting::greet,
     link::{Link, Repeat},
 };
@@ -65,22 +66,25 @@ impl RedisLock {
         let Settings {} = rest.decode()?;
         let link = Link::new(config);
         match greet(&link).await? {
-            0 => Ok(Self {
+            // Whoever asks for failover knows that there are replicas.
+            Some(replicas) if replicas > 0 && !link.follows_a_master() => {
+                Err(InitError::Invalid(format!(
+                    "replication is not supported: the server at {} has {replicas} replicas, which may not know a lock \
+                     yet when they take over",
+                    link.address()
+                )))
+            }
+            _ => Ok(Self {
                 link,
                 heard: Mutex::new(Instant::now()),
             }),
-            replicas => Err(InitError::Invalid(format!(
-                "replication is not supported: the server at {} has {replicas} replicas, which may not know a lock yet \
-                 when they take over",
-                link.address()
-            ))),
         }
     }
 
     /// Runs `command` at most once, over a connection that works as far as anyone knows.
     async fn run<T, F, Fut>(&self, command: F) -> Result<T, LockError>
     where
-        F: Fn(MultiplexedConnection) -> Fut,
+        F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
         if self.heard.lock().elapsed() > IDLE {
@@ -95,7 +99,7 @@ impl RedisLock {
     }
 }
 
-async fn ping(mut connection: MultiplexedConnection) -> RedisResult<()> {
+async fn ping(mut connection: Connection) -> RedisResult<()> {
     match ::redis::cmd("PING").query_async(&mut connection).await {
         // A user without this right hears that the server is there, too.
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(()),
@@ -103,7 +107,7 @@ async fn ping(mut connection: MultiplexedConnection) -> RedisResult<()> {
     }
 }
 
-async fn take(claim: Claim<'_>, mut connection: MultiplexedConnection) -> RedisResult<bool> {
+async fn take(claim: Claim<'_>, mut connection: Connection) -> RedisResult<bool> {
     let mut set = ::redis::cmd("SET");
     set.arg(claim.resource).arg(claim.owner);
     set.arg("EX").arg(claim.life.as_secs().max(1)).arg("NX");
@@ -113,7 +117,7 @@ async fn take(claim: Claim<'_>, mut connection: MultiplexedConnection) -> RedisR
 
 async fn give_back(
     (resource, owner): (&str, &str),
-    mut connection: MultiplexedConnection,
+    mut connection: Connection,
 ) -> RedisResult<Release> {
     let mut invocation = UNLOCK.key(resource);
     let answer: i64 = invocation.arg(owner).invoke_async(&mut connection).await?;

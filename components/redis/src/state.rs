@@ -11,7 +11,7 @@ mod settings;
 
 use std::time::Duration;
 
-use ::redis::{ErrorKind, RedisError, RedisResult, aio::MultiplexedConnection};
+use ::redis::{ErrorKind, RedisError, RedisResult};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -28,20 +28,22 @@ use trilby_components::{
 
 use crate::{
     config::Config,
-    greeting::greet,
+    connection::{Connection, Place},
+    greeting::{greet, replicas_at},
     link::{Link, Repeat},
 };
-use script::{Refusal, Writes};
+use script::{Mode, Refusal, Writes};
 pub(crate) use settings::Settings;
 
 /// How long a strongly consistent write waits for the replicas, in milliseconds. Upstream's number.
 const REPLICATION_TIMEOUT: u32 = 1_000;
 
-/// State in one Redis server.
+/// State in Redis.
 pub struct RedisState {
     link: Link,
-    /// Replicas that were connected when the store started: whom a strongly consistent write waits for.
-    replicas: u32,
+    /// Whom a strongly consistent write waits for: so many replicas that were connected when the store started, or, in a
+    /// cluster, those that the server of the key has then.
+    replicas: Option<u32>,
     /// For writes that bring none.
     default_ttl: Option<Ttl>,
 }
@@ -57,6 +59,11 @@ impl RedisState {
         let settings: Settings = rest.decode()?;
         settings.refuse_what_is_not_there_yet()?;
         let link = Link::new(config);
+        if link.is_cluster() {
+            warn!(
+                "transactions over keys of several slots of a cluster are not atomic, as upstream's"
+            );
+        }
         let replicas = greet(&link).await?;
         Ok(Self {
             link,
@@ -71,11 +78,35 @@ impl RedisState {
         consistency: Consistency,
     ) -> Result<(), StateError> {
         let writes = Writes::new(operations, self.default_ttl)?;
-        let replicas = match consistency {
-            Consistency::Strong => self.replicas,
-            Consistency::Unspecified | Consistency::Eventual => 0,
+        let groups = if self.link.is_cluster() {
+            writes.by_slot()
+        } else {
+            vec![writes]
         };
-        let command = |connection| write(&writes, replicas, connection);
+        if groups.len() > 1 {
+            for group in &groups {
+                self.run(group, Mode::Judge, operations, consistency)
+                    .await?;
+            }
+        }
+        for (number, group) in groups.iter().enumerate() {
+            let applied = self.run(group, Mode::Apply, operations, consistency).await;
+            applied.map_err(|error| in_part(error, &groups[..number]))?;
+        }
+        Ok(())
+    }
+
+    /// Writes of one slot, if this is a cluster.
+    async fn run(
+        &self,
+        writes: &Writes<'_>,
+        mode: Mode,
+        operations: &[Operation],
+        consistency: Consistency,
+    ) -> Result<(), StateError> {
+        let strong = mode == Mode::Apply && consistency == Consistency::Strong;
+        let replicas = if strong { self.replicas } else { Some(0) };
+        let command = |connection| write(writes, mode, replicas, connection);
         match self.link.run(writes.repeat(), command).await? {
             None => Ok(()),
             Some(refusal) => Err(StateError::EtagMismatch(refusal.explain(operations))),
@@ -83,22 +114,41 @@ impl RedisState {
     }
 }
 
+/// What became of a transaction over several slots.
+fn in_part(error: StateError, applied: &[Writes<'_>]) -> StateError {
+    if applied.is_empty() {
+        return error;
+    }
+    let keys: Vec<String> = applied.iter().map(Writes::keys).collect();
+    StateError::Store(format!(
+        "the transaction was applied in part, to {}, for its keys are of several slots of the cluster: {error}",
+        keys.join(", ")
+    ))
+}
+
+/// Then waits for so many replicas, or for all that there are.
 async fn write(
     writes: &Writes<'_>,
-    replicas: u32,
-    mut connection: MultiplexedConnection,
+    mode: Mode,
+    replicas: Option<u32>,
+    mut connection: Connection,
 ) -> RedisResult<Option<Refusal>> {
-    let refusal = writes.invoke(&mut connection).await?;
+    let refusal = writes.invoke(mode, &mut connection).await?;
+    let place = writes.place(&connection);
+    let replicas = match replicas {
+        Some(replicas) => replicas,
+        None => replicas_at(place, &mut connection).await?,
+    };
     if refusal.is_none() && replicas > 0 {
-        wait_for(replicas, &mut connection).await?;
+        wait_for(replicas, place, &mut connection).await?;
     }
     Ok(refusal)
 }
 
-async fn wait_for(replicas: u32, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+async fn wait_for(replicas: u32, place: Place, connection: &mut Connection) -> RedisResult<()> {
     let mut wait = ::redis::cmd("WAIT");
     wait.arg(replicas).arg(REPLICATION_TIMEOUT);
-    let reached: u32 = wait.query_async(connection).await?;
+    let reached: u32 = connection.run_at(place, &wait).await?;
     if reached < replicas {
         warn!(
             replicas,
@@ -112,7 +162,7 @@ type Read = ((Option<Bytes>, Option<String>), i64);
 
 /// One exchange. The two commands are not atomic: a write in between can only make the expiry newer than
 /// the value.
-async fn read(key: &str, mut connection: MultiplexedConnection) -> RedisResult<Option<Item>> {
+async fn read(key: &str, mut connection: Connection) -> RedisResult<Option<Item>> {
     let mut pipe = ::redis::pipe();
     pipe.cmd("HMGET").arg(key).arg("data").arg("version");
     pipe.cmd("PTTL").arg(key);
@@ -133,10 +183,7 @@ async fn read(key: &str, mut connection: MultiplexedConnection) -> RedisResult<O
 }
 
 /// A value that was written without Dapr, or by a very old one.
-async fn read_string(
-    key: &str,
-    mut connection: MultiplexedConnection,
-) -> RedisResult<Option<Item>> {
+async fn read_string(key: &str, mut connection: Connection) -> RedisResult<Option<Item>> {
     let mut pipe = ::redis::pipe();
     pipe.cmd("GET").arg(key).cmd("PTTL").arg(key);
     let (value, ttl): (Option<Bytes>, i64) = pipe.query_async(&mut connection).await?;

@@ -28,7 +28,7 @@ pub(crate) enum Arrangement {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Properties {
-    /// `host` or `host:port`.
+    /// `host` or `host:port`; several, with commas between them, of a cluster or of sentinels.
     pub(super) redis_host: String,
     /// The port, when `redisHost` names none.
     #[schemars(extend("default" = super::DEFAULT_PORT))]
@@ -37,25 +37,21 @@ pub(crate) struct Properties {
     pub(super) redis_username: Option<String>,
     /// The password.
     pub(super) redis_password: Option<Sensitive>,
-    /// The number of the database.
+    /// The number of the database. A cluster has one only.
     #[serde(default, rename = "redisDB")]
     pub(super) redis_db: i64,
     /// `node` or `cluster`.
     #[serde(default)]
     #[schemars(extend("default" = "node"))]
     pub(super) redis_type: Arrangement,
-    /// Whether `redisHost` names sentinels.
+    /// Whether `redisHost` names sentinels, which know the master.
     #[serde(default)]
-    #[schemars(extend("effect" = "refused"))]
     pub(super) failover: bool,
     /// The master that the sentinels watch.
-    #[schemars(extend("effect" = "refused"))]
     pub(super) sentinel_master_name: Option<String>,
     /// The user at the sentinels.
-    #[schemars(extend("effect" = "refused"))]
     pub(super) sentinel_username: Option<String>,
     /// The password at the sentinels.
-    #[schemars(extend("effect" = "refused"))]
     pub(super) sentinel_password: Option<Sensitive>,
     /// Whether to use TLS.
     #[serde(default, rename = "enableTLS")]
@@ -136,20 +132,7 @@ impl Schema for Properties {
 
 impl Properties {
     pub(super) fn refuse_what_is_not_there_yet(&self) -> Result<(), InitError> {
-        let sentinel = self.failover
-            || self.sentinel_master_name.is_some()
-            || self.sentinel_username.is_some()
-            || self.sentinel_password.is_some();
         let missing = [
-            ("sentinels (failover)", sentinel),
-            (
-                "a cluster (redisType: cluster)",
-                self.redis_type == Arrangement::Cluster,
-            ),
-            (
-                "several addresses in redisHost",
-                self.redis_host.contains(','),
-            ),
             ("Microsoft Entra ID (useEntraID)", self.use_entra_id),
             ("OpenID Connect (useOIDC)", self.use_oidc),
         ];
@@ -162,6 +145,14 @@ impl Properties {
     }
 
     pub(super) fn warn_of_what_has_no_effect(&self) {
+        let sentinel = self.sentinel_master_name.is_some()
+            || self.sentinel_username.is_some()
+            || self.sentinel_password.is_some();
+        if sentinel && !self.failover {
+            warn!(
+                "sentinelMasterName, sentinelUsername and sentinelPassword have no effect without failover"
+            );
+        }
         let properties: Vec<&str> = [
             ("poolSize", &self.pool_size),
             ("poolTimeout", &self.pool_timeout),

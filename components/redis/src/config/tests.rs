@@ -57,9 +57,6 @@ fn a_bad_address_is_refused_by_name() {
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
     for (key, value, what) in [
-        ("redisType", "cluster", "a cluster (redisType: cluster)"),
-        ("failover", "true", "sentinels (failover)"),
-        ("sentinelMasterName", "main", "sentinels (failover)"),
         ("useAzureAD", "yes", "Microsoft Entra ID (useEntraID)"),
         ("useOIDC", "1", "OpenID Connect (useOIDC)"),
     ] {
@@ -69,6 +66,34 @@ fn what_is_not_there_yet_is_refused_by_name() {
                 "redis store: {what}: not there yet in this sidecar"
             ))
         );
+    }
+}
+
+#[test]
+fn several_addresses_are_of_a_cluster_or_of_sentinels() {
+    let two = ("redisHost", "one, two:7000");
+    for more in [
+        &[("redisType", "cluster")][..],
+        &[("failover", "true"), ("sentinelMasterName", "main")],
+    ] {
+        let pairs = [&[two], more].concat();
+        assert_eq!(address(&pairs).as_deref(), Ok("one:6379, two:7000"));
+    }
+    for (pairs, expected) in [
+        (
+            &[two][..],
+            "metadata property redisHost is invalid: several addresses are for redisType: cluster, or failover: true",
+        ),
+        (
+            &[two, ("failover", "true")],
+            "metadata property sentinelMasterName is missing",
+        ),
+        (
+            &[two, ("failover", "true"), ("redisType", "cluster")],
+            "redis store: failover with redisType: cluster: not there yet in this sidecar",
+        ),
+    ] {
+        assert_eq!(address(pairs), Err(expected.to_owned()), "{pairs:?}");
     }
 }
 
@@ -134,8 +159,20 @@ fn a_certificate_needs_its_key() {
 
 #[test]
 fn the_password_shows_nowhere() {
-    let (config, _) = config(&[("redisHost", "redis"), ("redisPassword", "s3cret")]).unwrap();
-    assert!(!format!("{config:?}").contains("s3cret"));
+    for more in [
+        &[][..],
+        &[("redisType", "cluster")],
+        &[("failover", "true"), ("sentinelMasterName", "main")],
+    ] {
+        let mut pairs = vec![
+            ("redisHost", "redis"),
+            ("redisPassword", "s3cret"),
+            ("sentinelPassword", "s3cret"),
+        ];
+        pairs.extend_from_slice(more);
+        let (config, _) = config(&pairs).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
 }
 
 #[test]

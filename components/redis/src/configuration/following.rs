@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{Client, ProtocolVersion, PushInfo, RedisResult};
+use ::redis::{ProtocolVersion, PushInfo, RedisResult};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 use trilby_components::configuration::{Change, ConfigurationError, Item, Items, Selection};
@@ -126,12 +126,7 @@ impl Following {
 
 impl Announced {
     async fn open(link: &Link, selection: &Selection) -> RedisResult<Self> {
-        let info = link.client().get_connection_info().clone();
-        let login = info.redis_settings().clone();
-        let prefix = format!("__keyspace@{}__:", login.db());
-        // Only this protocol has announcements and answers on one connection.
-        let login = login.set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(login))?;
+        let prefix = format!("__keyspace@{}__:", link.database());
         let heard = Arc::new(Heard::default());
         let (hearing, before) = (Arc::clone(&heard), prefix.clone().into_bytes());
         let config = link
@@ -140,9 +135,8 @@ impl Announced {
                 hearing.hear(&push, &before);
                 Ok::<(), ()>(())
             });
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
+        // Only this protocol has announcements and answers on one connection.
+        let mut connection = link.beside(ProtocolVersion::RESP3, &config).await?;
         announce(&mut connection).await;
         if selection.keys.is_empty() {
             connection.psubscribe(format!("{prefix}*")).await?;

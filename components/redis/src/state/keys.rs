@@ -1,7 +1,9 @@
 //! Listing keys with `SCAN`.
 
-use ::redis::{RedisResult, aio::MultiplexedConnection};
+use ::redis::RedisResult;
 use trilby_components::state::{LikePattern, Token};
+
+use crate::connection::{Connection, Place};
 
 /// How many keys the server looks at before it answers, upstream's number.
 const BATCH: u32 = 1_000;
@@ -24,21 +26,30 @@ pub(super) fn glob(pattern: &LikePattern) -> String {
     glob
 }
 
-/// Every key that fits `glob`; the server may name one twice.
-pub(super) async fn scan(
-    glob: &str,
-    mut connection: MultiplexedConnection,
-) -> RedisResult<Vec<String>> {
+/// Every key that fits `glob`; a server may name one twice.
+pub(super) async fn scan(glob: &str, mut connection: Connection) -> RedisResult<Vec<String>> {
     let mut found = Vec::new();
+    for place in connection.places().await? {
+        scan_at(place, glob, &mut connection, &mut found).await?;
+    }
+    Ok(found)
+}
+
+async fn scan_at(
+    place: Place,
+    glob: &str,
+    connection: &mut Connection,
+    found: &mut Vec<String>,
+) -> RedisResult<()> {
     let mut cursor = 0;
     loop {
         let mut command = ::redis::cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(glob);
         command.arg("COUNT").arg(BATCH);
-        let (next, keys): (u64, Vec<String>) = command.query_async(&mut connection).await?;
+        let (next, keys): (u64, Vec<String>) = connection.run_at(place, &command).await?;
         found.extend(keys);
         if next == 0 {
-            return Ok(found);
+            return Ok(());
         }
         cursor = next;
     }

@@ -2,13 +2,16 @@
 
 use std::sync::LazyLock;
 
-use ::redis::{RedisResult, Script, aio::MultiplexedConnection};
+use ::redis::{RedisResult, Script, cluster_routing::Slot};
 use bytes::Bytes;
 use trilby_components::state::{
     Concurrency, DeleteRequest, Operation, SetRequest, StateError, Ttl,
 };
 
-use crate::link::Repeat;
+use crate::{
+    connection::{Connection, Place},
+    link::Repeat,
+};
 
 static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
 
@@ -22,7 +25,18 @@ pub(super) struct Writes<'a> {
     writes: Vec<Write<'a>>,
 }
 
+/// What to do with writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Say whether they may happen.
+    Judge,
+    /// Let them happen if all may.
+    Apply,
+}
+
 struct Write<'a> {
+    /// Of the operation, from 1.
+    number: usize,
     key: &'a str,
     verb: &'static str,
     /// Empty for none.
@@ -41,13 +55,47 @@ impl<'a> Writes<'a> {
         operations: &'a [Operation],
         default_ttl: Option<Ttl>,
     ) -> Result<Self, StateError> {
-        let writes = operations.iter().map(|operation| match operation {
-            Operation::Upsert(request) => upsert(request, default_ttl),
-            Operation::Delete(request) => delete(request),
-        });
+        let writes = operations
+            .iter()
+            .zip(1..)
+            .map(|(operation, number)| match operation {
+                Operation::Upsert(request) => upsert(number, request, default_ttl),
+                Operation::Delete(request) => delete(number, request),
+            });
         Ok(Self {
             writes: writes.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Those of each slot of a cluster, in their order: one script is of one slot.
+    pub(super) fn by_slot(self) -> Vec<Self> {
+        let mut slots: Vec<(Slot, Self)> = Vec::new();
+        for write in self.writes {
+            let slot = Slot::for_key(write.key);
+            match slots.iter_mut().find(|(other, _)| *other == slot) {
+                Some((_, those)) => those.writes.push(write),
+                None => slots.push((
+                    slot,
+                    Self {
+                        writes: vec![write],
+                    },
+                )),
+            }
+        }
+        slots.into_iter().map(|(_, writes)| writes).collect()
+    }
+
+    /// The keys, for messages.
+    pub(super) fn keys(&self) -> String {
+        let keys: Vec<&str> = self.writes.iter().map(|write| write.key).collect();
+        keys.join(", ")
+    }
+
+    /// The server that keeps the keys; all are on the same.
+    pub(super) fn place(&self, connection: &Connection) -> Place {
+        self.writes
+            .first()
+            .map_or(Place::Only, |write| connection.place(write.key))
     }
 
     /// A write that compares cannot be told from its own repetition.
@@ -60,10 +108,11 @@ impl<'a> Writes<'a> {
         }
     }
 
-    /// Runs the script; `None` when everything was applied.
+    /// Runs the script; `None` when nothing is refused.
     pub(super) async fn invoke(
         &self,
-        connection: &mut MultiplexedConnection,
+        mode: Mode,
+        connection: &mut Connection,
     ) -> RedisResult<Option<Refusal>> {
         let mut invocation = APPLY.prepare_invoke();
         for write in &self.writes {
@@ -75,18 +124,31 @@ impl<'a> Writes<'a> {
                 .arg(write.expiry)
                 .arg(&write.data[..]);
         }
+        invocation.arg(match mode {
+            Mode::Judge => "judge",
+            Mode::Apply => "apply",
+        });
         let refusal: Option<(usize, String)> = invocation.invoke_async(connection).await?;
-        Ok(refusal.map(|(number, reason)| Refusal { number, reason }))
+        Ok(refusal.map(|(position, reason)| {
+            let write = self.writes.get(position.wrapping_sub(1));
+            let number = write.map_or(0, |write| write.number);
+            Refusal { number, reason }
+        }))
     }
 }
 
-fn upsert(request: &SetRequest, default_ttl: Option<Ttl>) -> Result<Write<'_>, StateError> {
+fn upsert(
+    number: usize,
+    request: &SetRequest,
+    default_ttl: Option<Ttl>,
+) -> Result<Write<'_>, StateError> {
     let expiry = match request.ttl.or(default_ttl) {
         None => KEEP_EXPIRY,
         Some(Ttl::Never) => NO_EXPIRY,
         Some(Ttl::After(life)) => i64::try_from(life.as_secs()).unwrap_or(NO_EXPIRY),
     };
     Ok(Write {
+        number,
         key: &request.key,
         verb: "set",
         etag: etag(request.etag.as_deref(), request.options.concurrency)?,
@@ -96,8 +158,9 @@ fn upsert(request: &SetRequest, default_ttl: Option<Ttl>) -> Result<Write<'_>, S
     })
 }
 
-fn delete(request: &DeleteRequest) -> Result<Write<'_>, StateError> {
+fn delete(number: usize, request: &DeleteRequest) -> Result<Write<'_>, StateError> {
     Ok(Write {
+        number,
         key: &request.key,
         verb: "del",
         etag: etag(request.etag.as_deref(), request.options.concurrency)?,
@@ -189,6 +252,15 @@ mod tests {
             let writes = Writes::new(&operations, None).unwrap();
             assert_eq!(writes.repeat(), repeat, "{operations:?}");
         }
+    }
+
+    #[test]
+    fn writes_of_one_slot_stay_together() {
+        let named = |key: &str| Operation::Upsert(SetRequest::new(key, Value::Binary("x".into())));
+        let operations = ["a{one}", "b{two}", "c{one}"].map(named);
+        let groups = Writes::new(&operations, None).unwrap().by_slot();
+        let keys: Vec<String> = groups.iter().map(Writes::keys).collect();
+        assert_eq!(keys, ["a{one}, c{one}", "b{two}"]);
     }
 
     #[test]

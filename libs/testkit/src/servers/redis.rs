@@ -1,4 +1,7 @@
-//! A real Redis.
+//! A real Redis: one server, a [cluster] or [sentinels](sentinel) around a master.
+
+pub mod cluster;
+pub mod sentinel;
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -16,6 +19,8 @@ use crate::state_dir::StateDir;
 pub struct Redis {
     port: Port,
     password: Option<String>,
+    /// More than it takes to start one.
+    arguments: Vec<String>,
     process: Option<Process>,
     dir: StateDir,
 }
@@ -47,9 +52,21 @@ impl Redis {
         Self {
             port: Port::free(),
             password: None,
+            arguments: Vec::new(),
             process: None,
             dir: StateDir::create("redis"),
         }
+    }
+
+    /// Starts one with these arguments as well.
+    ///
+    /// # Panics
+    /// If redis-server is not installed or does not come up.
+    pub async fn with(arguments: &[&str]) -> Self {
+        let mut redis = Self::stopped();
+        redis.arguments = arguments.iter().map(ToString::to_string).collect();
+        redis.resume().await;
+        redis
     }
 
     /// Where it listens.
@@ -107,7 +124,8 @@ impl Redis {
             // A save point is what makes it write its data on SIGTERM.
             .args(["--save", "3600 1"])
             .arg("--dir")
-            .arg(self.dir.path());
+            .arg(self.dir.path())
+            .args(&self.arguments);
         if let Some(password) = &self.password {
             command.args(["--requirepass", password]);
         }
@@ -143,16 +161,15 @@ impl Redis {
     }
 
     fn try_command(&self, words: &[&str]) -> Result<String, String> {
+        self.at(self.address(), words)
+    }
+
+    /// Runs a command at another server that has this one's password.
+    fn at(&self, server: SocketAddr, words: &[&str]) -> Result<String, String> {
         let program = programs::system("redis-cli").map_err(|error| format!("{error:#}"))?;
         let mut command = Command::new(program);
         command
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-e",
-                "-p",
-                &self.port.number().to_string(),
-            ])
+            .args(["-h", "127.0.0.1", "-e", "-p", &server.port().to_string()])
             .args(words);
         if let Some(password) = &self.password {
             command.env("REDISCLI_AUTH", password);
