@@ -16,7 +16,7 @@
 //!
 //! Beside them: the [`images`] that the cluster runs, a [`forward`] to a port of a pod, the [`handshake`] that shows who
 //! a sidecar is, the app that a person talks to ([`caller`]), and the way of images into a [`registry`].
-//! Apart from it: two [`sidecars`] without Kubernetes, and the official [`sdk`]s as their clients.
+//! Apart from it: two [`sidecars`] without Kubernetes, one with [`stores`], and the official [`sdk`]s as their clients.
 
 pub mod actors;
 pub mod caller;
@@ -38,3 +38,4 @@ pub mod scene;
 pub mod sdk;
 pub mod sidecars;
 pub mod state;
+pub mod stores;

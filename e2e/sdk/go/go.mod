@@ -3,7 +3,10 @@ module trilby.dev/e2e/sdk/go
 
 go 1.26.0
 
-require github.com/dapr/go-sdk v1.14.2
+require (
+	github.com/dapr/go-sdk v1.14.2
+	google.golang.org/grpc v1.78.0
+)
 
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
@@ -22,7 +25,6 @@ require (
 	golang.org/x/sys v0.40.0 // indirect
 	golang.org/x/text v0.33.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260128011058-8636f8732409 // indirect
-	google.golang.org/grpc v1.78.0 // indirect
 	google.golang.org/protobuf v1.36.11 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )

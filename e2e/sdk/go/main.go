@@ -1,7 +1,7 @@
 // What an app does with the SDK: waits for its sidecar, reads and writes metadata, keeps state, invokes another app.
 //
-// Prints what it saw as one JSON object. The sidecar is the one of DAPR_GRPC_PORT; the arguments are the app to invoke
-// and a state store.
+// Prints what it saw as one JSON object. The sidecar is the one of DAPR_GRPC_PORT; the arguments are "client", the app to
+// invoke and a state store, or "stores" alone.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 )
 
 // Longer than any machine needs.
-const limit = time.Minute
+const limit = 4 * time.Minute
 
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -25,7 +25,15 @@ func main() {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	seen, err := use(ctx, client, os.Args[1], os.Args[2])
+	var seen map[string]string
+	switch os.Args[1] {
+	case "client":
+		seen, err = use(ctx, client, os.Args[2], os.Args[3])
+	case "stores":
+		seen, err = useStores(ctx, client)
+	default:
+		log.Fatalf("unknown program %q", os.Args[1])
+	}
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,2 +1,5 @@
 #!/bin/sh
-exec node "$(dirname "$0")/client.mjs" "$@"
+# The first argument is the program: client or stores.
+program=$1
+shift
+exec node "$(dirname "$0")/$program.mjs" "$@"

@@ -1,3 +1,6 @@
 #!/bin/sh
+# The first argument is the program: client or stores.
 here=$(dirname "$0")
-exec "$here/venv/bin/python" "$here/client.py" "$@"
+program=$1
+shift
+exec "$here/venv/bin/python" "$here/$program.py" "$@"
