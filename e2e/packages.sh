@@ -14,6 +14,7 @@ packages=(
 	iproute2                   # the node's interfaces
 	iptables                   # host ports of pods
 	jq                         # checks the schema of the chart's values
+	mariadb-server             # state store of the tests
 	memcached                  # state store of the tests
 	mount                      # the node's mounts
 	nftables                   # kube-proxy

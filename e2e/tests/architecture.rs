@@ -45,6 +45,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         "trilby-webhook",
         &["trilby-bootstrap", "trilby-grpc", "trilby-identity"],
     ),
+    // What those over SQL share.
+    (
+        "trilby-components-sql",
+        &[
+            "trilby-component-catalogue",
+            "trilby-components",
+            "trilby-go-syntax",
+        ],
+    ),
     // One vendor each.
     (
         "trilby-components-redis",
@@ -73,10 +82,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["trilby-components", "trilby-go-syntax"],
     ),
     (
+        "trilby-components-mysql",
+        &[
+            "trilby-components",
+            "trilby-components-sql",
+            "trilby-go-syntax",
+            "trilby-https",
+        ],
+    ),
+    (
         "trilby-components-postgresql",
         &[
-            "trilby-component-catalogue",
             "trilby-components",
+            "trilby-components-sql",
             "trilby-go-syntax",
         ],
     ),
@@ -143,6 +161,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-mdns",
             "trilby-components-memcached",
             "trilby-components-mongodb",
+            "trilby-components-mysql",
             "trilby-components-oauth2",
             "trilby-components-opa",
             "trilby-components-postgresql",

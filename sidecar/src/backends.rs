@@ -9,6 +9,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_crypto::backends());
     #[cfg(feature = "redis")]
     let registry = registry.with(trilby_components_redis::backends());
+    #[cfg(feature = "mysql")]
+    let registry = registry.with(trilby_components_mysql::backends());
     #[cfg(feature = "postgresql")]
     let registry = registry.with(trilby_components_postgresql::backends());
     #[cfg(feature = "kubernetes")]
@@ -55,6 +57,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_crypto::definitions(),
         #[cfg(feature = "redis")]
         trilby_components_redis::definitions(),
+        #[cfg(feature = "mysql")]
+        trilby_components_mysql::definitions(),
         #[cfg(feature = "postgresql")]
         trilby_components_postgresql::definitions(),
         #[cfg(feature = "kubernetes")]

@@ -10,6 +10,7 @@
     feature = "mdns",
     feature = "memcached",
     feature = "mongodb",
+    feature = "mysql",
     feature = "oauth2",
     feature = "opa",
     feature = "postgresql",

@@ -4,6 +4,7 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 use trilby_components::configuration::ConfigurationError;
 use trilby_components::state::StateError;
+use trilby_components_sql::attempts::Attempted;
 
 /// What can be done about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +59,6 @@ impl Failure {
         matches!(self.kind(), Some(Kind::Lost | Kind::Away | Kind::ReadOnly))
     }
 
-    /// Whether the request was rolled back, and may well succeed now.
-    pub(crate) fn is_conflict(&self) -> bool {
-        self.kind() == Some(Kind::Conflict)
-    }
-
-    /// Whether the connection broke under the request.
-    pub(crate) fn is_loss(&self) -> bool {
-        self.kind() == Some(Kind::Lost)
-    }
-
     /// The reason, for whoever starts the component.
     pub(crate) fn reason(self) -> String {
         match self {
@@ -83,7 +74,8 @@ impl Failure {
             Self::Server { kind, reason } => {
                 let text = format!("PostgreSQL: {reason}");
                 match kind {
-                    Kind::Away | Kind::Lost | Kind::Conflict | Kind::Busy | Kind::ReadOnly => {
+                    Kind::Conflict => StateError::Conflict(text),
+                    Kind::Away | Kind::Lost | Kind::Busy | Kind::ReadOnly => {
                         StateError::Unavailable(text)
                     }
                     Kind::Request => StateError::InvalidRequest(text),
@@ -102,6 +94,16 @@ impl Failure {
             StateError::InvalidRequest(text) => ConfigurationError::InvalidRequest(text),
             other => ConfigurationError::Store(other.to_string()),
         }
+    }
+}
+
+impl Attempted for Failure {
+    fn is_conflict(&self) -> bool {
+        self.kind() == Some(Kind::Conflict)
+    }
+
+    fn is_loss(&self) -> bool {
+        self.kind() == Some(Kind::Lost)
     }
 }
 

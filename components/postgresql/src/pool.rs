@@ -10,30 +10,16 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, RecyclingMethod, Runtime};
 use parking_lot::Mutex;
-use rand::Rng as _;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
+use trilby_components_sql::attempts;
 
 use crate::connection::{QueryExecMode, Target};
 use crate::failure::{Failure, Kind};
 pub(crate) use loan::{Loan, Parameter};
+pub(crate) use trilby_components_sql::attempts::{Repeat, jittered};
 
-/// How often a request is tried at most, the limit of its time permitting.
-const ATTEMPTS: u32 = 10;
-/// The first pause between two attempts; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// How often idle connections are looked at, at most.
 const TIDYING: Duration = Duration::from_secs(1);
-
-/// Whether a request may be made again when nobody knows whether it was carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// Twice is as good as once.
-    Safe,
-    /// A second time could fail, or undo what came between.
-    Unsafe,
-}
 
 /// Connections to one database. There are none before the first request.
 pub(crate) struct Pool {
@@ -102,23 +88,8 @@ impl Pool {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let trying = async {
-            let mut attempts = 1;
-            loop {
-                let failure = match attempt().await {
-                    Ok(value) => return Ok(value),
-                    Err(failure) => failure,
-                };
-                let lost = repeat == Repeat::Safe && failure.is_loss();
-                if attempts >= ATTEMPTS || !(lost || failure.is_conflict()) {
-                    return Err(failure);
-                }
-                sleep(pause(attempts)).await;
-                attempts += 1;
-            }
-        };
-        let outcome = timeout(self.limit, trying).await;
-        outcome.unwrap_or_else(|_| Err(self.late()))
+        let outcome = attempts::run(self.limit, repeat, attempt).await;
+        outcome.map_err(|failure| failure.unwrap_or_else(|| self.late()))
     }
 
     fn late(&self) -> Failure {
@@ -166,35 +137,4 @@ fn statement_timeout(limit: Duration) -> Hook {
             set.map_err(HookError::Backend)
         })
     })
-}
-
-/// The pause after attempt number `attempt`, from half of its nominal length up.
-fn pause(attempt: u32) -> Duration {
-    jittered(attempt, FIRST_PAUSE, LONGEST_PAUSE)
-}
-
-/// As [`pause`], between these two.
-pub(crate) fn jittered(attempt: u32, first: Duration, longest: Duration) -> Duration {
-    let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
-    let nominal = first.saturating_mul(factor).min(longest);
-    nominal.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::pause;
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        for (attempt, nominal) in [(1, 5), (2, 10), (4, 40), (9, 200), (99, 200)] {
-            let nominal = Duration::from_millis(nominal);
-            let pause = pause(attempt);
-            assert!(
-                pause >= nominal / 2 && pause <= nominal,
-                "{attempt}: {pause:?}"
-            );
-        }
-    }
 }

@@ -5,9 +5,8 @@
 //!
 //! A write is one statement that carries its own guard. A transaction is a [plan](mod@plan) of such statements, sent together: a
 //! guard that does not hold takes back all of them, and keys are visited in their order, so that two transactions never
-//! wait for each other. Rows that have expired are nobody's, and are [removed](cleaning) now and then.
+//! wait for each other. Rows that have expired are nobody's, and are [removed](Cleaning) now and then.
 
-mod cleaning;
 mod layout;
 mod migrations;
 mod plan;
@@ -28,12 +27,12 @@ use trilby_components::state::{
     BulkItem, DeleteRequest, Feature, GetRequest, Item, KeyListing, KeyPage, KeysLike, Operation,
     QueryPage, QueryRequest, Queryable, SetRequest, StateError, StateStore, Transactional,
 };
+use trilby_components_sql::{Cleaning, Page, bulk};
 
 use crate::connection::{Properties, Target};
 use crate::failure::Failure;
-use crate::pool::{Pool, Repeat};
-use cleaning::Cleaning;
-use plan::{Guard, Step, plan};
+use crate::pool::{Loan, Pool, Repeat};
+use plan::plan;
 pub(crate) use settings::{
     First, LEAST_TIMEOUT, Second, Settings, TIMEOUT, check_name, request_limit,
 };
@@ -101,8 +100,11 @@ impl PostgresState {
             match self.table.carry_out(&loan, &steps).await {
                 Ok(()) => {
                     match &self.cleaning {
-                        Some(cleaning) => cleaning.go_on(loan, &self.table),
-                        None => loan.give_back(),
+                        Some(cleaning) if cleaning.begins() => {
+                            let table = Arc::clone(&self.table);
+                            cleaning.start(clean(table, loan, cleaning.interval()));
+                        }
+                        _ => loan.give_back(),
                     }
                     Ok(())
                 }
@@ -110,7 +112,7 @@ impl PostgresState {
             }
         };
         let written = self.pool.run(Repeat::Unsafe, attempt).await;
-        written.map_err(|failure| refusal(failure, &steps))
+        written.map_err(Failure::into_state)
     }
 
     fn look_at_cleaning(&self) {
@@ -149,15 +151,13 @@ async fn make(pool: &Pool, table: &Table) -> Result<(), Failure> {
     })
 }
 
-/// What a failed write means: somebody else kept coming first, which a writer with a guard has to know.
-fn refusal(failure: Failure, steps: &[Step<'_>]) -> StateError {
-    let guarded = steps.iter().find(|step| step.guard != Guard::None);
-    match guarded {
-        Some(step) if failure.is_conflict() => {
-            StateError::EtagMismatch(format!("key {}: {}", step.key(), failure.reason()))
-        }
-        _ => failure.into_state(),
-    }
+/// Removes what has expired, over a connection of its own.
+async fn clean(table: Arc<Table>, loan: Loan, interval: Duration) -> Result<u64, String> {
+    let removed = table.clean(&loan, interval).await;
+    // A connection whose cleaning failed ends with it, and so does what was begun over it.
+    let removed = removed.map_err(Failure::reason)?;
+    loan.give_back();
+    Ok(removed)
 }
 
 #[async_trait]
@@ -182,22 +182,12 @@ impl StateStore for PostgresState {
 
     /// One query.
     async fn bulk_get(&self, requests: Vec<GetRequest>, _parallelism: usize) -> Vec<BulkItem> {
-        let keys = requests.iter().map(|request| request.key.as_str());
-        let keys: Vec<&str> = keys.filter(|key| plan::check_key(key).is_ok()).collect();
+        let keys = bulk::keys(&requests, plan::check_key);
         let found = match keys.is_empty() {
             true => Ok(HashMap::new()),
             false => self.find(&keys).await,
         };
-        let answer = |key: String| {
-            let result = match (plan::check_key(&key), &found) {
-                (Err(error), _) => Err(error),
-                (Ok(()), Err(error)) => Err(error.clone()),
-                (Ok(()), Ok(found)) => found.get(&key).cloned().transpose(),
-            };
-            BulkItem { key, result }
-        };
-        let keys = requests.into_iter().map(|request| request.key);
-        keys.map(answer).collect()
+        bulk::answers(requests, plan::check_key, &found)
     }
 
     fn transactional(&self) -> Option<&dyn Transactional> {
@@ -238,7 +228,8 @@ impl Transactional for PostgresState {
 #[async_trait]
 impl KeyListing for PostgresState {
     async fn keys_like(&self, request: KeysLike) -> Result<KeyPage, StateError> {
-        let page = table::Page::new(&request)?;
+        let page = Page::new(&request)?;
+        plan::check_key(&page.pattern)?;
         let attempt = || async {
             let loan = self.pool.lend().await?;
             let found = self.table.keys(&loan, &page).await;

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
 
-#[path = "shared/proxy.rs"]
-mod proxy;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,9 +14,8 @@ use trilby_components::conformance::configuration::{Author, next, run, selection
 use trilby_components::metadata::Metadata;
 use trilby_components::registry::{ComponentContext, CreateError, Instance, Registry};
 use trilby_testkit::eventually::eventually;
+use trilby_testkit::proxy::Proxy;
 use trilby_testkit::servers::postgres::{Postgres, USER};
-
-use proxy::Proxy;
 
 type Store = Arc<dyn ConfigurationStore>;
 

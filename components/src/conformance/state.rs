@@ -1,6 +1,8 @@
 //! What every state store owes its callers, judged by what it says it can do.
 
 mod concurrency;
+pub mod faults;
+pub mod limits;
 mod query;
 
 use std::{collections::BTreeMap, time::Duration};

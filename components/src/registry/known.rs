@@ -19,6 +19,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("state.etcd", "etcd"),
     ("state.memcached", "memcached"),
     ("state.mongodb", "mongodb"),
+    ("state.mysql", "mysql"),
     ("state.postgres", "postgresql"),
     ("state.postgresql", "postgresql"),
     ("state.redis", "redis"),

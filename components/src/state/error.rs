@@ -16,6 +16,9 @@ pub enum StateError {
     /// happened.
     #[error("{0}")]
     Unavailable(String),
+    /// Others kept coming first, so the store took all of it back: a retry may succeed.
+    #[error("{0}")]
+    Conflict(String),
     /// The store answered with an error of its own, or holds something that is not ours to read.
     #[error("{0}")]
     Store(String),
@@ -27,13 +30,13 @@ impl StateError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::EtagMismatch(_) | Self::EtagInvalid(_) | Self::InvalidRequest(_) => true,
-            Self::Unavailable(_) | Self::Store(_) => false,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::Store(_) => false,
         }
     }
 
     /// Whether the same request can succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
     }
 }

@@ -94,19 +94,29 @@ impl Tls {
             .map_err(TlsError::Pair)
     }
 
+    /// The certificates of the authorities that are trusted, for clients of other protocols.
+    ///
+    /// # Errors
+    /// There are none that can be used.
+    pub fn trusted(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let mut found: Vec<_> = match &self.authorities {
+            Some(pem) => CertificateDer::pem_slice_iter(pem)
+                .filter_map(Result::ok)
+                .collect(),
+            None => rustls_native_certs::load_native_certs().certs,
+        };
+        found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+        match (found.is_empty(), &self.authorities) {
+            (true, Some(_)) => Err(TlsError::Authorities),
+            (true, None) => Err(TlsError::System),
+            _ => Ok(found),
+        }
+    }
+
     fn roots(&self) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
-        let (usable, _) = match &self.authorities {
-            Some(pem) => roots.add_parsable_certificates(
-                CertificateDer::pem_slice_iter(pem).filter_map(Result::ok),
-            ),
-            None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
-        };
-        match (usable, &self.authorities) {
-            (0, Some(_)) => Err(TlsError::Authorities),
-            (0, None) => Err(TlsError::System),
-            _ => Ok(roots),
-        }
+        roots.add_parsable_certificates(self.trusted()?);
+        Ok(roots)
     }
 
     pub(crate) fn server_name(&self) -> Result<Option<ServerName<'static>>, TlsError> {

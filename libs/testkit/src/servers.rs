@@ -3,11 +3,13 @@
 pub mod collector;
 pub mod consul;
 pub mod etcd;
+pub mod mariadb;
 pub mod memcached;
 pub mod mongodb;
 pub mod oidc;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;
+mod server;
 pub mod vault;
 pub mod zipkin;

@@ -5,9 +5,9 @@
 
 use tokio_postgres::types::Type;
 use trilby_components::state::{Comparison, Filter, Path, QueryRequest, Scalar, Sort, StateError};
+use trilby_components_sql::escaped;
 
 use super::plan;
-use super::table::escaped;
 use crate::pool::Parameter;
 
 /// A statement that gives rows as [`Statements::find`](super::layout::Statements::find) does, and what belongs to it.

@@ -1,14 +1,11 @@
 //! The metadata of `state.postgresql` beyond its connection, with upstream's names and defaults.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use schemars::{JsonSchema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, de};
-use trilby_component_catalogue::Unit;
-use trilby_components::definition;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use trilby_components::metadata::{MetadataError, Schema, value::Seconds};
-use trilby_go_syntax::parse_duration;
+use trilby_components_sql::Interval;
 
 use super::table::Table;
 use crate::notes::Notes;
@@ -151,36 +148,6 @@ fn after_identifier(text: &str) -> Option<&str> {
         .unwrap_or(text.len());
     let starts = text.starts_with(|first: char| inside(first) && !first.is_ascii_digit());
     starts.then(|| &text[end..])
-}
-
-/// How often something is done: a Go duration or a number of seconds; `None` for never, which is zero and less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Interval(Option<Duration>);
-
-impl<'de> Deserialize<'de> for Interval {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (negative, amount) = match text.strip_prefix('-') {
-            Some(amount) => (true, amount),
-            None => (false, text.as_str()),
-        };
-        let interval = match amount.parse::<u64>() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => parse_duration(amount).map_err(de::Error::custom)?,
-        };
-        let never = negative || interval.is_zero();
-        Ok(Self((!never).then_some(interval)))
-    }
-}
-
-impl JsonSchema for Interval {
-    fn schema_name() -> Cow<'static, str> {
-        "Interval".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
-        definition::limit(Unit::Seconds)
-    }
 }
 
 #[cfg(test)]

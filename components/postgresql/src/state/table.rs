@@ -7,9 +7,8 @@ use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use trilby_components::state::{
-    Item, KeyPage, KeysLike, LikePattern, Match, QueryPage, SetRequest, StateError, Token, Ttl,
-};
+use trilby_components::state::{Item, KeyPage, Match, QueryPage, SetRequest, StateError, Ttl};
+use trilby_components_sql::Page;
 
 use super::layout::{Layout, Statements, Stored};
 use super::plan::{Action, Guard, Step};
@@ -146,23 +145,18 @@ impl Table {
 
     /// The keys of a page.
     pub(super) async fn keys(&self, loan: &Loan, page: &Page) -> Result<KeyPage, Failure> {
-        // One more says whether there is a next page.
-        let most = page.size.map(|size| size + 1);
+        let (after, most) = (page.after.unwrap_or(i64::MIN), page.rows());
         let parameters = [
             (&page.pattern as _, Type::TEXT),
-            (&page.after as _, Type::INT8),
+            (&after as _, Type::INT8),
             (&most as _, Type::INT8),
         ];
         let rows = loan.rows(&self.statements.keys, &parameters).await?;
-        let size = page.size.and_then(|size| usize::try_from(size).ok());
-        let size = size.unwrap_or(rows.len()).min(rows.len());
-        let (here, beyond) = rows.split_at(size);
-        let keys: Result<Vec<String>, _> = here.iter().map(|row| row.try_get(0)).collect();
-        let next = match (here.last(), beyond.is_empty()) {
-            (Some(last), false) => Some(last.try_get::<_, i64>(1)?.to_string()),
-            _ => None,
-        };
-        Ok(KeyPage { keys: keys?, next })
+        let rows = rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        let rows: Result<Vec<_>, tokio_postgres::Error> = rows.collect();
+        Ok(page.of(rows?))
     }
 
     /// Removes what has expired, unless a sidecar did so within `interval`, and says how many values that were.
@@ -274,83 +268,5 @@ impl Bound<'_> {
         };
         let key = self.step.key();
         Err(StateError::EtagMismatch(format!("key {key}: {reason}")).into())
-    }
-}
-
-/// Which keys are asked for.
-pub(super) struct Page {
-    pattern: String,
-    /// The number of the last row before the page.
-    after: i64,
-    /// `None` for all.
-    size: Option<i64>,
-}
-
-impl Page {
-    /// # Errors
-    /// The token is none of this store's, or no key can be like this.
-    pub(super) fn new(request: &KeysLike) -> Result<Self, StateError> {
-        let after = match request.token.as_deref() {
-            None | Some("") => Ok(i64::MIN),
-            Some(token) => token.parse(),
-        };
-        let pattern = like(&request.pattern);
-        super::plan::check_key(&pattern)?;
-        Ok(Self {
-            pattern,
-            after: after.map_err(|_| {
-                StateError::InvalidRequest("invalid continue token: it is no number".to_owned())
-            })?,
-            size: request.page_size.map(|size| i64::from(size.max(1))),
-        })
-    }
-}
-
-/// A text as a pattern that fits it only.
-pub(super) fn escaped(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    text.chars().for_each(|plain| push(&mut pattern, plain));
-    pattern
-}
-
-/// The pattern in the server's words.
-fn like(pattern: &LikePattern) -> String {
-    let mut text = String::new();
-    for token in pattern.tokens() {
-        match token {
-            Token::Any => text.push('%'),
-            Token::One => text.push('_'),
-            Token::Literal(plain) => push(&mut text, *plain),
-        }
-    }
-    text
-}
-
-/// A character that stands for itself.
-fn push(pattern: &mut String, plain: char) {
-    if matches!(plain, '%' | '_' | '\\') {
-        pattern.push('\\');
-    }
-    pattern.push(plain);
-}
-
-#[cfg(test)]
-mod tests {
-    use trilby_components::state::{KeysLike, LikePattern};
-
-    use super::Page;
-
-    #[test]
-    fn patterns_are_the_servers() {
-        let page = |pattern: &str, token: Option<&str>| {
-            let mut request = KeysLike::new(LikePattern::parse(pattern).unwrap());
-            request.token = token.map(str::to_owned);
-            Page::new(&request)
-        };
-        for (pattern, expected) in [(r"a||%", "a||%"), (r"a\_b_", r"a\_b_"), (r"a\", r"a\\")] {
-            assert_eq!(page(pattern, None).unwrap().pattern, expected);
-        }
-        assert_eq!(page("%", Some("7")).unwrap().after, 7);
-        assert!(page("%", Some("x")).is_err());
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use trilby_components::state::{GetRequest, Operation, StateError};
+use trilby_components::conformance::state::faults::{self, Turn};
 use trilby_testkit::eventually::eventually;
 use trilby_testkit::proxy::Proxy;
 use trilby_testkit::servers::postgres::Postgres;
 
-use crate::support::{VERSIONS, binary, create, is_unavailable, open, string, transact, value};
+use crate::support::{VERSIONS, binary, create, is_unavailable, open, string, value};
 
 /// Longer than any limit that is set here, and than a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,95 +34,57 @@ async fn a_server_that_is_away_at_start_is_a_transient_error() {
 async fn it_heals_when_the_server_comes_back() {
     let mut postgres = Postgres::start().await;
     let store = open(&postgres, "v2", &[]).await;
-    store.set(binary("key", "x")).await.unwrap();
-    for round in 0..2 {
-        match round {
-            0 => postgres.stop().await,
-            _ => postgres.crash().await,
-        }
-        for answer in store.bulk_set(vec![binary("key", "y"); 20]).await {
-            assert!(is_unavailable(&answer), "{answer:?}");
-        }
-        let read = store.get(GetRequest::new("key")).await;
-        assert!(is_unavailable(&read), "{read:?}");
-        postgres.resume().await;
-        assert_eq!(value(&store, "key").await.as_deref(), Some(&b"x"[..]));
-        store.set(binary("key", "x")).await.unwrap();
-    }
+    faults::heals(&*store, async |turn| match turn {
+        Turn::Down => postgres.stop().await,
+        Turn::Up => postgres.resume().await,
+    })
+    .await;
+    faults::heals(&*store, async |turn| match turn {
+        Turn::Down => postgres.crash().await,
+        Turn::Up => postgres.resume().await,
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_restart_between_two_requests_is_not_seen_by_reads() {
     let mut postgres = Postgres::start().await;
     let store = open(&postgres, "v1", &[]).await;
-    for answer in store.bulk_set(vec![binary("key", "x"); 20]).await {
-        answer.unwrap();
-    }
-    postgres.stop().await;
-    postgres.resume().await;
-    for answer in store.bulk_get(vec![GetRequest::new("key"); 20], 20).await {
-        assert!(answer.result.unwrap().is_some());
-    }
+    faults::a_restart_is_not_seen_by_reads(&*store, async |turn| match turn {
+        Turn::Down => postgres.stop().await,
+        Turn::Up => postgres.resume().await,
+    })
+    .await;
 }
 
-/// Every write that was acknowledged is there, also after a crash.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_outlives_a_crash() {
     let mut postgres = Postgres::start().await;
     let store = open(&postgres, "v2", &[]).await;
-    let writing = store.clone();
-    let writer = tokio::spawn(async move {
-        let mut acknowledged = 0;
-        loop {
-            let number = acknowledged.to_string();
-            let pair = ["left", "right"].map(|key| Operation::Upsert(binary(key, number.clone())));
-            match transact(&writing, pair).await {
-                Ok(()) => acknowledged += 1,
-                Err(StateError::Unavailable(_)) => return acknowledged,
-                Err(other) => panic!("{other}"),
-            }
-        }
-    });
-    eventually("some writes are done", async || {
-        match value(&store, "right").await {
-            Some(value) if value.len() > 1 => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    faults::what_was_acknowledged_outlives_a_crash(&*store, async |turn| match turn {
+        Turn::Down => postgres.crash().await,
+        Turn::Up => postgres.resume().await,
     })
     .await;
-    postgres.crash().await;
-    let acknowledged: u32 = writer.await.unwrap();
-    postgres.resume().await;
-    let left = value(&store, "left").await.unwrap();
-    assert_eq!(
-        value(&store, "right").await.unwrap(),
-        left,
-        "a transaction is all or nothing"
-    );
-    let last: u32 = std::str::from_utf8(&left).unwrap().parse().unwrap();
-    // The one that was under way may have been done as well.
-    assert!(
-        last == acknowledged || last + 1 == acknowledged,
-        "{last}, {acknowledged}"
-    );
 }
 
 #[tokio::test]
 async fn a_request_ends_with_its_limit_and_leaves_nothing_behind() {
     let postgres = Postgres::start().await;
     let store = open(&postgres, "v2", &[("timeout", "1s")]).await;
-    store.set(binary("key", "x")).await.unwrap();
-    let other = postgres.session("BEGIN; LOCK TABLE state;").await;
-    let requests = async {
-        let read = store.get(GetRequest::new("key"));
-        let writes = store.bulk_set(vec![binary("key", "y"); 20]);
-        tokio::join!(read, writes)
-    };
-    let (read, writes) = timeout(PATIENCE, requests).await.expect("they end");
-    assert!(is_unavailable(&read), "{read:?}");
-    for write in writes {
-        assert!(is_unavailable(&write), "{write:?}");
-    }
+    let mut other = None;
+    faults::what_others_hold_costs_the_limit(&*store, async |turn| match turn {
+        Turn::Down => other = Some(postgres.session("BEGIN; LOCK TABLE state;").await),
+        Turn::Up => {
+            is_given_up(&postgres).await;
+            drop(other.take());
+        }
+    })
+    .await;
+}
+
+/// Waits until the server does not work any more on what nobody waits for.
+async fn is_given_up(postgres: &Postgres) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     eventually("the server has given up, too", async || {
         match postgres.sql(waiting).as_str() {
@@ -131,12 +93,6 @@ async fn a_request_ends_with_its_limit_and_leaves_nothing_behind() {
         }
     })
     .await;
-    drop(other);
-    eventually("it serves again", async || {
-        store.get(GetRequest::new("key")).await.map(drop)
-    })
-    .await;
-    assert_eq!(value(&store, "key").await.as_deref(), Some(&b"x"[..]));
 }
 
 #[tokio::test]
@@ -146,22 +102,11 @@ async fn a_silent_server_costs_its_limit() {
     let string = string(proxy.address());
     let pairs = [("url", string.as_str()), ("timeout", "1s")];
     let store = create("v2", &pairs).await.unwrap();
-    store.set(binary("key", "x")).await.unwrap();
-    proxy.hold_up();
-    // Over a connection that is there, and over new ones.
-    for _ in 0..3 {
-        let late = timeout(PATIENCE, store.get(GetRequest::new("key"))).await;
-        let late = late.expect("it ends");
-        assert!(is_unavailable(&late), "{late:?}");
-        let late = timeout(PATIENCE, store.set(binary("key", "y"))).await;
-        let late = late.expect("it ends").unwrap_err().to_string();
-        assert!(late.contains("did not answer within 1s"), "{late}");
-    }
-    proxy.open();
-    eventually("it serves again", async || {
-        store.get(GetRequest::new("key")).await.map(drop)
-    })
-    .await;
+    let silent = async |turn| match turn {
+        Turn::Down => proxy.hold_up(),
+        Turn::Up => proxy.open(),
+    };
+    faults::silence_costs_the_limit(&*store, "did not answer within 1s", silent).await;
 }
 
 #[tokio::test]

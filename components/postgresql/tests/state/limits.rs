@@ -1,33 +1,20 @@
 //! Keys and values at the edge of what the server can hold.
 
-use bytes::Bytes;
+use trilby_components::conformance::state::limits;
 use trilby_components::state::{DeleteRequest, GetRequest, Operation, StateError};
 use trilby_testkit::servers::postgres::Postgres;
 
-use crate::support::{VERSIONS, binary, open, transact, value};
+use crate::support::{VERSIONS, binary, open, transact};
 
 #[tokio::test]
-async fn every_character_but_one_may_be_in_a_key() {
+async fn keys_and_values_may_be_odd_and_large() {
     let postgres = Postgres::start().await;
     for version in VERSIONS {
-        let store = open(
-            &postgres,
-            version,
-            &[("tablePrefix", "k_"), ("tableName", "k")],
-        )
-        .await;
-        let characters = ('\u{1}'..='\u{ff}').chain(['\u{fffd}', '\u{10ffff}', '👩']);
-        let mut keys: Vec<String> = characters.map(String::from).collect();
-        keys.extend(["".into(), " a ".into(), "'; DROP TABLE k; --".into()]);
-        let writes = keys.iter().map(|key| binary(key, key.clone())).collect();
-        for written in store.bulk_set(writes).await {
-            written.unwrap();
-        }
-        let requests = keys.iter().map(GetRequest::new).collect();
-        for answer in store.bulk_get(requests, 1).await {
-            let item = answer.result.unwrap().unwrap();
-            assert_eq!(item.value, answer.key.as_bytes(), "{:?}", answer.key);
-        }
+        let names = [("tablePrefix", "l_"), ("tableName", "l")];
+        let store = open(&postgres, version, &names).await;
+        limits::keys(&*store, &['\0']).await;
+        limits::values(&*store).await;
+        limits::transactions(&*store).await;
     }
 }
 
@@ -67,39 +54,4 @@ async fn a_key_that_is_too_long_is_refused() {
         matches!(refused, StateError::InvalidRequest(_)),
         "{refused}"
     );
-}
-
-#[tokio::test]
-async fn values_may_have_ten_megabytes() {
-    let postgres = Postgres::start().await;
-    let bytes: Vec<u8> = (0..10_000_000_u32).map(|at| (at % 251) as u8).collect();
-    let large = Bytes::from(bytes);
-    for version in VERSIONS {
-        let store = open(
-            &postgres,
-            version,
-            &[("tablePrefix", "l_"), ("tableName", "l")],
-        )
-        .await;
-        store.set(binary("large", large.clone())).await.unwrap();
-        assert!(value(&store, "large").await.unwrap() == large, "{version}");
-    }
-}
-
-#[tokio::test]
-async fn a_transaction_may_have_a_thousand_keys() {
-    let postgres = Postgres::start().await;
-    for version in VERSIONS {
-        let store = open(
-            &postgres,
-            version,
-            &[("tablePrefix", "t_"), ("tableName", "t")],
-        )
-        .await;
-        let keys = (0..1_000).map(|number| number.to_string());
-        let writes = keys.map(|key| Operation::Upsert(binary(&key, key.clone())));
-        let done = transact(&store, writes);
-        done.await.unwrap();
-        assert_eq!(value(&store, "999").await.as_deref(), Some(&b"999"[..]));
-    }
 }

@@ -8,7 +8,5 @@ mod faults;
 mod layout;
 mod limits;
 mod login;
-#[path = "../shared/proxy.rs"]
-mod proxy;
 mod store;
 mod support;

@@ -9,8 +9,6 @@ use trilby_components::registry::{ComponentContext, CreateError, Instance, Regis
 use trilby_components::state::{GetRequest, Operation, SetRequest, StateError, StateStore, Value};
 use trilby_testkit::servers::postgres::{Postgres, USER};
 
-pub(crate) use crate::proxy::Proxy;
-
 pub(crate) type Store = Arc<dyn StateStore>;
 
 /// Both versions.

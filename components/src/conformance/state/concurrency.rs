@@ -150,7 +150,7 @@ impl Meeting<'_> {
 fn came_first(written: Result<(), StateError>) -> bool {
     match written {
         Ok(()) => true,
-        Err(StateError::EtagMismatch(_)) => false,
+        Err(StateError::EtagMismatch(_) | StateError::Conflict(_)) => false,
         Err(other) => panic!("{other}"),
     }
 }

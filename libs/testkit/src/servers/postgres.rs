@@ -1,36 +1,29 @@
 //! A real PostgreSQL.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 
+use super::server::{Owner, SHUTDOWN, Server, answer};
 use crate::ca::Credential;
 use crate::eventually::eventually;
-use crate::ports::Port;
 use crate::process::{Log, Process};
 use crate::programs;
-use crate::state_dir::StateDir;
 
 /// The superuser, who also owns the database of the same name. Debian's package makes a user of the system of this
 /// name, too.
 pub const USER: &str = "postgres";
-/// Time to write everything down and end, on a machine that has much else to do.
-const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A PostgreSQL server; its data lives as long as this value, also while it is stopped.
 #[derive(Debug)]
 pub struct Postgres {
-    port: Port,
+    server: Server,
+    owner: Owner,
     password: Option<String>,
     /// `name=value`, as its command line takes them.
     settings: Vec<String>,
-    process: Option<Process>,
-    dir: StateDir,
 }
 
 impl Postgres {
@@ -73,8 +66,7 @@ impl Postgres {
                 .push(format!("{setting}={}", path.display()));
         }
         postgres.settings.push("ssl=on".to_owned());
-        let process = postgres.spawn();
-        postgres.process = Some(process);
+        postgres.spawn();
         postgres
     }
 
@@ -88,20 +80,15 @@ impl Postgres {
 
     fn made(password: Option<&str>) -> Self {
         let postgres = Self {
-            port: Port::free(),
+            server: Server::stopped("postgres"),
+            owner: Owner::of(USER),
             password: password.map(str::to_owned),
             settings: Vec::new(),
-            process: None,
-            dir: StateDir::create("postgres"),
         };
-        // The server's user passes through here to what is its own.
-        let passable = fs::Permissions::from_mode(0o711);
-        fs::set_permissions(postgres.dir.path(), passable).expect("the directory is ours");
-        let mut command = server_command("initdb");
-        command.arg("-D").arg(postgres.data());
+        let mut command = postgres.program("initdb");
+        let data = postgres.owner.dir(postgres.server.path(), "data");
+        command.arg("-D").arg(data);
         command.args(["-U", USER, "-E", "UTF8", "--locale=C", "--no-sync"]);
-        fs::create_dir(postgres.data()).expect("the directory is writable");
-        give(&postgres.data());
         match password {
             None => command.args(["-A", "trust"]),
             Some(password) => {
@@ -109,33 +96,37 @@ impl Postgres {
                 command.args(["-A", "scram-sha-256", "--pwfile"]).arg(file)
             }
         };
-        let output = command.output().expect("initdb starts");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "initdb: {told}");
+        if let Err(error) = answer(command) {
+            panic!("initdb: {error}");
+        }
         postgres
+    }
+
+    /// One of the server's programs.
+    fn program(&self, name: &str) -> Command {
+        let program = programs::postgresql(name).unwrap_or_else(|error| panic!("{error:#}"));
+        let mut command = Command::new(program);
+        self.owner.runs(&mut command);
+        command
     }
 
     /// A file that only the server can read.
     fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.dir.join(name);
-        fs::write(&path, content).expect("the directory is writable");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
-        give(&path);
-        path
+        self.owner.file(self.server.path().join(name), content)
     }
 
     fn data(&self) -> PathBuf {
-        self.dir.join("data")
+        self.server.path().join("data")
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.port.address()
+        self.server.address()
     }
 
     /// What it wrote.
     pub fn log(&self) -> Log {
-        Log::at(self.dir.join("log"))
+        self.server.log()
     }
 
     /// Stops it; its clients are sent away, its data is saved.
@@ -143,9 +134,7 @@ impl Postgres {
     /// # Panics
     /// If it does not run.
     pub async fn stop(&mut self) {
-        let mut process = self.process.take().expect("postgres runs");
-        process.signal(Signal::INT);
-        process.ended(SHUTDOWN).await;
+        self.server.end(Signal::INT).await;
     }
 
     /// Ends it as a crash would: what was not written down is recovered at the next start.
@@ -153,9 +142,7 @@ impl Postgres {
     /// # Panics
     /// If it does not run.
     pub async fn crash(&mut self) {
-        let mut process = self.process.take().expect("postgres runs");
-        process.signal(Signal::QUIT);
-        process.ended(SHUTDOWN).await;
+        self.server.end(Signal::QUIT).await;
     }
 
     /// Starts it on the same port, with the data it had.
@@ -163,17 +150,15 @@ impl Postgres {
     /// # Panics
     /// If it runs already, or does not come up.
     pub async fn resume(&mut self) {
-        assert!(self.process.is_none(), "postgres already runs");
-        let process = self.spawn();
-        self.process = Some(process);
+        self.spawn();
         eventually("postgres answers", async || {
             self.try_sql("SELECT 1").map(drop)
         })
         .await;
     }
 
-    fn spawn(&self) -> Process {
-        let mut command = server_command("postgres");
+    fn spawn(&mut self) {
+        let mut command = self.program("postgres");
         command.arg("-D").arg(self.data());
         // No socket beside the port, and nothing that only protects from a loss of power.
         let own = [
@@ -185,9 +170,8 @@ impl Postgres {
         for setting in own.chain(self.settings.iter().cloned()) {
             command.args(["-c", &setting]);
         }
-        command.args(["-h", "127.0.0.1", "-p", &self.port.number().to_string()]);
-        Process::spawn("postgres", command, self.log())
-            .unwrap_or_else(|error| panic!("starting postgres: {error}"))
+        command.args(["-h", "127.0.0.1", "-p", &self.server.port()]);
+        self.server.spawn(command);
     }
 
     /// Carries out statements as the superuser and gives what `psql` prints: a line a row, `|` between columns.
@@ -206,11 +190,11 @@ impl Postgres {
     /// If it cannot be started, or does not get through them.
     pub async fn session(&self, statements: &str) -> Session {
         let program = programs::postgresql("psql").unwrap_or_else(|error| panic!("{error:#}"));
-        let log = Log::at(self.dir.join("session"));
+        let log = Log::at(self.server.path().join("session"));
         let mut command = Command::new(program);
         command
             .args(["-XqAt", "-w", "-U", USER])
-            .args(["-h", "127.0.0.1", "-p", &self.port.number().to_string()])
+            .args(["-h", "127.0.0.1", "-p", &self.server.port()])
             .args(["-c", statements, "-c", "SELECT 'through'"])
             // Far longer than any test; the server ends with it.
             .args(["-c", "SELECT pg_sleep(3600)"]);
@@ -232,19 +216,12 @@ impl Postgres {
         let mut command = Command::new(program);
         command
             .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-w", "-U", USER])
-            .args(["-h", "127.0.0.1", "-p", &self.port.number().to_string()])
+            .args(["-h", "127.0.0.1", "-p", &self.server.port()])
             .args(["-c", statements]);
         if let Some(password) = &self.password {
             command.env("PGPASSWORD", password);
         }
-        let output = command.output().map_err(|error| error.to_string())?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout)
-                .trim_end()
-                .to_owned())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-        }
+        answer(command)
     }
 }
 
@@ -264,50 +241,10 @@ impl Drop for Session {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // At SIGTERM, which comes next, it would wait for its clients to go by themselves.
-        if let Some(process) = &mut self.process {
+        if let Some(process) = self.server.process() {
             process.signal(Signal::INT);
         }
     }
-}
-
-/// One of the server's programs, as another user where this one is root: they refuse that one.
-fn server_command(name: &str) -> Command {
-    let program = programs::postgresql(name).unwrap_or_else(|error| panic!("{error:#}"));
-    let mut command = Command::new(program);
-    // Wherever the test runs may be closed to that user.
-    command.current_dir("/");
-    if let Some((user, group)) = other_user() {
-        command.uid(user).gid(group);
-    }
-    command
-}
-
-/// Makes the server's user the owner.
-fn give(path: &std::path::Path) {
-    if let Some((user, group)) = other_user() {
-        chown(path, Some(user), Some(group))
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    }
-}
-
-/// User and group of the server; `None` where it may run as whoever runs this.
-fn other_user() -> Option<(u32, u32)> {
-    if !geteuid().is_root() {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
-    let ids = users.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        match fields[..] {
-            [USER, _, user, group, ..] => Some((user.parse().ok()?, group.parse().ok()?)),
-            _ => None,
-        }
-    });
-    assert!(
-        ids.is_some(),
-        "there is no user {USER}: run `e2e/packages.sh` as root"
-    );
-    ids
 }
 
 #[cfg(test)]

@@ -8,21 +8,18 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
+use super::server::{Server, answer};
 use crate::eventually::eventually;
-use crate::ports::Port;
-use crate::process::{Log, Process};
+use crate::process::Log;
 use crate::programs;
-use crate::state_dir::StateDir;
 
 /// A Redis server; its data lives as long as this value, also while it is stopped.
 #[derive(Debug)]
 pub struct Redis {
-    port: Port,
+    server: Server,
     password: Option<String>,
     /// More than it takes to start one.
     arguments: Vec<String>,
-    process: Option<Process>,
-    dir: StateDir,
 }
 
 impl Redis {
@@ -50,11 +47,9 @@ impl Redis {
     /// One that does not run yet: its address is known, and refuses connections until [`Redis::resume`].
     pub fn stopped() -> Self {
         Self {
-            port: Port::free(),
+            server: Server::stopped("redis"),
             password: None,
             arguments: Vec::new(),
-            process: None,
-            dir: StateDir::create("redis"),
         }
     }
 
@@ -71,12 +66,12 @@ impl Redis {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.port.address()
+        self.server.address()
     }
 
     /// What it wrote.
     pub fn log(&self) -> Log {
-        Log::at(self.dir.join("log"))
+        self.server.log()
     }
 
     /// Stops it; its data is saved.
@@ -84,8 +79,7 @@ impl Redis {
     /// # Panics
     /// If it does not run.
     pub async fn stop(&mut self) {
-        let mut process = self.process.take().expect("redis runs");
-        process.terminate().await;
+        self.server.end(Signal::TERM).await;
     }
 
     /// Lets it do nothing from now on: connections stay, nobody answers.
@@ -93,7 +87,7 @@ impl Redis {
     /// # Panics
     /// If it does not run.
     pub fn freeze(&mut self) {
-        let process = self.process.as_mut().expect("redis runs");
+        let process = self.server.process().expect("redis runs");
         process.signal(Signal::STOP);
     }
 
@@ -102,7 +96,7 @@ impl Redis {
     /// # Panics
     /// If it does not run.
     pub fn thaw(&mut self) {
-        let process = self.process.as_mut().expect("redis runs");
+        let process = self.server.process().expect("redis runs");
         process.signal(Signal::CONT);
     }
 
@@ -111,27 +105,19 @@ impl Redis {
     /// # Panics
     /// If it runs already, is not installed, or does not come up.
     pub async fn resume(&mut self) {
-        assert!(self.process.is_none(), "redis already runs");
         let program = programs::system("redis-server").unwrap_or_else(|error| panic!("{error:#}"));
         let mut command = Command::new(program);
         command
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &self.port.number().to_string(),
-            ])
+            .args(["--bind", "127.0.0.1", "--port", &self.server.port()])
             // A save point is what makes it write its data on SIGTERM.
             .args(["--save", "3600 1"])
             .arg("--dir")
-            .arg(self.dir.path())
+            .arg(self.server.path())
             .args(&self.arguments);
         if let Some(password) = &self.password {
             command.args(["--requirepass", password]);
         }
-        let process = Process::spawn("redis", command, self.log())
-            .unwrap_or_else(|error| panic!("starting redis: {error}"));
-        self.process = Some(process);
+        self.server.spawn(command);
         eventually("redis answers", async || {
             match self.try_command(&["PING"]).as_deref() {
                 Ok("PONG") => Ok(()),
@@ -174,14 +160,7 @@ impl Redis {
         if let Some(password) = &self.password {
             command.env("REDISCLI_AUTH", password);
         }
-        let output = command.output().map_err(|error| error.to_string())?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout)
-                .trim_end()
-                .to_owned())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-        }
+        answer(command)
     }
 }
 

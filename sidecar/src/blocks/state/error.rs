@@ -49,7 +49,9 @@ pub fn etag_aware(failed: &Failed<'_>, failure: &StateError) -> ApiError {
 
 fn statuses(failure: &StateError) -> (StatusCode, Code) {
     match failure {
-        StateError::EtagMismatch(_) => (StatusCode::CONFLICT, Code::Aborted),
+        StateError::EtagMismatch(_) | StateError::Conflict(_) => {
+            (StatusCode::CONFLICT, Code::Aborted)
+        }
         StateError::EtagInvalid(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
     }

@@ -3,22 +3,19 @@
 //! There is no task for that: a write leaves its connection to the cleaning when it is time, and answers. The connection
 //! works on by itself, and requests after it look how far it is. It takes one connection of the pool meanwhile.
 
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::table::Table;
-use crate::failure::Failure;
-use crate::pool::Loan;
-
-type Work = Pin<Box<dyn Future<Output = Result<u64, Failure>> + Send>>;
+/// How many rows were removed, or the reason why not.
+type Work = Pin<Box<dyn Future<Output = Result<u64, String>> + Send>>;
 
 /// When rows are removed next, and what is under way of it.
-pub(super) struct Cleaning {
+pub struct Cleaning {
     interval: Duration,
     state: Mutex<State>,
 }
@@ -28,9 +25,16 @@ struct State {
     work: Option<Work>,
 }
 
+impl fmt::Debug for Cleaning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cleaning({:?})", self.interval)
+    }
+}
+
 impl Cleaning {
     /// Begins with the first write.
-    pub(super) fn new(interval: Duration) -> Self {
+    #[must_use]
+    pub fn new(interval: Duration) -> Self {
         let state = Mutex::new(State {
             due: Instant::now(),
             work: None,
@@ -38,8 +42,14 @@ impl Cleaning {
         Self { interval, state }
     }
 
+    /// How often it is done.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// Looks how far it is; what has failed waits for its next time.
-    pub(super) fn look(&self) {
+    pub fn look(&self) {
         let mut state = self.state.lock();
         let Some(done) = state.work.as_mut().and_then(|work| work.now_or_never()) else {
             return;
@@ -48,29 +58,13 @@ impl Cleaning {
         match done {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "values that had expired removed"),
-            Err(failure) => {
-                let error = failure.reason();
-                tracing::warn!(error, "values that had expired not removed");
-            }
+            Err(error) => tracing::warn!(error, "values that had expired not removed"),
         }
     }
 
-    /// Goes on with this connection if it is time, and gives it back otherwise.
-    pub(super) fn go_on(&self, loan: Loan, table: &Arc<Table>) {
-        if self.begins() {
-            let (table, interval) = (Arc::clone(table), self.interval);
-            let work = async move {
-                let removed = table.clean(&loan, interval).await?;
-                loan.settle(Ok(removed))
-            };
-            self.state.lock().work = Some(Box::pin(work));
-            self.look();
-        } else {
-            loan.give_back();
-        }
-    }
-
-    fn begins(&self) -> bool {
+    /// Whether it is time: then it is up to the caller to [start](Self::start).
+    #[must_use]
+    pub fn begins(&self) -> bool {
         let now = Instant::now();
         let mut state = self.state.lock();
         let begins = state.work.is_none() && state.due <= now;
@@ -80,8 +74,14 @@ impl Cleaning {
         begins
     }
 
+    /// Does it, as far as it goes at once.
+    pub fn start(&self, work: impl Future<Output = Result<u64, String>> + Send + 'static) {
+        self.state.lock().work = Some(Box::pin(work));
+        self.look();
+    }
+
     /// Ends it, and the connection with it.
-    pub(super) fn stop(&self) {
+    pub fn stop(&self) {
         self.state.lock().work = None;
     }
 }
