@@ -126,86 +126,33 @@ async fn both_protocols_share_locks() {
     assert_eq!(absent.unwrap().into_inner().status, 1);
 }
 
+/// Path, body, status, code and text.
+type Refusal = (&'static str, &'static str, u16, &'static str, &'static str);
+
+const MALFORMED: &str = "ERR_MALFORMED_REQUEST";
+const UNKNOWN: &str = "ERR_LOCK_STORE_NOT_FOUND";
+const NO_TIME: &str = "ExpiryInSeconds is not positive in lock store locks";
+const NO_RESOURCE: &str = "ResourceId is empty in lock store locks";
+const ILLEGAL: &str = r#"{"expiryInSeconds":1,"resourceId":"a||b","lockOwner":"o"}"#;
+
+#[rustfmt::skip]
+const REFUSALS: [Refusal; 10] = [
+    ("lock/locks", "", 400, MALFORMED, NO_TIME),
+    ("lock/locks", r#"{"expiryInSeconds":-1}"#, 400, MALFORMED, NO_TIME),
+    ("lock/locks", r#"{"expiryInSeconds":1}"#, 400, MALFORMED, NO_RESOURCE),
+    ("lock/none", r#"{"expiryInSeconds":1,"resourceId":"r"}"#, 400, MALFORMED, "LockOwner is empty in lock store none"),
+    ("lock/none", r#"{"expiryInSeconds":1,"resourceId":"r","lockOwner":"o"}"#, 400, UNKNOWN, "lock store none not found"),
+    ("lock/locks", ILLEGAL, 500, "ERR_TRY_LOCK", "failed to try acquiring lock: input key/keyPrefix 'a||b' can't contain '||'"),
+    ("unlock/locks", "", 400, MALFORMED, NO_RESOURCE),
+    ("unlock/locks", r#"{"resourceId":"r"}"#, 400, MALFORMED, "LockOwner is empty in lock store locks"),
+    ("unlock/none", r#"{"resourceId":"r","lockOwner":"o"}"#, 400, UNKNOWN, "lock store none not found"),
+    ("unlock/locks", ILLEGAL, 500, "ERR_UNLOCK", "failed to release lock: input key/keyPrefix 'a||b' can't contain '||'"),
+];
+
 #[tokio::test]
 async fn requests_that_say_too_little_are_told_what() {
     let (a, _folder) = sidecar(&component("locks", "lock.in-memory", "")).await;
-    let illegal = "input key/keyPrefix 'a||b' can't contain '||'";
-    let (try_failed, unlock_failed) = (
-        format!("failed to try acquiring lock: {illegal}"),
-        format!("failed to release lock: {illegal}"),
-    );
-    for (path, body, status, code, text) in [
-        (
-            "lock/locks",
-            "",
-            400,
-            "ERR_MALFORMED_REQUEST",
-            "ExpiryInSeconds is not positive in lock store locks",
-        ),
-        (
-            "lock/locks",
-            r#"{"expiryInSeconds":-1}"#,
-            400,
-            "ERR_MALFORMED_REQUEST",
-            "ExpiryInSeconds is not positive in lock store locks",
-        ),
-        (
-            "lock/locks",
-            r#"{"expiryInSeconds":1}"#,
-            400,
-            "ERR_MALFORMED_REQUEST",
-            "ResourceId is empty in lock store locks",
-        ),
-        (
-            "lock/none",
-            r#"{"expiryInSeconds":1,"resourceId":"r"}"#,
-            400,
-            "ERR_MALFORMED_REQUEST",
-            "LockOwner is empty in lock store none",
-        ),
-        (
-            "lock/none",
-            r#"{"expiryInSeconds":1,"resourceId":"r","lockOwner":"o"}"#,
-            400,
-            "ERR_LOCK_STORE_NOT_FOUND",
-            "lock store none not found",
-        ),
-        (
-            "lock/locks",
-            r#"{"expiryInSeconds":1,"resourceId":"a||b","lockOwner":"o"}"#,
-            500,
-            "ERR_TRY_LOCK",
-            &try_failed,
-        ),
-        (
-            "unlock/locks",
-            "",
-            400,
-            "ERR_MALFORMED_REQUEST",
-            "ResourceId is empty in lock store locks",
-        ),
-        (
-            "unlock/locks",
-            r#"{"resourceId":"r"}"#,
-            400,
-            "ERR_MALFORMED_REQUEST",
-            "LockOwner is empty in lock store locks",
-        ),
-        (
-            "unlock/none",
-            r#"{"resourceId":"r","lockOwner":"o"}"#,
-            400,
-            "ERR_LOCK_STORE_NOT_FOUND",
-            "lock store none not found",
-        ),
-        (
-            "unlock/locks",
-            r#"{"resourceId":"a||b","lockOwner":"o"}"#,
-            500,
-            "ERR_UNLOCK",
-            &unlock_failed,
-        ),
-    ] {
+    for (path, body, status, code, text) in REFUSALS {
         let answer = a.post(&format!("/v1.0-alpha1/{path}"), body).await;
         assert_eq!(answer.status.as_u16(), status, "{path} {body}");
         assert_eq!(answer.json(), json!({"errorCode": code, "message": text}));
