@@ -31,6 +31,7 @@ impl World {
         let what = json!({"policies": ["root"], "period": "20s"});
         let token = vault.token(&what).await;
         let folder = tempfile::tempdir().unwrap();
+        let state_store = state_store(&redis);
         let mut world = Self {
             token,
             daprd: Daprd::new("shop").arg("--resources-path", folder.path().display()),
@@ -38,7 +39,7 @@ impl World {
             folder,
             _redis: redis,
         };
-        world.component("store.yaml", &state_store(&world._redis));
+        world.component("store.yaml", &state_store);
         world.secret_store("dapr");
         world.daprd.start().await;
         world

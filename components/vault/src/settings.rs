@@ -33,12 +33,14 @@ pub(crate) struct Settings {
     /// Beyond upstream: the version of the key-value engine. `auto` asks the server, once; where it does not tell, it is
     /// version 2.
     #[serde(rename = "vaultKVVersion", default)]
+    #[schemars(extend("default" = "auto"))]
     vault_kv_version: EngineVersion,
     /// Where the key-value engine is mounted.
     #[serde(default = "default_engine")]
     engine_path: String,
     /// What a secret is: several values (`map`), or the JSON of all of them as one (`text`).
     #[serde(default)]
+    #[schemars(extend("default" = "map"))]
     vault_value_type: ValueType,
     /// Certificates of the authorities to trust, in PEM; comes before `caPath`.
     ca_pem: Option<String>,
