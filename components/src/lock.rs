@@ -1,6 +1,6 @@
 //! The lock block: a resource belongs to one owner at most, until that owner gives it back or its time is over.
 //!
-//! What a store owes its callers is held by [`conformance::lock`](crate::conformance::lock). Deliberately absent, as in
+//! What a store owes its callers is held by `conformance::lock`. Deliberately absent, as in
 //! upstream: locks that are extended, entered twice by their owner or waited for, and tokens that fence off an owner whose
 //! time is over.
 

@@ -1,6 +1,7 @@
 //! The real binary encrypts and decrypts documents over both protocols.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+#![allow(clippy::too_many_lines, reason = "tables of cases are long")]
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -19,6 +20,9 @@ use trilby_testkit::services::Daprd;
 
 const ENCRYPT: &str = "/v1.0-alpha1/crypto/vault/encrypt";
 const DECRYPT: &str = "/v1.0-alpha1/crypto/vault/decrypt";
+/// What is asked for, by which headers, the status, the code and the message.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str, String);
+
 const KEY: &[(&str, &str)] = &[("dapr-key-name", "key"), ("dapr-key-wrap-algorithm", "aes")];
 
 const SUBTLE: &str = "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec:\n  \
@@ -181,7 +185,7 @@ async fn what_cannot_be_done_says_why_over_http() {
     let (daprd, _folder) = sidecar().await;
     let failed = "failed to perform operation: ";
     let wrapping = format!("{failed}failed to wrap the file key: ");
-    let cases: &[(&str, &[(&str, &str)], u16, &str, String)] = &[
+    let cases: &[Refused<'_>] = &[
         (
             "other/encrypt",
             KEY,

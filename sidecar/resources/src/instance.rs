@@ -39,7 +39,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Metadata of any state store that the sidecar uses itself.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StateSettings {
     /// How keys are told apart from other applications': `appid`, `name`, `namespace`, `none` or a prefix.
