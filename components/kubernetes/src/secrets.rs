@@ -66,6 +66,11 @@ impl KubernetesSecrets {
         name: &str,
         metadata: &RequestMetadata,
     ) -> Result<Object, SecretError> {
+        if !is_a_name(name) {
+            return Err(SecretError::NotFound(format!(
+                "secrets {name:?} not found: this is no name of a Secret"
+            )));
+        }
         let secrets = self.secrets(metadata).await?;
         let object = secrets.get(name).await;
         object.map_err(|error| secret_error(&error))
@@ -86,6 +91,13 @@ impl KubernetesSecrets {
         let client = client::connect(self.kubeconfig.as_deref()).await;
         client.map_err(SecretError::Unavailable)
     }
+}
+
+/// Whether the API server could have such an object. The client puts names into paths as they are, so that any other would
+/// ask for something else.
+fn is_a_name(name: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    !name.is_empty() && name.bytes().all(plain) && !matches!(name, "." | "..")
 }
 
 fn secret_error(error: &kube::Error) -> SecretError {
