@@ -179,7 +179,7 @@ mod tests {
     fn the_checked_in_file_is_read_whole() {
         let catalogue = Catalogue::embedded();
         assert!(catalogue.components.len() > 10);
-        assert!(catalogue.absent.iter().any(|name| name == "state.mongodb"));
+        assert!(catalogue.absent.iter().any(|name| name == "state.cassandra"));
         assert!(catalogue.resolvers.iter().any(|name| name == "mdns"));
     }
 
@@ -198,7 +198,7 @@ mod tests {
             catalogue.find("state.redis", "v9"),
             Lookup::OtherVersions(_)
         ));
-        assert_eq!(catalogue.find("state.mongodb", "v1"), Lookup::Absent);
+        assert_eq!(catalogue.find("state.cassandra", "v1"), Lookup::Absent);
         assert_eq!(catalogue.find("state.mine", "v1"), Lookup::Unknown);
         assert_eq!(catalogue.find("states.redis", "v1"), Lookup::NoBlock);
         assert_eq!(catalogue.find("state.", "v1"), Lookup::NoBlock);

@@ -51,8 +51,8 @@ fn an_unknown_type_is_told_by_what_is_known_of_it() {
             "spec.type: state.mine is no known type; it works only if it is a pluggable component",
         ),
         (
-            "state.mongodb",
-            "!spec.type: state.mongodb is known to Dapr, but not in this version of Trilby",
+            "state.cassandra",
+            "!spec.type: state.cassandra is known to Dapr, but not in this version of Trilby",
         ),
         (
             "stat.redis",
