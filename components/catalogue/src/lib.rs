@@ -179,7 +179,12 @@ mod tests {
     fn the_checked_in_file_is_read_whole() {
         let catalogue = Catalogue::embedded();
         assert!(catalogue.components.len() > 10);
-        assert!(catalogue.absent.iter().any(|name| name == "state.cassandra"));
+        assert!(
+            catalogue
+                .absent
+                .iter()
+                .any(|name| name == "state.cassandra")
+        );
         assert!(catalogue.resolvers.iter().any(|name| name == "mdns"));
     }
 

@@ -125,14 +125,14 @@ fn settings_are_held_against_those_of_the_type() {
             "spec.metadata[poolSize]: has no effect here",
         ),
         (
-            "failover",
+            "useEntraID",
             json!("true"),
-            "!spec.metadata[failover]: is not there yet in this version of Trilby: the component is refused",
+            "!spec.metadata[useEntraID]: is not there yet in this version of Trilby: the component is refused",
         ),
     ] {
         assert_eq!(setting(name, value), [text]);
     }
-    assert_eq!(setting("failover", json!("false")), [""; 0]);
+    assert_eq!(setting("useEntraID", json!("false")), [""; 0]);
 }
 
 #[test]
