@@ -147,7 +147,9 @@ fn a_key_for_one_algorithm_verifies_no_other() {
         verify(&token, &signer.set, at(0)),
         Err(TokenError::Signature)
     );
-    let without = signer.set.to_json().replace("\"alg\":\"RS256\",", "");
-    let set = KeySet::parse(without.as_bytes()).unwrap();
+    let mut without: Value = serde_json::from_str(&signer.set.to_json()).unwrap();
+    let key = without["keys"][0].as_object_mut().unwrap();
+    assert_eq!(key.remove("alg"), Some(json!("RS256")));
+    let set = KeySet::parse(without.to_string().as_bytes()).unwrap();
     assert!(verify(&token, &set, at(0)).is_ok(), "inferred from the key");
 }
