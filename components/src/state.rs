@@ -5,6 +5,7 @@
 
 mod error;
 mod keys;
+mod last_write;
 mod query;
 mod request;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 pub use error::StateError;
 pub use keys::{KeyListing, KeyPage, KeyPrefix, KeysLike, LikePattern, PrefixDeletion, Token};
+pub use last_write::{Guard, LastWrite, last_writes};
 pub use query::{
     Comparison, Filter, Match, Paging, Path, Query, QueryError, QueryPage, QueryRequest, Queryable,
     Scalar, Sort,

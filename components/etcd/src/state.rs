@@ -29,7 +29,7 @@ use crate::settings::Config;
 use crate::wire::{RangeRequest, RangeResponse, TxnResponse};
 pub(crate) use layout::Layout;
 use leases::Leases;
-use plan::{Plan, Step};
+use plan::Plan;
 
 /// State in an etcd cluster.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ fn refusal(plan: &Plan<'_>, answer: &TxnResponse) -> StateError {
         found.map_or(plan::NO_REVISION, |found| found.mod_revision)
     });
     let steps = plan.guarded().zip(found);
-    let explained = steps.filter_map(|(step, revision): (&Step<'_>, i64)| step.refusal(revision));
+    let explained = steps.filter_map(|(step, revision)| plan::refusal(step, revision));
     let mut explained = explained;
     let reason = explained
         .next()

@@ -25,14 +25,14 @@ use trilby_components::RequestMetadata;
 use trilby_components::metadata::Metadata;
 use trilby_components::registry::InitError;
 use trilby_components::state::{
-    BulkItem, DeleteRequest, Feature, GetRequest, Item, KeyListing, KeyPage, KeysLike, Operation,
-    SetRequest, StateError, StateStore, Transactional,
+    BulkItem, DeleteRequest, Feature, GetRequest, Guard, Item, KeyListing, KeyPage, KeysLike,
+    LastWrite, Operation, SetRequest, StateError, StateStore, Transactional,
 };
 
 use crate::failure::Failure;
 use crate::settings::Config;
 use crate::{value, write};
-use write::{ETAG, Guard, Step, TTL, VALUE};
+use write::{ETAG, TTL, VALUE};
 
 /// As what this sidecar is known to the server.
 const APP_NAME: &str = "dapr-1.18.0";
@@ -115,29 +115,24 @@ impl MongoState {
     }
 
     async fn apply(&self, operation: &Operation) -> Result<(), StateError> {
-        let steps = write::steps(std::slice::from_ref(operation))?;
-        self.within(async {
-            for step in &steps {
-                let value = match step.last {
-                    Operation::Upsert(set) => Some(write::single(set)),
-                    Operation::Delete(_) => None,
-                };
-                self.carry_out(step, value, &mut None).await?;
-            }
-            Ok(())
-        })
-        .await
+        let guard = Guard::of(operation);
+        let value = match operation {
+            Operation::Upsert(set) => Some(write::single(set)),
+            Operation::Delete(_) => None,
+        };
+        let step = LastWrite { operation, guard };
+        self.within(self.carry_out(&step, value, &mut None)).await
     }
 
     /// One key's part; `value` where it is to have one.
     async fn carry_out(
         &self,
-        step: &Step<'_>,
+        step: &LastWrite<'_, Guard<'_>>,
         value: Option<Bson>,
         session: &mut Option<ClientSession>,
     ) -> Result<(), Failure> {
-        let key = step.last.key();
-        let (Operation::Upsert(set), Some(value)) = (step.last, value) else {
+        let key = step.operation.key();
+        let (Operation::Upsert(set), Some(value)) = (step.operation, value) else {
             return self.remove(key, step.guard, session).await;
         };
         let update = write::update(value, set.ttl);

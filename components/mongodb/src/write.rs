@@ -1,12 +1,9 @@
 //! An operation as guarded updates of one document.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
-use trilby_components::state::{
-    Concurrency, DeleteRequest, Operation, SetRequest, StateError, Ttl, Value,
-};
+use trilby_components::state::{SetRequest, StateError, Ttl, Value};
 use uuid::Uuid;
 
 use crate::value;
@@ -19,62 +16,6 @@ pub(crate) const TTL: &str = "_ttl";
 /// Request metadata that says that bytes are JSON.
 const CONTENT_TYPE: &str = "contentType";
 const JSON: &str = "application/json";
-
-/// What has to be true of a key before it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guard<'a> {
-    /// Nothing.
-    None,
-    /// It is there, with this etag.
-    Etag(&'a str),
-    /// It is not there.
-    Absent,
-}
-
-/// What becomes of a key: the last operation on it, under what all operations on it ask of the state before.
-#[derive(Debug)]
-pub(crate) struct Step<'a> {
-    pub(crate) last: &'a Operation,
-    pub(crate) guard: Guard<'a>,
-}
-
-/// A transaction key by key, in their order.
-///
-/// # Errors
-/// What is asked of a key can never be true.
-pub(crate) fn steps(operations: &[Operation]) -> Result<Vec<Step<'_>>, StateError> {
-    let mut steps: BTreeMap<&str, Step<'_>> = BTreeMap::new();
-    for last in operations {
-        let asked = guard(last);
-        let guard = match (steps.get(last.key()).map(|step| step.guard), asked) {
-            (None | Some(Guard::None), asked) => asked,
-            (Some(known), asked) if asked == Guard::None || asked == known => known,
-            _ => {
-                return Err(StateError::EtagMismatch(format!(
-                    "key {}: two operations ask for different versions of it",
-                    last.key()
-                )));
-            }
-        };
-        steps.insert(last.key(), Step { last, guard });
-    }
-    Ok(steps.into_values().collect())
-}
-
-/// As upstream has it, a removal takes no notice of first-write.
-fn guard(operation: &Operation) -> Guard<'_> {
-    let (etag, creates) = match operation {
-        Operation::Upsert(SetRequest { etag, options, .. }) => {
-            (etag, options.concurrency == Concurrency::FirstWrite)
-        }
-        Operation::Delete(DeleteRequest { etag, .. }) => (etag, false),
-    };
-    match etag.as_deref() {
-        Some(etag) if !etag.is_empty() => Guard::Etag(etag),
-        _ if creates => Guard::Absent,
-        _ => Guard::None,
-    }
-}
 
 /// The document of `key`, whether its time is over or not.
 pub(crate) fn any(key: &str) -> Document {
@@ -173,29 +114,6 @@ pub(crate) fn of_transaction(set: &SetRequest) -> Result<Bson, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn put(key: &str, etag: &str) -> Operation {
-        let mut set = SetRequest::new(key, Value::Binary("v".into()));
-        set.etag = Some(etag.to_owned());
-        Operation::Upsert(set)
-    }
-
-    #[test]
-    fn each_key_is_written_once_under_the_guards_of_the_state_before() {
-        let operations = [put("b", ""), put("a", "x"), put("b", "y"), put("a", "")];
-        let steps = steps(&operations).unwrap();
-        let guards: Vec<_> = steps
-            .iter()
-            .map(|step| (step.last.key(), step.guard))
-            .collect();
-        assert_eq!(guards, [("a", Guard::Etag("x")), ("b", Guard::Etag("y"))]);
-    }
-
-    #[test]
-    fn guards_that_exclude_each_other_are_refused() {
-        let refused = steps(&[put("a", "1"), put("a", "2")]).err().unwrap();
-        assert!(matches!(refused, StateError::EtagMismatch(_)), "{refused}");
-    }
 
     #[test]
     fn a_value_is_no_command() {

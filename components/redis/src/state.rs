@@ -134,18 +134,24 @@ async fn write(
     mut connection: Connection,
 ) -> RedisResult<Option<Refusal>> {
     let refusal = writes.invoke(mode, &mut connection).await?;
-    let place = writes.place(&connection);
-    let replicas = match replicas {
-        Some(replicas) => replicas,
-        None => replicas_at(place, &mut connection).await?,
-    };
-    if refusal.is_none() && replicas > 0 {
-        wait_for(replicas, place, &mut connection).await?;
+    if refusal.is_none() {
+        wait_for(replicas, writes.place(&connection), &mut connection).await?;
     }
     Ok(refusal)
 }
 
-async fn wait_for(replicas: u32, place: Place, connection: &mut Connection) -> RedisResult<()> {
+async fn wait_for(
+    replicas: Option<u32>,
+    place: Place,
+    connection: &mut Connection,
+) -> RedisResult<()> {
+    let replicas = match replicas {
+        Some(replicas) => replicas,
+        None => replicas_at(place, connection).await?,
+    };
+    if replicas == 0 {
+        return Ok(());
+    }
     let mut wait = ::redis::cmd("WAIT");
     wait.arg(replicas).arg(REPLICATION_TIMEOUT);
     let reached: u32 = connection.run_at(place, &wait).await?;

@@ -1,23 +1,10 @@
-//! A transaction as statements that carry their own guards.
-//!
-//! Etags and first-write are judged against the state before the transaction, and of several writes to one key only the
-//! last one stays. So each key is one statement: its last operation, under what all operations on it ask of the state
-//! before. They come in the order of the keys.
+//! A transaction as statements that carry their own guards: each key is one statement, in the order of the keys.
 
 use std::collections::BTreeMap;
 
-use trilby_components::state::{Concurrency, Operation, SetRequest, StateError};
+use trilby_components::state::{Operation, SetRequest, StateError, last_writes};
 
-/// What has to be true of a key before its statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard<'a> {
-    /// Nothing.
-    None,
-    /// It is there, with this etag.
-    Etag(&'a str),
-    /// It is not there.
-    Absent,
-}
+pub use trilby_components::state::Guard;
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,87 +43,35 @@ pub fn plan(
     operations: &[Operation],
     check: impl Fn(&str) -> Result<(), StateError>,
 ) -> Result<Vec<Step<'_>>, StateError> {
-    let mut keys: BTreeMap<&str, Key<'_>> = BTreeMap::new();
-    for operation in operations {
+    let writes = last_writes(operations, |operation| {
         check(operation.key())?;
-        let key = keys.entry(operation.key()).or_insert(Key {
-            last: operation,
-            guard: Guard::None,
-            creation: None,
-        });
-        key.add(operation)?;
-    }
-    Ok(keys.values().flat_map(Key::steps).collect())
-}
-
-/// The operations on one key.
-struct Key<'a> {
-    last: &'a Operation,
-    guard: Guard<'a>,
-    /// One that wants the key to be absent.
-    creation: Option<&'a SetRequest>,
-}
-
-impl<'a> Key<'a> {
-    fn add(&mut self, operation: &'a Operation) -> Result<(), StateError> {
-        self.last = operation;
-        let asked = guard(operation);
-        self.guard = match (self.guard, asked) {
-            (Guard::None, asked) => asked,
-            (known, Guard::None) => known,
-            (known, asked) if known == asked => known,
-            _ => {
-                return Err(StateError::EtagMismatch(format!(
-                    "key {}: two operations ask for different versions of it",
-                    operation.key()
-                )));
+        Ok(Guard::of(operation))
+    })?;
+    let creations = operations.iter().filter_map(|operation| match operation {
+        Operation::Upsert(set) if Guard::of(operation) == Guard::Absent => {
+            Some((set.key.as_str(), set))
+        }
+        _ => None,
+    });
+    let creations: BTreeMap<&str, &SetRequest> = creations.collect();
+    let mut steps = Vec::with_capacity(writes.len());
+    for write in writes {
+        let mut guard = write.guard;
+        let action = match write.operation {
+            Operation::Upsert(set) => Action::Put(set),
+            Operation::Delete(delete) => {
+                // Only a statement that creates can see to it that nobody else does.
+                if let Some(creation) = creations.get(delete.key.as_str()) {
+                    let action = Action::Put(creation);
+                    steps.push(Step { action, guard });
+                    guard = Guard::None;
+                }
+                Action::Remove(&delete.key)
             }
         };
-        if let (Guard::Absent, Operation::Upsert(set)) = (asked, operation) {
-            self.creation = Some(set);
-        }
-        Ok(())
+        steps.push(Step { action, guard });
     }
-
-    fn steps(&self) -> Vec<Step<'a>> {
-        let (guard, key) = (self.guard, self.last.key());
-        match (self.last, self.creation) {
-            (Operation::Upsert(set), _) => vec![Step {
-                action: Action::Put(set),
-                guard,
-            }],
-            // Only a statement that creates can see to it that nobody else does.
-            (Operation::Delete(_), Some(creation)) => vec![
-                Step {
-                    action: Action::Put(creation),
-                    guard,
-                },
-                Step {
-                    action: Action::Remove(key),
-                    guard: Guard::None,
-                },
-            ],
-            (Operation::Delete(_), None) => vec![Step {
-                action: Action::Remove(key),
-                guard,
-            }],
-        }
-    }
-}
-
-fn guard(operation: &Operation) -> Guard<'_> {
-    let (etag, creates) = match operation {
-        Operation::Upsert(set) => (
-            &set.etag,
-            set.options.concurrency == Concurrency::FirstWrite,
-        ),
-        Operation::Delete(delete) => (&delete.etag, false),
-    };
-    match etag.as_deref() {
-        Some(etag) if !etag.is_empty() => Guard::Etag(etag),
-        _ if creates => Guard::Absent,
-        _ => Guard::None,
-    }
+    Ok(steps)
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 //! etcd writes no key twice in a transaction, and judges all guards before it. So each key is one operation, the last
 //! one on it, under what all operations on it ask of the state before.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use trilby_components::state::{
-    Concurrency, DeleteRequest, Operation, SetRequest, StateError, Ttl, WriteOptions,
+    Concurrency, DeleteRequest, LastWrite, Operation, SetRequest, StateError, Ttl, WriteOptions,
+    last_writes,
 };
 
 use crate::wire::{
@@ -24,45 +23,21 @@ pub(super) struct Plan<'a> {
     steps: Vec<Step<'a>>,
 }
 
-/// What it does to one key.
-#[derive(Debug)]
-pub(super) struct Step<'a> {
-    /// The last operation on it.
-    last: &'a Operation,
-    /// The revision that wrote it before, [`NO_REVISION`] if it must not be there; `None` if that does not matter.
-    guard: Option<i64>,
-}
+/// What it does to one key. The guard is the revision that wrote it before, [`NO_REVISION`] if it must not be there; `None` if
+/// that does not matter.
+pub(super) type Step<'a> = LastWrite<'a, Option<i64>>;
 
 impl<'a> Plan<'a> {
     /// # Errors
     /// An etag is none, or what is asked of a key can never be true.
     pub(super) fn new(operations: &'a [Operation]) -> Result<Self, StateError> {
-        let mut steps: BTreeMap<&str, Step<'a>> = BTreeMap::new();
-        for operation in operations {
-            let asked = guard(operation)?;
-            let step = steps.entry(operation.key()).or_insert(Step {
-                last: operation,
-                guard: asked,
-            });
-            step.last = operation;
-            step.guard = match (step.guard, asked) {
-                (Some(one), Some(other)) if one != other => {
-                    return Err(StateError::EtagMismatch(format!(
-                        "key {}: two operations ask for different versions of it",
-                        operation.key()
-                    )));
-                }
-                (known, asked) => known.or(asked),
-            };
-        }
-        Ok(Self {
-            steps: steps.into_values().collect(),
-        })
+        let steps = last_writes(operations, guard)?;
+        Ok(Self { steps })
     }
 
     /// The values that are written.
     pub(super) fn puts(&self) -> impl Iterator<Item = &'a SetRequest> {
-        self.steps.iter().filter_map(|step| match step.last {
+        self.steps.iter().filter_map(|step| match step.operation {
             Operation::Upsert(set) => Some(set),
             Operation::Delete(_) => None,
         })
@@ -83,7 +58,7 @@ impl<'a> Plan<'a> {
         let operation = |request| RequestOp {
             request: Some(request),
         };
-        let success = self.steps.iter().map(|step| match step.last {
+        let success = self.steps.iter().map(|step| match step.operation {
             Operation::Upsert(set) => Request::Put(PutRequest {
                 key: path(&set.key),
                 value: kept(set),
@@ -95,14 +70,14 @@ impl<'a> Plan<'a> {
         });
         let failure = self.guarded().map(|step| {
             Request::Range(RangeRequest {
-                key: path(step.last.key()),
+                key: path(step.operation.key()),
                 keys_only: true,
                 ..RangeRequest::default()
             })
         });
         let compare = self.steps.iter().filter_map(|step| {
             let revision = step.guard?;
-            Some(Compare::to_revision(path(step.last.key()), revision))
+            Some(Compare::to_revision(path(step.operation.key()), revision))
         });
         TxnRequest {
             compare: compare.collect(),
@@ -112,20 +87,18 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Step<'_> {
-    /// Why the guard does not hold, where the key's revision is `found`; `None` if it does. The words are upstream's.
-    pub(super) fn refusal(&self, found: i64) -> Option<String> {
-        let key = self.last.key();
-        match self.guard? {
-            asked if asked == found => None,
-            NO_REVISION => Some(format!(
-                "item already exists and no etag was passed for key={key}"
-            )),
-            _ if found == NO_REVISION => Some(format!("state not exist or expired for key={key}")),
-            asked => Some(format!(
-                "state etag not match for key={key}: current={found}, expect={asked}"
-            )),
-        }
+/// Why the guard does not hold, where the key's revision is `found`; `None` if it does. The words are upstream's.
+pub(super) fn refusal(step: &Step<'_>, found: i64) -> Option<String> {
+    let key = step.operation.key();
+    match step.guard? {
+        asked if asked == found => None,
+        NO_REVISION => Some(format!(
+            "item already exists and no etag was passed for key={key}"
+        )),
+        _ if found == NO_REVISION => Some(format!("state not exist or expired for key={key}")),
+        asked => Some(format!(
+            "state etag not match for key={key}: current={found}, expect={asked}"
+        )),
     }
 }
 
@@ -228,7 +201,7 @@ mod tests {
         let refusal = |operation: Operation, found| {
             let operations = [operation];
             let plan = Plan::new(&operations).unwrap();
-            plan.guarded().next().unwrap().refusal(found)
+            super::refusal(plan.guarded().next().unwrap(), found)
         };
         assert_eq!(refusal(put("a", "7"), 7), None);
         assert_eq!(

@@ -7,11 +7,14 @@ use mongodb::bson::Bson;
 use mongodb::options::{ReadConcern, WriteConcern};
 use rand::Rng as _;
 use tokio::time::{Instant, sleep};
-use trilby_components::state::{Operation, StateError};
+use trilby_components::state::{Guard, LastWrite, Operation, StateError, last_writes};
 
 use super::MongoState;
 use crate::failure::Failure;
-use crate::write::{self, Guard, Step};
+use crate::write;
+
+/// What becomes of a key.
+type Step<'a> = LastWrite<'a, Guard<'a>>;
 
 /// How long one that met another waits at most before it begins anew; the first time it is a tenth of that.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,8 +28,8 @@ impl MongoState {
         if operations.is_empty() {
             return Ok(());
         }
-        let steps = write::steps(operations)?;
-        let values = steps.iter().map(|step| match step.last {
+        let steps = last_writes(operations, |operation| Ok(Guard::of(operation)))?;
+        let values = steps.iter().map(|step| match step.operation {
             Operation::Upsert(set) => write::of_transaction(set).map(Some),
             Operation::Delete(_) => Ok(None),
         });
@@ -93,7 +96,7 @@ async fn abort(session: Option<ClientSession>) {
 fn lost(failure: Failure, steps: &[Step<'_>]) -> Failure {
     match steps.iter().find(|step| step.guard != Guard::None) {
         Some(step) => {
-            let key = step.last.key();
+            let key = step.operation.key();
             let reason = failure.into_state();
             StateError::EtagMismatch(format!("key {key}: others kept coming first: {reason}"))
                 .into()

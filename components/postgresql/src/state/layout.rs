@@ -69,7 +69,7 @@ impl Layout {
             Self::Bytes => ("value", "false", "etag::text"),
         };
         let life = "now() + $3 * interval '1 second'";
-        let (insert, update, replace, same) = match self {
+        let (insert, update, replace, etag_at) = match self {
             Self::Documents => (
                 format!(
                     "(key, value, isbinary, expiredate) VALUES ($1, $2::text::jsonb, $4, {life})"
@@ -78,7 +78,7 @@ impl Layout {
                 format!(
                     "value = $2::text::jsonb, isbinary = $4, updatedate = now(), expiredate = {life}"
                 ),
-                "xmin = $5::text::xid",
+                5,
             ),
             Self::Bytes => (
                 format!(
@@ -88,15 +88,11 @@ impl Layout {
                 format!(
                     "value = $2, etag = gen_random_uuid(), updated_at = now(), expires_at = {life}"
                 ),
-                "etag = $4::text::uuid",
+                4,
             ),
         };
         let put =
             format!("INSERT INTO {table} AS t {insert} ON CONFLICT (key) DO UPDATE SET {update}");
-        let version = match self {
-            Self::Documents => "xmin = $2::text::xid",
-            Self::Bytes => "etag = $2::text::uuid",
-        };
         let all = format!(
             "SELECT key, {value}, {binary}, {etag}, (extract(epoch FROM {expiry}) * 1000000)::bigint
              FROM {table} WHERE {live}"
@@ -107,14 +103,28 @@ impl Layout {
             // Also the row of a value that has expired is in the way of an INSERT.
             create: format!("{put} WHERE {gone}"),
             put,
-            replace: format!("UPDATE {table} SET {replace} WHERE key = $1 AND {same} AND {live}"),
+            replace: format!(
+                "UPDATE {table} SET {replace} WHERE key = $1 AND {} AND {live}",
+                self.has_etag(etag_at)
+            ),
             remove: format!("DELETE FROM {table} WHERE key = $1"),
-            remove_version: format!("DELETE FROM {table} WHERE key = $1 AND {version} AND {live}"),
+            remove_version: format!(
+                "DELETE FROM {table} WHERE key = $1 AND {} AND {live}",
+                self.has_etag(2)
+            ),
             keys: format!(
                 "SELECT key, row_id FROM {table} WHERE key LIKE $1 AND row_id > $2 AND {live}
                  ORDER BY row_id LIMIT $3"
             ),
             clean: format!("DELETE FROM {table} AS t WHERE {gone}"),
+        }
+    }
+
+    /// That a row has the etag of this parameter.
+    fn has_etag(self, parameter: u8) -> String {
+        match self {
+            Self::Documents => format!("xmin = ${parameter}::text::xid"),
+            Self::Bytes => format!("etag = ${parameter}::text::uuid"),
         }
     }
 
