@@ -3,22 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 use trilby_components::conformance;
-use trilby_components::metadata::Metadata;
-use trilby_components::registry::{ComponentContext, CreateError, Instance, Registry};
+use trilby_components::conformance::state::calls::{self, Store, binary, is_unavailable, value};
+use trilby_components::registry::CreateError;
 use trilby_components::state::{
-    Concurrency, DeleteRequest, GetRequest, SetRequest, StateError, StateStore, Ttl, Value,
+    Concurrency, DeleteRequest, GetRequest, SetRequest, StateError, Ttl, Value,
 };
 use trilby_testkit::eventually::eventually;
 use trilby_testkit::proxy::Proxy;
 use trilby_testkit::servers::memcached::Memcached;
-
-type Store = Arc<dyn StateStore>;
 
 /// Longer than any limit that is set here, and than a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,32 +27,13 @@ async fn create(hosts: &[SocketAddr], extra: &[(&str, &str)]) -> Result<Store, C
     let hosts = hosts.join(",");
     let mut pairs = vec![("hosts", hosts.as_str())];
     pairs.extend_from_slice(extra);
-    let metadata = Metadata::new(pairs).expect("no name is given twice");
-    let registry = Registry::default().with(trilby_components_memcached::backends());
-    let context = ComponentContext::default();
-    let created = registry.create("state.memcached", "v1", context, metadata);
-    match created.await? {
-        Instance::State(store) => Ok(store),
-        other => panic!("not a state store: {other:?}"),
-    }
+    let backends = trilby_components_memcached::backends();
+    calls::create(backends, ("state.memcached", "v1"), &pairs).await
 }
 
 async fn open(memcached: &Memcached) -> Store {
     let created = create(&[memcached.address()], &[GENEROUS]).await;
     created.expect("memcached runs")
-}
-
-fn binary(key: &str, value: impl Into<Bytes>) -> SetRequest {
-    SetRequest::new(key, Value::Binary(value.into()))
-}
-
-async fn value(store: &Store, key: &str) -> Option<Bytes> {
-    let item = store.get(GetRequest::new(key)).await.unwrap();
-    item.map(|item| item.value)
-}
-
-fn is_unavailable<T: std::fmt::Debug>(result: &Result<T, StateError>) -> bool {
-    matches!(result, Err(StateError::Unavailable(_)))
 }
 
 #[tokio::test]

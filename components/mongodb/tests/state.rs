@@ -3,24 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
-use trilby_components::metadata::Metadata;
-use trilby_components::registry::{ComponentContext, CreateError, Instance, Registry};
-use trilby_components::state::{
-    Concurrency, DeleteRequest, GetRequest, Operation, SetRequest, StateError, StateStore, Ttl,
-    Value,
+use trilby_components::conformance;
+use trilby_components::conformance::state::calls::{
+    self, Store, binary, is_mismatch, is_unavailable, transact, value,
 };
-use trilby_components::{RequestMetadata, conformance};
+use trilby_components::registry::CreateError;
+use trilby_components::state::{Concurrency, DeleteRequest, GetRequest, Operation, Ttl};
 use trilby_testkit::eventually::eventually;
 use trilby_testkit::proxy::Proxy;
 use trilby_testkit::servers::mongodb::{MongoDb, REPLICA_SET};
-
-type Store = Arc<dyn StateStore>;
 
 /// Longer than any limit that is set here, and than a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -28,14 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const GENEROUS: (&str, &str) = ("operationTimeout", "60s");
 
 async fn create(pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
-    let metadata = Metadata::new(pairs.iter().copied()).expect("no name is given twice");
-    let registry = Registry::default().with(trilby_components_mongodb::backends());
-    let context = ComponentContext::default();
-    let created = registry.create("state.mongodb", "v1", context, metadata);
-    match created.await? {
-        Instance::State(store) => Ok(store),
-        other => panic!("not a state store: {other:?}"),
-    }
+    let backends = trilby_components_mongodb::backends();
+    calls::create(backends, ("state.mongodb", "v1"), pairs).await
 }
 
 async fn at(address: SocketAddr, extra: &[(&str, &str)]) -> Result<Store, CreateError> {
@@ -48,34 +38,6 @@ async fn at(address: SocketAddr, extra: &[(&str, &str)]) -> Result<Store, Create
 
 async fn open(server: &MongoDb) -> Store {
     at(server.address(), &[GENEROUS]).await.expect("it runs")
-}
-
-fn binary(key: &str, value: impl Into<Bytes>) -> SetRequest {
-    SetRequest::new(key, Value::Binary(value.into()))
-}
-
-fn json_value(key: &str, text: impl Into<Bytes>) -> SetRequest {
-    SetRequest::new(key, Value::Json(text.into()))
-}
-
-async fn transact(store: &Store, operations: Vec<Operation>) -> Result<(), StateError> {
-    let transactional = store.transactional().unwrap();
-    transactional
-        .transact(operations, &RequestMetadata::new())
-        .await
-}
-
-async fn value(store: &Store, key: &str) -> Option<Bytes> {
-    let item = store.get(GetRequest::new(key)).await.unwrap();
-    item.map(|item| item.value)
-}
-
-fn is_unavailable<T: std::fmt::Debug>(result: &Result<T, StateError>) -> bool {
-    matches!(result, Err(StateError::Unavailable(_)))
-}
-
-fn is_mismatch<T: std::fmt::Debug>(result: &Result<T, StateError>) -> bool {
-    matches!(result, Err(StateError::EtagMismatch(_)))
 }
 
 /// Has the server keep these documents, as upstream's sidecar would.
@@ -114,9 +76,9 @@ async fn the_layout_is_upstreams() {
     let store = open(&server).await;
     for (set, expected) in [
         (binary("bytes", "text"), json!("text")),
-        (json_value("string", r#""text""#), json!("\"text\"")),
+        (calls::json("string", r#""text""#), json!("\"text\"")),
         (
-            json_value("document", r#"{"a":[1,2.5,"x"]}"#),
+            calls::json("document", r#"{"a":[1,2.5,"x"]}"#),
             json!({"a": [1, 2.5, "x"]}),
         ),
     ] {
@@ -200,7 +162,7 @@ async fn keys_and_values_may_begin_with_a_dollar() {
         store.set(binary(text, text)).await.unwrap();
         assert_eq!(value(&store, text).await.unwrap(), text);
         let within = json!({ "a": text }).to_string();
-        store.set(json_value(text, within.clone())).await.unwrap();
+        store.set(calls::json(text, within.clone())).await.unwrap();
         assert_eq!(value(&store, text).await.unwrap(), within);
     }
 }

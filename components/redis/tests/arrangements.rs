@@ -1,12 +1,10 @@
 //! Redis as a cluster, and behind sentinels: real servers.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+use trilby_components::conformance::state::calls::{self, Store, transact};
 use trilby_components::{
-    RequestMetadata, conformance,
-    metadata::Metadata,
-    registry::{ComponentContext, CreateError, Instance, Registry},
+    conformance,
+    registry::CreateError,
     state::{
         Consistency, GetRequest, KeysLike, LikePattern, Operation, SetRequest, StateError,
         StateStore, Value,
@@ -20,24 +18,18 @@ use trilby_testkit::{
     },
 };
 
-async fn create(pairs: &[(&str, &str)]) -> Result<Arc<dyn StateStore>, CreateError> {
-    let metadata = Metadata::new(pairs.iter().copied()).expect("no name is given twice");
-    let registry = Registry::default().with(trilby_components_redis::backends());
-    let context = ComponentContext::default();
-    let created = registry.create("state.redis", "v1", context, metadata);
-    match created.await? {
-        Instance::State(store) => Ok(store),
-        other => panic!("not a state store: {other:?}"),
-    }
+async fn create(pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
+    let backends = trilby_components_redis::backends();
+    calls::create(backends, ("state.redis", "v1"), pairs).await
 }
 
-async fn in_cluster(cluster: &RedisCluster) -> Arc<dyn StateStore> {
+async fn in_cluster(cluster: &RedisCluster) -> Store {
     let hosts = cluster.addresses();
     let pairs = [("redisHost", hosts.as_str()), ("redisType", "cluster")];
     create(&pairs).await.expect("the cluster runs")
 }
 
-async fn behind_sentinels(watched: &WatchedRedis) -> Arc<dyn StateStore> {
+async fn behind_sentinels(watched: &WatchedRedis) -> Store {
     // Nobody listens where the first one is said to be.
     let hosts = format!("127.0.0.1:9,{}", watched.address());
     let pairs = [
@@ -56,13 +48,6 @@ fn set(key: &str, value: &str) -> SetRequest {
 async fn value(store: &dyn StateStore, key: &str) -> Result<Option<Bytes>, StateError> {
     let item = store.get(GetRequest::new(key)).await?;
     Ok(item.map(|item| item.value))
-}
-
-async fn transact(store: &dyn StateStore, operations: Vec<Operation>) -> Result<(), StateError> {
-    let transactional = store.transactional().expect("it has transactions");
-    transactional
-        .transact(operations, &RequestMetadata::new())
-        .await
 }
 
 #[tokio::test]
@@ -101,14 +86,14 @@ async fn a_transaction_over_several_slots_is_judged_before_anything_is_written()
         Operation::Upsert(set("free", "x")),
         Operation::Upsert(stale),
     ];
-    let refused = transact(&*store, operations).await.unwrap_err();
+    let refused = transact(&store, operations).await.unwrap_err();
     assert_eq!(
         refused,
         StateError::EtagMismatch("failed to set key guarded: its version is 1".into())
     );
     assert_eq!(value(&*store, "free").await, Ok(None));
     let operations = ["free", "guarded", "third"].map(|key| Operation::Upsert(set(key, "y")));
-    transact(&*store, operations.into()).await.unwrap();
+    transact(&store, operations).await.unwrap();
     for key in ["free", "guarded", "third"] {
         assert_eq!(value(&*store, key).await, Ok(Some("y".into())), "{key}");
     }

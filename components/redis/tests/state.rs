@@ -1,50 +1,28 @@
 //! `state.redis` on a real server.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::timeout;
+use trilby_components::conformance::state::calls::{self, Store, binary, value};
 use trilby_components::{
     RequestMetadata, conformance,
-    metadata::Metadata,
-    registry::{ComponentContext, CreateError, Instance, Registry},
+    registry::CreateError,
     state::{
-        Concurrency, Consistency, DeleteRequest, GetRequest, Operation, SetRequest, StateError,
-        StateStore, Ttl, Value,
+        Concurrency, Consistency, DeleteRequest, GetRequest, Operation, StateError, StateStore, Ttl,
     },
 };
 use trilby_testkit::{eventually::eventually, servers::redis::Redis};
 
-async fn create(redis: &Redis, extra: &[(&str, &str)]) -> Result<Arc<dyn StateStore>, CreateError> {
+async fn create(redis: &Redis, extra: &[(&str, &str)]) -> Result<Store, CreateError> {
     let host = redis.address().to_string();
     let mut pairs = vec![("redisHost", host.as_str())];
     pairs.extend_from_slice(extra);
-    let metadata = Metadata::new(pairs).expect("no name is given twice");
-    let registry = Registry::default().with(trilby_components_redis::backends());
-    let context = ComponentContext::default();
-    match registry
-        .create("state.redis", "v1", context, metadata)
-        .await?
-    {
-        Instance::State(store) => Ok(store),
-        other => panic!("not a state store: {other:?}"),
-    }
+    let backends = trilby_components_redis::backends();
+    calls::create(backends, ("state.redis", "v1"), &pairs).await
 }
 
-async fn connect(redis: &Redis) -> Arc<dyn StateStore> {
+async fn connect(redis: &Redis) -> Store {
     create(redis, &[]).await.expect("redis runs")
-}
-
-fn set(key: &str, value: &'static str) -> SetRequest {
-    SetRequest::new(key, Value::Binary(Bytes::from_static(value.as_bytes())))
-}
-
-async fn value(store: &dyn StateStore, key: &str) -> Option<Bytes> {
-    let item = store
-        .get(GetRequest::new(key))
-        .await
-        .expect("redis answers");
-    item.map(|item| item.value)
 }
 
 #[tokio::test]
@@ -62,12 +40,12 @@ async fn it_is_a_state_store() {
 async fn the_layout_is_upstreams() {
     let redis = Redis::start().await;
     let store = connect(&redis).await;
-    store.set(set("app||key", "one")).await.unwrap();
+    store.set(binary("app||key", "one")).await.unwrap();
     assert_eq!(
         redis.command(&["HGETALL", "app||key"]),
         "data\none\nversion\n1"
     );
-    let mut first = set("app||key", "two");
+    let mut first = binary("app||key", "two");
     first.etag = Some("1".into());
     first.options.concurrency = Concurrency::FirstWrite;
     first.ttl = Some(Ttl::After(Duration::from_secs(100)));
@@ -91,7 +69,7 @@ async fn what_upstream_wrote_is_read_and_guarded() {
         (&b"v"[..], Some("7"))
     );
     assert_eq!(
-        store.set(set("k", "x")).await.unwrap_err().to_string(),
+        store.set(binary("k", "x")).await.unwrap_err().to_string(),
         "possible etag mismatch. error from state store: failed to set key k: it was written \
          first-write and no etag was passed"
     );
@@ -104,7 +82,7 @@ async fn a_plain_string_is_a_value_without_etag() {
     redis.command(&["SET", "legacy", "old"]);
     let item = store.get(GetRequest::new("legacy")).await.unwrap().unwrap();
     assert_eq!((&item.value[..], item.etag), (&b"old"[..], None));
-    store.set(set("legacy", "new")).await.unwrap();
+    store.set(binary("legacy", "new")).await.unwrap();
     assert_eq!(redis.command(&["HGET", "legacy", "version"]), "1");
 }
 
@@ -125,7 +103,7 @@ async fn what_is_not_a_value_is_an_error_that_names_the_key() {
 async fn etags_on_missing_keys_refuse_writes_and_allow_deletes() {
     let redis = Redis::start().await;
     let store = connect(&redis).await;
-    let mut write = set("absent", "x");
+    let mut write = binary("absent", "x");
     write.etag = Some("1".into());
     let refused = store.set(write.clone()).await.unwrap_err();
     assert!(matches!(refused, StateError::EtagMismatch(_)), "{refused}");
@@ -144,9 +122,9 @@ async fn etags_on_missing_keys_refuse_writes_and_allow_deletes() {
 async fn the_component_may_set_an_expiry_for_all() {
     let redis = Redis::start().await;
     let store = create(&redis, &[("ttlInSeconds", "100")]).await.unwrap();
-    store.set(set("key", "x")).await.unwrap();
+    store.set(binary("key", "x")).await.unwrap();
     assert_ne!(redis.command(&["TTL", "key"]), "-1");
-    let mut forever = set("key", "x");
+    let mut forever = binary("key", "x");
     forever.ttl = Some(Ttl::Never);
     store.set(forever).await.unwrap();
     assert_eq!(redis.command(&["TTL", "key"]), "-1");
@@ -156,11 +134,14 @@ async fn the_component_may_set_an_expiry_for_all() {
 async fn a_refused_transaction_says_which_key() {
     let redis = Redis::start().await;
     let store = connect(&redis).await;
-    store.set(set("b", "x")).await.unwrap();
-    let mut guarded = set("b", "y");
+    store.set(binary("b", "x")).await.unwrap();
+    let mut guarded = binary("b", "y");
     guarded.etag = Some("9".into());
     let transactional = store.transactional().unwrap();
-    let operations = vec![Operation::Upsert(set("a", "y")), Operation::Upsert(guarded)];
+    let operations = vec![
+        Operation::Upsert(binary("a", "y")),
+        Operation::Upsert(guarded),
+    ];
     let refused = transactional
         .transact(operations, &RequestMetadata::new())
         .await
@@ -169,14 +150,14 @@ async fn a_refused_transaction_says_which_key() {
         refused,
         StateError::EtagMismatch("failed to set key b: its version is 1".into())
     );
-    assert_eq!(value(&*store, "a").await, None);
+    assert_eq!(value(&store, "a").await, None);
 }
 
 #[tokio::test]
 async fn a_strongly_consistent_write_needs_no_replica() {
     let redis = Redis::start().await;
     let store = connect(&redis).await;
-    let mut write = set("key", "x");
+    let mut write = binary("key", "x");
     write.options.consistency = Consistency::Strong;
     store.set(write).await.unwrap();
 }
@@ -185,7 +166,7 @@ async fn a_strongly_consistent_write_needs_no_replica() {
 async fn the_password_is_checked_at_start() {
     let redis = Redis::with_password("right").await;
     let accepted = create(&redis, &[("redisPassword", "right")]).await.unwrap();
-    accepted.set(set("key", "x")).await.unwrap();
+    accepted.set(binary("key", "x")).await.unwrap();
     for wrong in [&[][..], &[("redisPassword", "wrong")]] {
         let Err(error) = create(&redis, wrong).await else {
             panic!("{wrong:?} was accepted");
@@ -217,7 +198,7 @@ async fn it_heals_when_the_server_comes_back() {
         ("redisMaxRetryInterval", "5"),
     ];
     let store = create(&redis, &extra).await.unwrap();
-    store.set(set("key", "x")).await.unwrap();
+    store.set(binary("key", "x")).await.unwrap();
     redis.stop().await;
     let reads = futures(&*store, 20).await;
     for read in reads {
@@ -229,17 +210,17 @@ async fn it_heals_when_the_server_comes_back() {
         );
     }
     redis.resume().await;
-    assert_eq!(value(&*store, "key").await.as_deref(), Some(&b"x"[..]));
+    assert_eq!(value(&store, "key").await.as_deref(), Some(&b"x"[..]));
 }
 
 #[tokio::test]
 async fn a_restart_between_two_commands_is_not_seen() {
     let mut redis = Redis::start().await;
     let store = connect(&redis).await;
-    store.set(set("key", "x")).await.unwrap();
+    store.set(binary("key", "x")).await.unwrap();
     redis.stop().await;
     redis.resume().await;
-    assert_eq!(value(&*store, "key").await.as_deref(), Some(&b"x"[..]));
+    assert_eq!(value(&store, "key").await.as_deref(), Some(&b"x"[..]));
 }
 
 #[tokio::test]
@@ -258,7 +239,7 @@ async fn a_login_that_failed_is_tried_again() {
     })
     .await;
     redis.change_password("old");
-    assert_eq!(value(&*store, "key").await, None);
+    assert_eq!(value(&store, "key").await, None);
 }
 
 #[tokio::test]

@@ -3,31 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rusqlite::Connection;
+use trilby_components::conformance::state::calls::{self, Store, binary, etag, json, value};
 use trilby_components::{
     RequestMetadata, conformance,
-    metadata::Metadata,
-    registry::{ComponentContext, CreateError, Instance, Registry},
+    registry::CreateError,
     state::{
-        Concurrency, GetRequest, KeysLike, LikePattern, Operation, SetRequest, StateError,
-        StateStore, Ttl, Value,
+        Concurrency, GetRequest, KeysLike, LikePattern, Operation, SetRequest, StateError, Ttl,
+        Value,
     },
 };
 
-type Store = Arc<dyn StateStore>;
-
-async fn create(type_: &str, pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
-    let metadata = Metadata::new(pairs.iter().copied()).expect("no name is given twice");
-    let registry = Registry::default().with(trilby_components_sqlite::backends());
-    let context = ComponentContext::default();
-    match registry.create(type_, "v1", context, metadata).await? {
-        Instance::State(store) => Ok(store),
-        other => panic!("not a state store: {other:?}"),
-    }
+async fn create(type_name: &str, pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
+    let backends = trilby_components_sqlite::backends();
+    calls::create(backends, (type_name, "v1"), pairs).await
 }
 
 async fn open(file: &Path, extra: &[(&str, &str)]) -> Store {
@@ -35,24 +26,6 @@ async fn open(file: &Path, extra: &[(&str, &str)]) -> Store {
     let mut pairs = vec![("connectionString", file)];
     pairs.extend_from_slice(extra);
     create("state.sqlite", &pairs).await.unwrap()
-}
-
-fn json(key: &str, value: &'static str) -> SetRequest {
-    SetRequest::new(key, Value::Json(Bytes::from_static(value.as_bytes())))
-}
-
-fn binary(key: &str, value: &'static [u8]) -> SetRequest {
-    SetRequest::new(key, Value::Binary(Bytes::from_static(value)))
-}
-
-async fn value(store: &Store, key: &str) -> Option<Bytes> {
-    let item = store.get(GetRequest::new(key)).await.unwrap();
-    item.map(|item| item.value)
-}
-
-async fn etag(store: &Store, key: &str) -> String {
-    let item = store.get(GetRequest::new(key)).await.unwrap();
-    item.and_then(|item| item.etag).unwrap()
 }
 
 fn one<T: rusqlite::types::FromSql>(connection: &Connection, question: &str) -> T {
@@ -92,7 +65,7 @@ async fn the_layout_is_upstreams() {
         .set(json("app||json", r#"{"n":9007199254740993}"#))
         .await
         .unwrap();
-    let mut bytes = binary("app||bytes", b"\x00\xff");
+    let mut bytes = binary("app||bytes", &b"\x00\xff"[..]);
     bytes.ttl = Some(Ttl::After(Duration::from_secs(100)));
     store.set(bytes).await.unwrap();
     let connection = Connection::open(&file).unwrap();
@@ -194,7 +167,7 @@ async fn no_update_is_lost_between_two_sidecars() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("state.db");
     let stores = [open(&file, &[]).await, open(&file, &[]).await];
-    stores[0].set(binary("count", b"0")).await.unwrap();
+    stores[0].set(binary("count", "0")).await.unwrap();
     let adding = stores.clone().map(|store| tokio::spawn(add(store, 100)));
     for added in adding {
         added.await.unwrap();

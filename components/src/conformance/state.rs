@@ -1,5 +1,6 @@
 //! What every state store owes its callers, judged by what it says it can do.
 
+pub mod calls;
 mod concurrency;
 pub mod faults;
 pub mod limits;

@@ -79,7 +79,7 @@ async fn a_server_without_space_is_read() {
     store.set(binary("key", "x")).await.unwrap();
     let mut refused = None;
     for number in 0..20 {
-        let filler = binary(&number.to_string(), vec![b'x'; 1_000_000]);
+        let filler = binary(number.to_string(), vec![b'x'; 1_000_000]);
         refused = store.set(filler).await.err();
         if refused.is_some() {
             break;

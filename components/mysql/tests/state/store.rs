@@ -21,7 +21,7 @@ async fn bulk_reads_answer_every_request() {
     let store = open(&mariadb, &[]).await;
     for number in 0..150 {
         store
-            .set(binary(&number.to_string(), number.to_string()))
+            .set(binary(number.to_string(), number.to_string()))
             .await
             .unwrap();
     }

@@ -1,28 +1,19 @@
 //! What the tests share.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use trilby_components::RequestMetadata;
-use trilby_components::metadata::Metadata;
-use trilby_components::registry::{ComponentContext, CreateError, Instance, Registry};
-use trilby_components::state::{GetRequest, Operation, SetRequest, StateError, StateStore, Value};
+use trilby_components::conformance::state::calls;
+use trilby_components::registry::CreateError;
 use trilby_testkit::servers::postgres::{Postgres, USER};
 
-pub(crate) type Store = Arc<dyn StateStore>;
+pub(crate) use trilby_components::conformance::state::calls::{
+    Store, binary, etag, is_unavailable, json, transact, value,
+};
 
 /// Both versions.
 pub(crate) const VERSIONS: [&str; 2] = ["v1", "v2"];
 
 pub(crate) async fn create(version: &str, pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
-    let metadata = Metadata::new(pairs.iter().copied()).expect("no name is given twice");
-    let registry = Registry::default().with(trilby_components_postgresql::backends());
-    let context = ComponentContext::default();
-    let created = registry.create("state.postgresql", version, context, metadata);
-    match created.await? {
-        Instance::State(store) => Ok(store),
-        other => panic!("not a state store: {other:?}"),
-    }
+    let backends = trilby_components_postgresql::backends();
+    calls::create(backends, ("state.postgresql", version), pairs).await
 }
 
 /// The connection string of a server, by way of another address or its own.
@@ -36,37 +27,4 @@ pub(crate) async fn open(postgres: &Postgres, version: &str, extra: &[(&str, &st
     let mut pairs = vec![("connectionString", string.as_str())];
     pairs.extend_from_slice(extra);
     create(version, &pairs).await.expect("postgres runs")
-}
-
-pub(crate) fn binary(key: &str, value: impl Into<Bytes>) -> SetRequest {
-    SetRequest::new(key, Value::Binary(value.into()))
-}
-
-pub(crate) fn json(key: &str, value: &'static str) -> SetRequest {
-    SetRequest::new(key, Value::Json(value.into()))
-}
-
-pub(crate) async fn transact(
-    store: &Store,
-    operations: impl IntoIterator<Item = Operation>,
-) -> Result<(), StateError> {
-    let transactional = store.transactional().unwrap();
-    let operations = operations.into_iter().collect();
-    transactional
-        .transact(operations, &RequestMetadata::new())
-        .await
-}
-
-pub(crate) async fn value(store: &Store, key: &str) -> Option<Bytes> {
-    let item = store.get(GetRequest::new(key)).await.unwrap();
-    item.map(|item| item.value)
-}
-
-pub(crate) async fn etag(store: &Store, key: &str) -> String {
-    let item = store.get(GetRequest::new(key)).await.unwrap();
-    item.and_then(|item| item.etag).unwrap()
-}
-
-pub(crate) fn is_unavailable<T: std::fmt::Debug>(result: &Result<T, StateError>) -> bool {
-    matches!(result, Err(StateError::Unavailable(_)))
 }
