@@ -18,8 +18,8 @@ mod app;
 mod call;
 #[path = "invocation/endurance.rs"]
 mod endurance;
-#[path = "invocation/load.rs"]
-mod load;
+#[path = "invocation/flood.rs"]
+mod flood;
 #[path = "invocation/pair.rs"]
 mod pair;
 
@@ -29,8 +29,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use app::App;
 use call::{Call, Protocol};
-use load::{Flood, Latencies, Load};
+use flood::Flood;
 use pair::Pair;
+use trilby_testkit::load::{Latencies, OpenLoop};
 
 const RATE: u32 = 1000;
 const CONNECTIONS: u32 = 16;
@@ -79,7 +80,7 @@ async fn compare(protocol: Protocol, binaries: &[PathBuf]) -> Result<()> {
 
 /// Of direct calls, and of those through each pair.
 async fn at_rate(direct: Call, pairs: &mut [Pair]) -> Result<(Latencies, Vec<Latencies>)> {
-    let load = Load {
+    let load = OpenLoop {
         rate: RATE,
         connections: CONNECTIONS,
         slice: SLICE,
@@ -96,7 +97,7 @@ async fn at_rate(direct: Call, pairs: &mut [Pair]) -> Result<(Latencies, Vec<Lat
             pair.mark();
             let latencies = load.run(pair.call()).await?;
             if counted {
-                pair.count(latencies.len());
+                pair.count(latencies.count());
                 through.extend(latencies);
             }
         }

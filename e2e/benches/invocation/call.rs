@@ -9,6 +9,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use trilby_testkit::load::Work;
 
 const BODY: &[u8] =
     b"{\"hello\":\"world\",\"padding\":\"0123456789012345678901234567890123456789\"}";
@@ -41,9 +42,10 @@ pub(crate) enum Connection {
     Grpc(http2::SendRequest<Full<Bytes>>),
 }
 
-impl Call {
-    /// Opens a connection for it.
-    pub(crate) async fn connect(&self) -> Result<Connection> {
+impl Work for Call {
+    type Connection = Connection;
+
+    async fn connect(&self) -> Result<Connection> {
         let stream = TcpStream::connect(self.address).await;
         let stream = stream.with_context(|| self.address.to_string())?;
         stream.set_nodelay(true)?;
@@ -62,8 +64,8 @@ impl Call {
         })
     }
 
-    /// Makes it; the answer must be a success with what was sent.
-    pub(crate) async fn make(&self, connection: &mut Connection) -> Result<()> {
+    /// The answer must have what was sent.
+    async fn perform(&self, connection: &mut Connection, _index: usize) -> Result<()> {
         let (response, sent) = match connection {
             Connection::Http(sender) => {
                 sender.ready().await?;
@@ -78,7 +80,9 @@ impl Call {
         };
         check(response, sent).await
     }
+}
 
+impl Call {
     fn request(&self, authority: &str, body: &'static [u8]) -> Result<Request<Full<Bytes>>> {
         let mut request = Request::post(format!("{authority}{}", self.path));
         if let Some(app_id) = self.app_id {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::app::App;
 use crate::call::Protocol;
-use crate::load::Flood;
+use crate::flood::Flood;
 use crate::pair::Pair;
 
 /// After how many thousand calls memory is looked at.

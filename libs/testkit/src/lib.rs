@@ -12,6 +12,7 @@
 //! | to wait | [`eventually()`](eventually::eventually), [`assert_eventually!`] |
 //! | machines on a network that can be parted, root | [`lan::Lan`] |
 //! | HTTP | [`http::Client`] |
+//! | load at a rate, and its latencies | [`load::OpenLoop`] |
 //! | certificates | [`ca::Authority`] |
 //! | a port, a directory, a process | [`ports::Port`], [`state_dir::StateDir`], [`process::Process`] |
 //!
@@ -59,6 +60,7 @@ pub mod http;
 pub mod images;
 pub mod kube;
 pub mod lan;
+pub mod load;
 pub mod mesh;
 pub mod network;
 pub mod node;

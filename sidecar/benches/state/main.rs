@@ -15,16 +15,15 @@
 #![allow(clippy::unwrap_used, reason = "a measurement that fails may panic")]
 
 mod endurance;
-mod load;
 mod operation;
 mod scene;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use load::{Latencies, Load};
-use operation::{Operation, Target};
+use operation::{Operation, Repeated, Target};
 use scene::{Scene, Sidecar, Store};
+use trilby_testkit::load::{Latencies, OpenLoop};
 
 const CONNECTIONS: u32 = 16;
 /// Slices of each target that count, after one that does not.
@@ -64,7 +63,7 @@ async fn compare(scene: &Scene, binaries: &[PathBuf]) {
     for binary in binaries {
         sidecars.push(scene.sidecar(binary).await);
     }
-    let load = Load {
+    let load = OpenLoop {
         rate: number("RATE", 1000),
         connections: CONNECTIONS,
         slice: Duration::from_secs(number("SECONDS", 5).into()),
@@ -91,7 +90,7 @@ async fn compare(scene: &Scene, binaries: &[PathBuf]) {
 async fn row(
     scene: &Scene,
     (store, operation): (Store, Operation),
-    load: Load,
+    load: OpenLoop,
     sidecars: &[Sidecar],
 ) {
     let direct = Target::Direct(scene.open(store).await);
@@ -99,14 +98,14 @@ async fn row(
     let mut alone = Latencies::default();
     let mut through: Vec<_> = sidecars.iter().map(|_| Measured::default()).collect();
     for slice in 0..=SLICES {
-        let latencies = load.run(&direct, operation).await;
+        let latencies = run(load, operation, &direct).await;
         if slice > 0 {
             alone.extend(latencies);
         }
         for (sidecar, measured) in sidecars.iter().zip(&mut through) {
             let target = Target::Sidecar(sidecar.address(), store);
             let before = sidecar.cpu();
-            let latencies = load.run(&target, operation).await;
+            let latencies = run(load, operation, &target).await;
             if slice > 0 {
                 measured.spent += sidecar.cpu() - before;
                 measured.latencies.extend(latencies);
@@ -118,7 +117,7 @@ async fn row(
     println!("| {store} | {operation} | direct | {p50:.2} | {p99:.2} | | | | |");
     for (sidecar, Measured { latencies, spent }) in sidecars.iter().zip(through) {
         let (own50, own99) = (latencies.quantile(0.5), latencies.quantile(0.99));
-        let each = spent.as_secs_f64() / latencies.len() as f64;
+        let each = spent.as_secs_f64() / latencies.count() as f64;
         println!(
             "| {store} | {operation} | {} | {own50:.2} | {own99:.2} | {:.2} | {:.2} | {:.0} | {:.0} |",
             sidecar.name(),
@@ -128,6 +127,11 @@ async fn row(
             1.0 / each,
         );
     }
+}
+
+async fn run(load: OpenLoop, operation: Operation, target: &Target) -> Latencies {
+    let latencies = load.run(Repeated(operation, target.clone())).await;
+    latencies.expect("no operation fails")
 }
 
 /// What went through one sidecar.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::Result;
 use bytes::Bytes;
 use trilby_components::RequestMetadata;
 use trilby_components::state::{self, GetRequest, SetRequest, StateStore, Value};
@@ -13,6 +14,7 @@ use trilby_proto::runtime::v1::{
     ExecuteStateTransactionRequest, GetBulkStateRequest, GetStateRequest, SaveStateRequest,
     TransactionalStateOperation,
 };
+use trilby_testkit::load::Work;
 
 use crate::scene::Store;
 
@@ -36,6 +38,10 @@ pub(crate) enum Target {
     Direct(Arc<dyn StateStore>),
     Sidecar(SocketAddr, Store),
 }
+
+/// An operation over and over on a target.
+#[derive(Clone)]
+pub(crate) struct Repeated(pub(crate) Operation, pub(crate) Target);
 
 /// A way to it.
 pub(crate) enum Client {
@@ -64,6 +70,19 @@ impl Target {
                 Client::Sidecar(dapr, *store)
             }
         }
+    }
+}
+
+impl Work for Repeated {
+    type Connection = Client;
+
+    async fn connect(&self) -> Result<Client> {
+        Ok(self.1.connect().await)
+    }
+
+    async fn perform(&self, client: &mut Client, index: usize) -> Result<()> {
+        self.0.perform(client, index).await;
+        Ok(())
     }
 }
 
