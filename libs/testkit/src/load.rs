@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -10,6 +11,12 @@ use tokio::time::Instant;
 pub trait Work: Clone + Send + 'static {
     /// Where it is done, one after the other.
     type Connection;
+
+    /// The runtime of what connections have in common, for instance of a pool. Without one, each connection is alone with
+    /// its thread, which is faster.
+    fn runtime(&self) -> Option<Handle> {
+        None
+    }
 
     /// Opens a connection.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection>>;
@@ -73,11 +80,12 @@ impl OpenLoop {
         for connection in 0..self.connections {
             let first = start + self.interval() * connection / self.connections;
             let work = work.clone();
-            threads.spawn_blocking(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
+            threads.spawn_blocking(move || match work.runtime() {
+                Some(shared) => shared.block_on(self.one_connection(work, first)),
+                None => Builder::new_current_thread()
                     .enable_all()
-                    .build()?;
-                runtime.block_on(self.one_connection(work, first))
+                    .build()?
+                    .block_on(self.one_connection(work, first)),
             });
         }
         let mut all = Latencies::default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use trilby_components::RequestMetadata;
 use trilby_components::state::{self, GetRequest, SetRequest, StateStore, Value};
 use trilby_grpc::{Channel, ChannelConfig};
@@ -75,6 +76,10 @@ impl Target {
 
 impl Work for Repeated {
     type Connection = Client;
+
+    fn runtime(&self) -> Option<Handle> {
+        matches!(self.1, Target::Direct(_)).then(Handle::current)
+    }
 
     async fn connect(&self) -> Result<Client> {
         Ok(self.1.connect().await)
