@@ -18,8 +18,6 @@ mod app;
 mod call;
 #[path = "invocation/endurance.rs"]
 mod endurance;
-#[path = "invocation/flood.rs"]
-mod flood;
 #[path = "invocation/pair.rs"]
 mod pair;
 
@@ -29,9 +27,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use app::App;
 use call::{Call, Protocol};
-use flood::Flood;
 use pair::Pair;
-use trilby_testkit::load::{Latencies, OpenLoop};
+use trilby_testkit::load::{ClosedLoop, Latencies, OpenLoop};
 
 const RATE: u32 = 1000;
 const CONNECTIONS: u32 = 16;
@@ -39,9 +36,9 @@ const SLICE: Duration = Duration::from_secs(5);
 /// Slices of each target that count, after one that does not.
 const SLICES: usize = 4;
 /// What the closed loop does in one slice.
-const FLOOD: Flood = Flood {
+const FLOOD: ClosedLoop = ClosedLoop {
     connections: 64,
-    calls: 200,
+    operations: 200,
 };
 
 #[tokio::main]
@@ -129,7 +126,7 @@ async fn at_most(direct: Call, pairs: &mut [Pair]) -> Result<()> {
 async fn median(call: Call) -> Result<f64> {
     let mut slices = Vec::new();
     for _ in 0..SLICES {
-        slices.push(FLOOD.run(call).await?);
+        slices.push(FLOOD.count() as f64 / FLOOD.run(call).await?.as_secs_f64());
     }
     slices.sort_unstable_by(f64::total_cmp);
     Ok(slices[SLICES / 2])

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use trilby_testkit::load::ClosedLoop;
 
 use crate::app::App;
 use crate::call::Protocol;
-use crate::flood::Flood;
 use crate::pair::Pair;
 
 /// After how many thousand calls memory is looked at.
@@ -28,11 +28,11 @@ pub(crate) async fn endure(binaries: Vec<PathBuf>) -> Result<()> {
 async fn million(pair: &Pair) -> Result<()> {
     let mut done = 0;
     for look in LOOKS.map(|thousands| thousands * 1000) {
-        let flood = Flood {
+        let flood = ClosedLoop {
             connections: CONNECTIONS,
-            calls: (look - done) / CONNECTIONS,
+            operations: (look - done) / CONNECTIONS,
         };
-        let calls = flood.run(pair.call()).await?;
+        let calls = flood.count() as f64 / flood.run(pair.call()).await?.as_secs_f64();
         done = look;
         let [caller, callee] = pair.rss_megabytes();
         println!(

@@ -19,14 +19,14 @@ pub trait Work: Clone + Send + 'static {
     }
 
     /// Opens a connection.
-    fn connect(&self) -> impl Future<Output = Result<Self::Connection>>;
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
     /// Does it for the `index`th time over this connection; an answer that is no success is an error.
     fn perform(
         &self,
         connection: &mut Self::Connection,
         index: usize,
-    ) -> impl Future<Output = Result<()>>;
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Milliseconds of every operation.
@@ -112,5 +112,48 @@ impl OpenLoop {
             latencies.push(due.elapsed().as_secs_f64() * 1000.0);
         }
         Ok(Latencies(latencies))
+    }
+}
+
+/// Operations that start as soon as the one before on the same connection was answered: as many as go.
+#[derive(Debug, Clone, Copy)]
+pub struct ClosedLoop {
+    /// Connections.
+    pub connections: u32,
+    /// Operations of each.
+    pub operations: u32,
+}
+
+impl ClosedLoop {
+    /// How many operations it is.
+    pub fn count(self) -> usize {
+        (self.connections * self.operations) as usize
+    }
+
+    /// Does it all, and says how long it took.
+    ///
+    /// # Errors
+    /// An operation failed.
+    pub async fn run<W>(self, work: W) -> Result<Duration>
+    where
+        W: Work + Sync,
+        W::Connection: Send,
+    {
+        let start = Instant::now();
+        let mut tasks = JoinSet::new();
+        for _ in 0..self.connections {
+            let work = work.clone();
+            tasks.spawn(async move {
+                let mut connection = work.connect().await?;
+                for index in 0..self.operations as usize {
+                    work.perform(&mut connection, index).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended??;
+        }
+        Ok(start.elapsed())
     }
 }

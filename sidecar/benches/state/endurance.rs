@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use tokio::task::JoinSet;
+use trilby_testkit::load::ClosedLoop;
 
 use crate::number;
-use crate::operation::{Operation, Target};
+use crate::operation::{Operation, Repeated, Target};
 use crate::scene::{Scene, Store};
 
 const CONNECTIONS: u32 = 32;
 /// How often memory is looked at.
 const LOOKS: u32 = 10;
 
-/// Writes and reads in turn, as many as go.
+/// All operations in turn, as many as go.
 pub(crate) async fn endure(scene: &Scene, binaries: &[PathBuf]) {
     let operations = number("OPERATIONS", 1_000_000);
     println!("| operations | path | resident KB | anonymous KB |\n|---|---|---|---|");
@@ -22,7 +22,12 @@ pub(crate) async fn endure(scene: &Scene, binaries: &[PathBuf]) {
         Operation::Set.prepare(&target).await;
         for look in 0..=LOOKS {
             if look > 0 {
-                burst(&target, operations / LOOKS / CONNECTIONS).await;
+                let burst = ClosedLoop {
+                    connections: CONNECTIONS,
+                    operations: operations / LOOKS / CONNECTIONS,
+                };
+                let work = Repeated(&Operation::ALL, target.clone());
+                burst.run(work).await.expect("no operation fails");
             }
             let memory = sidecar.memory();
             println!(
@@ -33,25 +38,5 @@ pub(crate) async fn endure(scene: &Scene, binaries: &[PathBuf]) {
                 memory.anonymous / 1024
             );
         }
-    }
-}
-
-async fn burst(target: &Target, each: u32) {
-    let mut connections = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let target = target.clone();
-        connections.spawn(async move {
-            let mut client = target.connect().await;
-            for index in 0..each as usize {
-                let operation = match index % 2 {
-                    0 => Operation::Set,
-                    _ => Operation::Get,
-                };
-                operation.perform(&mut client, index).await;
-            }
-        });
-    }
-    while let Some(ended) = connections.join_next().await {
-        ended.expect("no operation fails");
     }
 }

@@ -40,9 +40,9 @@ pub(crate) enum Target {
     Sidecar(SocketAddr, Store),
 }
 
-/// An operation over and over on a target.
+/// Operations in turn, over and over, on a target.
 #[derive(Clone)]
-pub(crate) struct Repeated(pub(crate) Operation, pub(crate) Target);
+pub(crate) struct Repeated(pub(crate) &'static [Operation], pub(crate) Target);
 
 /// A way to it.
 pub(crate) enum Client {
@@ -86,7 +86,8 @@ impl Work for Repeated {
     }
 
     async fn perform(&self, client: &mut Client, index: usize) -> Result<()> {
-        self.0.perform(client, index).await;
+        let operation = self.0[index % self.0.len()];
+        operation.perform(client, index).await;
         Ok(())
     }
 }
