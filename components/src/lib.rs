@@ -9,6 +9,7 @@
 //! APIs, custom resource types, retries (they wrap the traits), and any task: a backend that needs
 //! upkeep does it in the calls it gets, or in a `keep` that its owner polls.
 
+pub mod causes;
 pub mod configuration;
 pub mod crypto;
 pub mod definition;

@@ -96,6 +96,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components",
             "trilby-components-sql",
             "trilby-go-syntax",
+            "trilby-https",
         ],
     ),
     ("trilby-components-sqlite", &["trilby-components"]),

@@ -13,9 +13,10 @@ use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
+use trilby_components::causes::with_causes;
 use trilby_components::state::StateError;
 
-use crate::settings::{LIMIT, chain};
+use crate::settings::LIMIT;
 use crate::wire::Call;
 
 /// The largest answer. Servers refuse requests of more than 1.5 MiB unless they are told otherwise, and are not meant to
@@ -138,7 +139,7 @@ impl Link {
             let endpoint = &self.endpoints[place];
             let reason = match timeout(LIMIT, endpoint.connect()).await {
                 Ok(Ok(channel)) => return Ok((place, channel)),
-                Ok(Err(error)) => chain(&error),
+                Ok(Err(error)) => with_causes(&error),
                 Err(_) => format!("no connection within {LIMIT:?}"),
             };
             reasons.push(format!("{}: {reason}", endpoint.uri()));
@@ -167,7 +168,7 @@ impl Current {
 async fn unary<C: Call>(channel: Channel, call: C) -> Result<C::Response, Status> {
     let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST_ANSWER);
     let ready = grpc.ready().await;
-    ready.map_err(|error| Status::unavailable(chain(&error)))?;
+    ready.map_err(|error| Status::unavailable(with_causes(&error)))?;
     let mut request = Request::new(call);
     // The server gives up, too.
     request.set_timeout(LIMIT);
@@ -186,7 +187,7 @@ fn classify(status: &Status) -> Failure {
     let told = || format!("etcd: {}", status.message());
     match status.code() {
         Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted => {
-            Failure::Lost(chain(status))
+            Failure::Lost(with_causes(status))
         }
         Code::DeadlineExceeded => Failure::Lost(late(LIMIT)),
         // No space, too many requests; or a lease that ended before it was used.

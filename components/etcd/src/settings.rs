@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use trilby_components::causes::with_causes;
 use trilby_components::metadata::{Metadata, MetadataError, Schema, value::Sensitive};
 
 /// Upstream's limit of connecting, and of each call.
@@ -122,20 +123,9 @@ fn endpoint(text: &str, tls: Option<&ClientTlsConfig>) -> Result<Endpoint, Metad
         None => Ok(endpoint),
         Some(tls) => endpoint.tls_config(tls.clone()).map_err(|error| {
             // Which of the three is wrong, the library does not say.
-            MetadataError::invalid("ca, cert or key", chain(&error))
+            MetadataError::invalid("ca, cert or key", with_causes(&error))
         }),
     }
-}
-
-/// An error and what caused it.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

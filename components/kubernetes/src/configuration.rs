@@ -21,13 +21,14 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
+use trilby_components::causes::with_causes;
 use trilby_components::configuration::{
     Beginning, Changes, ConfigurationError, ConfigurationStore, Items, Selection,
 };
 use trilby_components::metadata::{Metadata, MetadataError, Schema, value::Seconds};
 use trilby_components::registry::{ComponentContext, InitError};
 
-use crate::client::{self, chain};
+use crate::client;
 use held::Held;
 use watching::Watching;
 
@@ -149,7 +150,7 @@ fn refusal(error: &kube::Error) -> ConfigurationError {
         kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
             ConfigurationError::Store(format!("Kubernetes: {}", status.message))
         }
-        other => ConfigurationError::Unavailable(format!("Kubernetes: {}", chain(other))),
+        other => ConfigurationError::Unavailable(format!("Kubernetes: {}", with_causes(other))),
     }
 }
 

@@ -11,6 +11,7 @@ use kube::{Api, Client, api::ListParams};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
+use trilby_components::causes::with_causes;
 use trilby_components::{
     RequestMetadata,
     metadata::{Metadata, Schema},
@@ -18,7 +19,7 @@ use trilby_components::{
     secret::{Secret, SecretError, SecretStore},
 };
 
-use crate::client::{self, chain};
+use crate::client;
 
 /// Request metadata that names another namespace.
 pub(crate) const NAMESPACE: &str = "namespace";
@@ -111,7 +112,7 @@ fn secret_error(error: &kube::Error) -> SecretError {
         kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
             SecretError::InvalidRequest(status.message.clone())
         }
-        other => SecretError::Unavailable(chain(other)),
+        other => SecretError::Unavailable(with_causes(other)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
+use trilby_components::causes::with_causes;
 use trilby_components::configuration::ConfigurationError;
 use trilby_components::state::StateError;
 use trilby_components_sql::attempts::Attempted;
@@ -121,7 +122,7 @@ impl From<tokio_postgres::Error> for Failure {
                 kind(told.code()),
                 format!("{} (SQLSTATE {})", told.message(), told.code().code()),
             ),
-            None => Self::server(Kind::Lost, chain(&error)),
+            None => Self::server(Kind::Lost, with_causes(&error)),
         }
     }
 }
@@ -131,24 +132,13 @@ impl From<PoolError> for Failure {
         let reason = match error {
             PoolError::Backend(error) => match error.as_db_error() {
                 Some(told) => format!("{} (SQLSTATE {})", told.message(), told.code().code()),
-                None => chain(&error),
+                None => with_causes(&error),
             },
             PoolError::Closed => "the component was closed".to_owned(),
-            other => chain(&other),
+            other => with_causes(&other),
         };
         Self::server(Kind::Away, reason)
     }
-}
-
-/// An error and what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// What a code of the server means; its first two characters are its class.

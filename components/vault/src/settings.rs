@@ -9,7 +9,7 @@ use trilby_components::{
     metadata::{Metadata, MetadataError, Schema, value::Sensitive},
     registry::InitError,
 };
-use trilby_https::{Client, Tls, authorities};
+use trilby_https::{Client, Tls, Verification, authorities};
 
 use crate::{content::ValueType, engine::EngineVersion, path::Path, server::Server, token::Source};
 
@@ -143,7 +143,7 @@ async fn tls(settings: &Settings, is_used: bool) -> Result<Tls, InitError> {
     }
     if unverified || !is_used {
         return Ok(Tls {
-            unverified: true,
+            verification: Verification::Nothing,
             ..Tls::default()
         });
     }

@@ -20,7 +20,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-pub use tls::{Identity, Tls, TlsError};
+pub use tls::{Identity, Tls, TlsError, Verification};
 
 /// Redirects that a GET follows, as Go's client does.
 const MOST_REDIRECTS: usize = 10;

@@ -1,13 +1,16 @@
 //! TLS that is not the system's default.
 
+mod verifiers;
+
 use std::{fmt, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    ClientConfig, RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
+use verifiers::{AnyCertificate, AnyName};
 
 /// How servers are trusted, and what is shown to them. The default trusts the system's authorities and shows nothing.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +21,20 @@ pub struct Tls {
     pub identity: Option<Identity>,
     /// The name that servers' certificates are verified for; unset takes the one of the URL.
     pub server_name: Option<String>,
-    /// Servers are not verified at all: whoever is on the way can read and answer.
-    pub unverified: bool,
+    /// What is verified of servers.
+    pub verification: Verification,
+}
+
+/// What is verified of a server's certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Verification {
+    /// That it was issued by an authority that is trusted, for the server's name.
+    #[default]
+    Full,
+    /// That it was issued by an authority that is trusted, for any name.
+    AnyName,
+    /// Nothing: whoever is on the way can read and answer.
+    Nothing,
 }
 
 /// A certificate and its key, both in PEM.
@@ -73,25 +88,39 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.2 and 1.3");
-        let builder = if self.unverified {
-            let verifier = Arc::new(AnyCertificate(provider));
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
-        } else {
-            builder.with_root_certificates(self.roots()?)
-        };
+            .expect("the provider knows TLS 1.2 and 1.3")
+            .dangerous() // rustls' word for any verifier but its own
+            .with_custom_certificate_verifier(self.verifier(provider)?);
         let Some(identity) = &self.identity else {
             return Ok(builder.with_no_client_auth());
         };
         let chain = CertificateDer::pem_slice_iter(&identity.certificate);
         let chain: Result<Vec<_>, _> = chain.collect();
-        let chain = chain.map_err(|_| TlsError::Certificate)?;
+        let chain = chain.unwrap_or_default();
+        if chain.is_empty() {
+            return Err(TlsError::Certificate);
+        }
         let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|_| TlsError::Key)?;
         builder
             .with_client_auth_cert(chain, key)
             .map_err(TlsError::Pair)
+    }
+
+    fn verifier(
+        &self,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+        if self.verification == Verification::Nothing {
+            return Ok(Arc::new(AnyCertificate(provider)));
+        }
+        let roots = Arc::new(self.roots()?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .expect("there are authorities, and no lists of what they revoked");
+        Ok(match self.verification {
+            Verification::AnyName => Arc::new(AnyName(verifier)),
+            _ => verifier,
+        })
     }
 
     /// The certificates of the authorities that are trusted, for clients of other protocols.
@@ -127,47 +156,6 @@ impl Tls {
         parsed
             .map(Some)
             .map_err(|_| TlsError::ServerName(name.clone()))
-    }
-}
-
-/// Trusts whatever certificate a server shows; the handshake's signature is still checked.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

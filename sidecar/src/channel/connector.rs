@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use trilby_https::Tls;
+use trilby_https::{Tls, Verification};
 
 use super::CONNECT_LIMIT;
 
@@ -185,7 +185,7 @@ impl Write for AppIo {
 /// TLS towards the application: encrypted, and without a check of whom it is.
 pub(super) fn trusting_anyone() -> Arc<ClientConfig> {
     let tls = Tls {
-        unverified: true,
+        verification: Verification::Nothing,
         ..Tls::default()
     };
     Arc::new(tls.config().expect("there is nothing to be read"))

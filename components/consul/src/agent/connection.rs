@@ -9,7 +9,7 @@ use http::{HeaderValue, Uri};
 use serde::Deserialize;
 use trilby_components::metadata::value::Sensitive;
 use trilby_go_syntax::parse_bool;
-use trilby_https::{Client, Identity, Tls, authorities};
+use trilby_https::{Client, Identity, Tls, Verification, authorities};
 
 use super::Error;
 use crate::environment::{
@@ -140,7 +140,7 @@ impl Connection {
             Some(files) => files.read().await?,
             // Nothing is verified over plain TCP: the system's authorities need not be loaded.
             None => Tls {
-                unverified: true,
+                verification: Verification::Nothing,
                 ..Tls::default()
             },
         };
@@ -231,11 +231,15 @@ impl TlsFiles {
                 key: content("keyFile", key).await?,
             }),
         };
+        let verification = match self.insecure_skip_verify {
+            true => Verification::Nothing,
+            false => Verification::Full,
+        };
         Ok(Tls {
             authorities,
             identity,
             server_name: Some(self.address.clone()).filter(|name| !name.is_empty()),
-            unverified: self.insecure_skip_verify,
+            verification,
         })
     }
 }

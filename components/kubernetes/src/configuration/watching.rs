@@ -9,11 +9,11 @@ use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Error, watch_object};
 use tracing::{info, warn};
+use trilby_components::causes::with_causes;
 use trilby_components::configuration::{Beginning, Change, ConfigurationError, Items, Selection};
 
 use super::held::Held;
 use super::{refusal, selected};
-use crate::client::chain;
 
 type States = Pin<Box<dyn Stream<Item = Result<Option<ConfigMap>, Error>> + Send>>;
 
@@ -77,7 +77,7 @@ impl Watching {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.failing, true) {
-                        let error = chain(&error);
+                        let error = with_causes(&error);
                         warn!(
                             error,
                             "a subscription lost the API server, it comes back by itself"
@@ -93,7 +93,7 @@ impl Watching {
 fn told(error: &Error) -> ConfigurationError {
     match error {
         Error::InitialListFailed(error) | Error::WatchStartFailed(error) => refusal(error),
-        other => ConfigurationError::Unavailable(format!("Kubernetes: {}", chain(other))),
+        other => ConfigurationError::Unavailable(format!("Kubernetes: {}", with_causes(other))),
     }
 }
 

@@ -7,7 +7,7 @@ use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebP
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Identity, Tls, TlsError};
+use super::{Identity, Tls, TlsError, Verification};
 use crate::{Client, Error, Limits};
 
 const LIMITS: Limits = Limits {
@@ -94,7 +94,7 @@ async fn a_server_is_verified_by_the_given_authorities_and_name() {
         authorities: Some(authority.pem()),
         identity: Some(authority.identity()),
         server_name: Some("consul.example".to_owned()),
-        unverified: false,
+        verification: Verification::Full,
     };
     assert_eq!(ask(&url, &tls).await.unwrap(), "ok");
     let other_name = Tls {
@@ -119,7 +119,7 @@ async fn an_unverified_server_may_be_anybody() {
     let authority = Authority::new();
     let tls = Tls {
         identity: Some(authority.identity()),
-        unverified: true,
+        verification: Verification::Nothing,
         ..Tls::default()
     };
     assert_eq!(ask(&authority.serve().await, &tls).await.unwrap(), "ok");
