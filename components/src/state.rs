@@ -20,8 +20,8 @@ pub use error::StateError;
 pub use keys::{KeyListing, KeyPage, KeyPrefix, KeysLike, LikePattern, PrefixDeletion, Token};
 pub use last_write::{Guard, LastWrite, last_writes};
 pub use query::{
-    Comparison, Filter, Match, Paging, Path, Query, QueryError, QueryPage, QueryRequest, Queryable,
-    Scalar, Sort,
+    Comparison, Filter, MAX_ANSWER, Match, Paging, Path, Query, QueryError, QueryPage,
+    QueryRequest, Queryable, Scalar, Sort,
 };
 pub use request::{
     Concurrency, Consistency, DeleteRequest, GetRequest, Operation, SetRequest, Ttl, Value,

@@ -5,12 +5,11 @@
 //! value:     JSON and bytes ─▶ what a document holds of them, and back
 //! write:     an operation ─▶ guarded updates of one document
 //! failure:   what a caller can do about an error of the driver's
-//! state:     reads, writes, transactions that begin anew where they meet others, lists of keys
+//! state:     reads, writes, transactions that begin anew where they meet others, lists of keys, queries
 //! ```
 //!
-//! The collection is upstream's, so that both kinds of sidecars share it. Deliberately absent: queries over documents
-//! (their place is beside the list of keys in [`state`]), and retries of what may have been carried out (they wrap the
-//! traits).
+//! The collection is upstream's, so that both kinds of sidecars share it. Deliberately absent: retries of what may have
+//! been carried out (they wrap the traits).
 
 mod failure;
 mod settings;
@@ -41,6 +40,13 @@ pub fn definitions() -> Vec<Definition> {
     vec![
         Definition::new(Block::State, "mongodb")
             .taking::<settings::Settings>()
-            .capable_of(&["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"]),
+            .capable_of(&[
+                "ETAG",
+                "TRANSACTIONAL",
+                "TTL",
+                "KEYS_LIKE",
+                "QUERY_API",
+                "ACTOR",
+            ]),
     ]
 }

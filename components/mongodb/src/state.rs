@@ -9,6 +9,7 @@
 //! first-write takes the place of what has expired.
 
 mod listing;
+mod query;
 mod transaction;
 
 use std::collections::HashMap;
@@ -26,7 +27,8 @@ use trilby_components::metadata::Metadata;
 use trilby_components::registry::InitError;
 use trilby_components::state::{
     BulkItem, DeleteRequest, Feature, GetRequest, Guard, Item, KeyListing, KeyPage, KeysLike,
-    LastWrite, Operation, SetRequest, StateError, StateStore, Transactional,
+    LastWrite, Operation, QueryPage, QueryRequest, Queryable, SetRequest, StateError, StateStore,
+    Transactional,
 };
 
 use crate::failure::Failure;
@@ -305,6 +307,10 @@ impl StateStore for MongoState {
         Some(self)
     }
 
+    fn queryable(&self) -> Option<&dyn Queryable> {
+        Some(self)
+    }
+
     async fn close(&self) {
         self.client.clone().shutdown().immediate(true).await;
     }
@@ -325,5 +331,12 @@ impl Transactional for MongoState {
 impl KeyListing for MongoState {
     async fn keys_like(&self, request: KeysLike) -> Result<KeyPage, StateError> {
         self.page(&request).await
+    }
+}
+
+#[async_trait]
+impl Queryable for MongoState {
+    async fn query(&self, request: QueryRequest) -> Result<QueryPage, StateError> {
+        self.matches(&request).await
     }
 }

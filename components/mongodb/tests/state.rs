@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 use trilby_components::conformance;
 use trilby_components::conformance::state::calls::{
-    self, Store, binary, is_mismatch, is_unavailable, transact, value,
+    self, Store, binary, is_mismatch, is_unavailable, keys_found, transact, value,
 };
 use trilby_components::registry::CreateError;
 use trilby_components::state::{Concurrency, DeleteRequest, GetRequest, Operation, Ttl};
@@ -117,6 +117,28 @@ async fn what_upstream_wrote_is_read() {
     assert_eq!(value(&store, "over").await, None);
 }
 
+#[tokio::test]
+async fn queries_look_into_what_upstream_wrote_but_not_into_what_has_expired() {
+    let server = MongoDb::start().await;
+    let store = open(&server).await;
+    let over = json!({"$date": "2020-01-01T00:00:00Z"});
+    insert(
+        &server,
+        json!([
+            {"_id": "app||double", "value": {"n": {"$numberDouble": "5.0"}}, "_etag": "e", "_ttl": null},
+            {"_id": "app||list", "value": {"n": [5, 7]}, "_etag": "e"},
+            {"_id": "app||over", "value": {"n": 5}, "_etag": "e", "_ttl": over},
+            {"_id": "app||text", "value": "{\"n\":5}", "_etag": "e"},
+            {"_id": "app|}", "value": {"n": 5}, "_etag": "e"},
+        ]),
+    );
+    let prefix = "app||";
+    let five = keys_found(&store, prefix, r#"{"filter":{"EQ":{"n":5}}}"#).await;
+    assert_eq!(five, ["app||double", "app||list"]);
+    let all = keys_found(&store, prefix, "{}").await;
+    assert_eq!(all, ["app||double", "app||list", "app||text"]);
+}
+
 /// Unlike upstream's, which inserts it.
 #[tokio::test]
 async fn an_etag_creates_nothing() {
@@ -207,7 +229,10 @@ async fn there_are_no_transactions_without_a_replica_set() {
     let params = ("params", "directConnection=true");
     let store = create(&[("host", &host), params, GENEROUS]).await.unwrap();
     assert!(store.transactional().is_none());
-    assert_eq!(store.capabilities(), ["ETAG", "TTL", "KEYS_LIKE"]);
+    assert_eq!(
+        store.capabilities(),
+        ["ETAG", "TTL", "KEYS_LIKE", "QUERY_API"]
+    );
     store.set(binary("key", "x")).await.unwrap();
     assert_eq!(value(&store, "key").await.unwrap(), "x");
 }

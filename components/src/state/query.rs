@@ -5,6 +5,8 @@
 
 mod parse;
 
+use std::fmt;
+
 use async_trait::async_trait;
 use serde_json::Number;
 
@@ -12,6 +14,9 @@ use super::{Item, StateError};
 use crate::RequestMetadata;
 
 pub use parse::QueryError;
+
+/// How many bytes one answer may have. They are held in memory, and a message of gRPC has to take them.
+pub const MAX_ANSWER: usize = 64 << 20;
 
 /// A store that finds values by what they say.
 #[async_trait]
@@ -33,6 +38,23 @@ pub struct QueryRequest {
     pub prefix: String,
     /// Whatever the store understands.
     pub metadata: RequestMetadata,
+}
+
+impl QueryRequest {
+    /// Whether the application could read `key` too: it is right below the prefix.
+    #[must_use]
+    pub fn covers(&self, key: &str) -> bool {
+        let rest = key.strip_prefix(&self.prefix);
+        rest.is_some_and(|rest| !rest.contains("||"))
+    }
+
+    /// What is wrong with one whose answer has more than [`MAX_ANSWER`].
+    #[must_use]
+    pub fn oversized(store: &str) -> StateError {
+        StateError::InvalidRequest(format!(
+            "{store}: the answer has more than {MAX_ANSWER} bytes: ask for it in pages, with page.limit"
+        ))
+    }
 }
 
 /// Which documents, in which order, how many.
@@ -95,6 +117,19 @@ impl Comparison {
     pub fn is_ordered(self) -> bool {
         !matches!(self, Self::Equal | Self::NotEqual)
     }
+
+    /// What is wrong with one that takes an order, of a value that has none.
+    #[must_use]
+    pub fn unordered(self, path: &Path, value: &Scalar) -> StateError {
+        let name = self.name();
+        StateError::InvalidRequest(match value {
+            // The first words are upstream's.
+            Scalar::Text(text) => format!(
+                "unsupported type of value {text}; string type not permitted: {name} of {path} takes a number"
+            ),
+            _ => format!("unsupported type of value: {name} of {path} takes a number"),
+        })
+    }
 }
 
 /// Where a field is: the names on the way to it, at least one.
@@ -106,6 +141,13 @@ impl Path {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0
+    }
+}
+
+/// As it is in a query.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
     }
 }
 
@@ -138,6 +180,28 @@ pub struct Paging {
     pub limit: Option<u32>,
     /// Where to go on: [`QueryPage::token`] of the page before.
     pub token: Option<String>,
+}
+
+impl Paging {
+    /// How many values come before this page, where that is what tokens are, as upstream's.
+    ///
+    /// # Errors
+    /// [`StateError::InvalidRequest`] for a token that is no such number.
+    pub fn skipped(&self) -> Result<u64, StateError> {
+        let skipped = self.token.as_deref().map_or(Ok(0), str::parse::<u64>);
+        match skipped {
+            Ok(skipped) if i64::try_from(skipped).is_ok() => Ok(skipped),
+            Ok(_) | Err(_) => Err(StateError::InvalidRequest(
+                "page.token is no token of a page before".to_owned(),
+            )),
+        }
+    }
+
+    /// The token of the page after one that ends behind so many values; there is none without a limit.
+    #[must_use]
+    pub fn next(&self, behind: u64) -> Option<String> {
+        self.limit.map(|_| behind.to_string())
+    }
 }
 
 /// What [`Queryable::query`] answers.

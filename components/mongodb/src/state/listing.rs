@@ -44,16 +44,29 @@ fn expression(pattern: &LikePattern) -> String {
         match token {
             Token::Any => text.push_str(".*"),
             Token::One => text.push('.'),
-            Token::Literal('\0') => text.push_str("\\x00"),
-            Token::Literal(literal) if literal.is_ascii_punctuation() => {
-                text.extend(['\\', *literal]);
-            }
-            Token::Literal(literal) => text.push(*literal),
+            Token::Literal(literal) => push_literally(&mut text, *literal),
         }
     }
     // Unlike `$`, not before a line's end.
     text.push_str("(?![\\s\\S])");
     text
+}
+
+/// A regular expression of this text and nothing else.
+pub(super) fn literally(text: &str) -> String {
+    let mut expression = String::with_capacity(text.len());
+    let each = text.chars();
+    each.for_each(|literal| push_literally(&mut expression, literal));
+    expression
+}
+
+/// Adds a character that stands for itself to a regular expression.
+fn push_literally(expression: &mut String, literal: char) {
+    match literal {
+        '\0' => expression.push_str("\\x00"),
+        literal if literal.is_ascii_punctuation() => expression.extend(['\\', literal]),
+        literal => expression.push(literal),
+    }
 }
 
 #[cfg(test)]

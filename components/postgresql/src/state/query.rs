@@ -4,7 +4,9 @@
 //! they are written; all else compares by its text, as upstream's sidecars do it.
 
 use tokio_postgres::types::Type;
-use trilby_components::state::{Comparison, Filter, Path, QueryRequest, Scalar, Sort, StateError};
+use trilby_components::state::{
+    Comparison, Filter, Paging, Path, QueryRequest, Scalar, Sort, StateError,
+};
 use trilby_components_sql::escaped;
 
 use super::plan;
@@ -16,8 +18,8 @@ pub(super) struct Select {
     pub(super) statement: String,
     bound: Vec<Bound>,
     /// How many rows come before those of this page.
-    skipped: i64,
-    limited: bool,
+    skipped: u64,
+    page: Paging,
 }
 
 #[derive(Debug, PartialEq)]
@@ -36,8 +38,8 @@ impl Select {
         let mut select = Self {
             statement: String::new(),
             bound: Vec::new(),
-            skipped: skipped(request.query.page.token.as_deref())?,
-            limited: request.query.page.limit.is_some(),
+            skipped: request.query.page.skipped()?,
+            page: request.query.page.clone(),
         };
         let prefix = escaped(&request.prefix);
         let below = select.text(format!("{prefix}%"));
@@ -78,9 +80,7 @@ impl Select {
 
     /// The token of the page after one with so many rows.
     pub(super) fn token(&self, rows: usize) -> Option<String> {
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        self.limited
-            .then(|| self.skipped.saturating_add(rows).to_string())
+        self.page.next(self.skipped.saturating_add(rows as u64))
     }
 
     fn bind(&mut self, bound: Bound) -> String {
@@ -137,13 +137,12 @@ impl Select {
                     "(CASE jsonb_typeof({json}) WHEN 'number' THEN {text}::numeric {sign} {number}::numeric ELSE {other} END)"
                 ));
             }
-            value if comparison.is_ordered() => return Err(unordered(comparison, path, value)),
+            value if comparison.is_ordered() => return Err(comparison.unordered(path, value)),
             Scalar::Null => return Ok(format!("(jsonb_typeof({json}) {sign} 'null')")),
             Scalar::Bool(value) => value.to_string(),
             Scalar::Text(text) => text.clone(),
         };
         if value.contains('\0') {
-            let path = path.names().join(".");
             let reason = format!(
                 "PostgreSQL: the value for {path} has a NUL, which no text in PostgreSQL can have"
             );
@@ -172,27 +171,6 @@ fn sign(comparison: Comparison) -> &'static str {
         Comparison::GreaterOrEqual => ">=",
         Comparison::Less => "<",
         Comparison::LessOrEqual => "<=",
-    }
-}
-
-fn unordered(comparison: Comparison, path: &Path, value: &Scalar) -> StateError {
-    let (name, path) = (comparison.name(), path.names().join("."));
-    StateError::InvalidRequest(match value {
-        // The first words are upstream's.
-        Scalar::Text(text) => format!(
-            "unsupported type of value {text}; string type not permitted: {name} of {path} takes a number"
-        ),
-        _ => format!("unsupported type of value: {name} of {path} takes a number"),
-    })
-}
-
-fn skipped(token: Option<&str>) -> Result<i64, StateError> {
-    let skipped = token.map_or(Ok(0), str::parse::<i64>);
-    match skipped {
-        Ok(skipped) if skipped >= 0 => Ok(skipped),
-        Ok(_) | Err(_) => Err(StateError::InvalidRequest(
-            "page.token is no token of a page before".to_owned(),
-        )),
     }
 }
 

@@ -7,7 +7,9 @@ use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use trilby_components::state::{Item, KeyPage, Match, QueryPage, SetRequest, StateError, Ttl};
+use trilby_components::state::{
+    Item, KeyPage, MAX_ANSWER, Match, QueryPage, QueryRequest, SetRequest, StateError, Ttl,
+};
 use trilby_components_sql::Page;
 
 use super::layout::{Layout, Statements, Stored};
@@ -19,8 +21,6 @@ use crate::pool::{Loan, Parameter};
 
 /// How long the server may clean.
 const CLEANING: Duration = Duration::from_secs(10 * 60);
-/// How many bytes one query may answer. They are held in memory, and a message of gRPC has to take them.
-const MOST: usize = 64 << 20;
 
 /// One table, and where what is known of it is noted down.
 #[derive(Debug)]
@@ -89,13 +89,9 @@ impl Table {
     /// The values that a statement over [`Statements::all`] gives.
     pub(super) async fn query(&self, loan: &Loan, select: &Select) -> Result<QueryPage, Failure> {
         let parameters = select.parameters();
-        let rows = loan.some_rows(&select.statement, &parameters, MOST);
-        let rows = rows.await?.ok_or_else(|| {
-            let reason = format!(
-                "PostgreSQL: the answer has more than {MOST} bytes: ask for it in pages, with page.limit"
-            );
-            StateError::InvalidRequest(reason)
-        })?;
+        let rows = loan.some_rows(&select.statement, &parameters, MAX_ANSWER);
+        let rows = rows.await?;
+        let rows = rows.ok_or_else(|| QueryRequest::oversized("PostgreSQL"))?;
         let items = rows.iter().map(|row| self.item(row));
         let matches = items.map(|item| item.map(|(key, item)| Match { key, item }));
         Ok(QueryPage {

@@ -8,7 +8,10 @@ use crate::{
     RequestMetadata,
     metadata::Metadata,
     registry::{Backend, ComponentContext, CreateError, Instance, Registry},
-    state::{GetRequest, Item, Operation, SetRequest, StateError, StateStore, Value},
+    state::{
+        GetRequest, Item, Operation, Query, QueryPage, QueryRequest, SetRequest, StateError,
+        StateStore, Value,
+    },
 };
 
 /// A store as a sidecar has it.
@@ -90,6 +93,38 @@ pub async fn transact(
     transactional
         .transact(operations, &RequestMetadata::new())
         .await
+}
+
+/// Asks for what fits a query, among the keys that start with `prefix`.
+///
+/// # Errors
+/// The store refuses it.
+///
+/// # Panics
+/// It is no query, or the store answers none.
+pub async fn query(
+    store: &dyn StateStore,
+    prefix: &str,
+    text: &str,
+    metadata: RequestMetadata,
+) -> Result<QueryPage, StateError> {
+    let queryable = store.queryable().expect("it answers queries");
+    let request = QueryRequest {
+        query: Query::parse(text.as_bytes()).expect("it is a query"),
+        prefix: prefix.to_owned(),
+        metadata,
+    };
+    queryable.query(request).await
+}
+
+/// The keys of what fits a query, in its order.
+///
+/// # Panics
+/// As [`query`], or the store refuses it.
+pub async fn keys_found(store: &Store, prefix: &str, text: &str) -> Vec<String> {
+    let page = query(&**store, prefix, text, RequestMetadata::new()).await;
+    let page = page.expect("it can be answered");
+    page.matches.into_iter().map(|found| found.key).collect()
 }
 
 /// The store could not be asked.

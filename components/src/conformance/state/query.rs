@@ -1,9 +1,9 @@
 //! What every store that answers queries owes its callers.
 
-use super::Suite;
+use super::{Suite, calls};
 use crate::{
     RequestMetadata,
-    state::{Query, QueryPage, QueryRequest, StateError, Value},
+    state::{QueryPage, StateError, Value},
 };
 
 /// Documents by the names of their keys.
@@ -57,13 +57,7 @@ impl Suite<'_> {
     }
 
     async fn query(&self, text: &str) -> Result<QueryPage, StateError> {
-        let queryable = self.store.queryable().expect("checked by the caller");
-        let request = QueryRequest {
-            query: Query::parse(text.as_bytes()).expect("it is a query"),
-            prefix: self.key(""),
-            metadata: RequestMetadata::new(),
-        };
-        queryable.query(request).await
+        calls::query(self.store, &self.key(""), text, RequestMetadata::new()).await
     }
 
     /// The names of what a query finds, in its order, each with what is stored there.
