@@ -3,6 +3,7 @@
 use std::slice;
 use std::time::Duration;
 
+use anyhow::Result;
 use trilby_testkit::load::ClosedLoop;
 
 use crate::operation::{Operation, Repeated, Target};
@@ -29,40 +30,57 @@ async fn row(scene: &Scene, (store, operation): (Store, &'static Operation), sid
     let direct = Target::Direct(scene.open(store).await);
     operation.prepare(&direct).await;
     let mut alone = Duration::ZERO;
-    let mut through = vec![(Duration::ZERO, Duration::ZERO); sidecars.len()];
+    let mut through: Vec<_> = sidecars.iter().map(|_| Ok(Measured::default())).collect();
     for slice in 0..=SLICES {
-        let took = run(operation, &direct).await;
+        let took = run(operation, &direct).await.expect("the store works");
         if slice > 0 {
             alone += took;
         }
-        for (sidecar, (all, spent)) in sidecars.iter().zip(&mut through) {
+        for (sidecar, measured) in sidecars.iter().zip(&mut through) {
+            let Ok(so_far) = measured else { continue };
             let target = Target::Sidecar(sidecar.address(), store);
             let before = sidecar.cpu();
-            let took = run(operation, &target).await;
-            if slice > 0 {
-                *all += took;
-                *spent += sidecar.cpu() - before;
+            match run(operation, &target).await {
+                Ok(took) if slice > 0 => {
+                    so_far.took += took;
+                    so_far.spent += sidecar.cpu() - before;
+                }
+                Ok(_) => {}
+                Err(error) => *measured = Err(error),
             }
         }
     }
-    let count = (SLICES * LOAD.count()) as f64;
     let (store, operation) = (store.name(), operation.name());
-    println!(
-        "| {store} | {operation} | direct | {:.0} | | |",
-        count / alone.as_secs_f64()
-    );
-    for (sidecar, (all, spent)) in sidecars.iter().zip(through) {
-        println!(
-            "| {store} | {operation} | {} | {:.0} | {:.0} | {:.0} |",
-            sidecar.name(),
-            count / all.as_secs_f64(),
-            spent.as_secs_f64() / count * 1e6,
-            count / spent.as_secs_f64(),
-        );
+    let rate = per_second(alone);
+    println!("| {store} | {operation} | direct | {rate:.0} | | |");
+    for (sidecar, measured) in sidecars.iter().zip(through) {
+        let name = sidecar.name();
+        match measured {
+            Ok(Measured { took, spent }) => println!(
+                "| {store} | {operation} | {name} | {:.0} | {:.0} | {:.0} |",
+                per_second(took),
+                1e6 / per_second(spent),
+                per_second(spent),
+            ),
+            Err(error) => println!("| {store} | {operation} | {name} | {error} | | |"),
+        }
     }
 }
 
-async fn run(operation: &'static Operation, target: &Target) -> Duration {
-    let work = Repeated(slice::from_ref(operation), target.clone());
-    LOAD.run(work).await.expect("no operation fails")
+/// How many of the operations that counted are done in a second of this time.
+fn per_second(time: Duration) -> f64 {
+    (SLICES * LOAD.count()) as f64 / time.as_secs_f64()
+}
+
+/// How long it took.
+async fn run(operation: &'static Operation, target: &Target) -> Result<Duration> {
+    LOAD.run(Repeated(slice::from_ref(operation), target.clone()))
+        .await
+}
+
+/// What went through one sidecar.
+#[derive(Default)]
+struct Measured {
+    took: Duration,
+    spent: Duration,
 }

@@ -87,8 +87,7 @@ impl Work for Repeated {
 
     async fn perform(&self, client: &mut Client, index: usize) -> Result<()> {
         let operation = self.0[index % self.0.len()];
-        operation.perform(client, index).await;
-        Ok(())
+        operation.perform(client, index).await
     }
 }
 
@@ -116,46 +115,47 @@ impl Operation {
     pub(crate) async fn prepare(self, target: &Target) {
         let mut client = target.connect().await;
         for index in 0..KEYS {
-            Self::Set.perform(&mut client, index).await;
+            let written = Self::Set.perform(&mut client, index).await;
+            written.expect("it writes");
         }
     }
 
-    /// # Panics
-    /// It fails.
-    pub(crate) async fn perform(self, client: &mut Client, index: usize) {
+    async fn perform(self, client: &mut Client, index: usize) -> Result<()> {
         match client {
             Client::Direct(store) => self.directly(&**store, index).await,
             Client::Sidecar(dapr, store) => self.through(dapr, store.name(), index).await,
         }
     }
 
-    async fn directly(self, store: &dyn StateStore, index: usize) {
+    async fn directly(self, store: &dyn StateStore, index: usize) -> Result<()> {
         let set = |key| SetRequest::new(key, Value::Binary(VALUE));
         match self {
-            Self::Get => drop(
-                store
-                    .get(GetRequest::new(key(index)))
-                    .await
-                    .expect("it reads"),
-            ),
-            Self::Set => store.set(set(key(index))).await.expect("it writes"),
+            Self::Get => drop(store.get(GetRequest::new(key(index))).await?),
+            Self::Set => store.set(set(key(index))).await?,
             Self::BulkGet => {
                 let requests = keys(index).map(GetRequest::new).collect();
-                let answers = store.bulk_get(requests, BULK).await;
-                assert!(answers.iter().all(|answer| answer.result.is_ok()));
+                for answer in store.bulk_get(requests, BULK).await {
+                    answer.result?;
+                }
             }
             Self::Transaction => {
                 let transactional = store.transactional().expect("it has transactions");
                 let keys = [key(index), key(index + 1)];
                 let operations = keys.map(|key| state::Operation::Upsert(set(key)));
-                let metadata = RequestMetadata::new();
-                let done = transactional.transact(operations.into(), &metadata);
-                done.await.expect("it is applied");
+                transactional
+                    .transact(operations.into(), &RequestMetadata::new())
+                    .await?;
             }
         }
+        Ok(())
     }
 
-    async fn through(self, dapr: &mut DaprClient<Channel>, store: &str, index: usize) {
+    async fn through(
+        self,
+        dapr: &mut DaprClient<Channel>,
+        store: &str,
+        index: usize,
+    ) -> Result<()> {
         let store_name = store.to_owned();
         let item = |key| StateItem {
             key,
@@ -169,12 +169,12 @@ impl Operation {
                     key: key(index),
                     ..Default::default()
                 };
-                dapr.get_state(request).await.expect("it reads");
+                dapr.get_state(request).await?;
             }
             Self::Set => {
                 let states = vec![item(key(index))];
                 let request = SaveStateRequest { store_name, states };
-                dapr.save_state(request).await.expect("it writes");
+                dapr.save_state(request).await?;
             }
             Self::BulkGet => {
                 let request = GetBulkStateRequest {
@@ -183,7 +183,7 @@ impl Operation {
                     parallelism: BULK as i32,
                     ..Default::default()
                 };
-                dapr.get_bulk_state(request).await.expect("it reads");
+                dapr.get_bulk_state(request).await?;
             }
             Self::Transaction => {
                 let upsert = |key| TransactionalStateOperation {
@@ -195,10 +195,9 @@ impl Operation {
                     operations: [key(index), key(index + 1)].map(upsert).into(),
                     ..Default::default()
                 };
-                dapr.execute_state_transaction(request)
-                    .await
-                    .expect("it is applied");
+                dapr.execute_state_transaction(request).await?;
             }
         }
+        Ok(())
     }
 }
