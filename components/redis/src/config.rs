@@ -36,6 +36,8 @@ pub(crate) struct Config {
     /// `host:port` of each in `redisHost`, for messages.
     pub(crate) address: String,
     pub(crate) connection: AsyncConnectionConfig,
+    /// Limit of one command; `None` for none.
+    pub(crate) response: Option<Duration>,
     pub(crate) retry: Retry,
 }
 
@@ -83,6 +85,7 @@ impl Config {
             address: addresses::written(&addresses),
             server: Server::new(properties, addresses, limits)?,
             connection,
+            response: read.longer(write).duration(),
             retry: retry(properties),
         })
     }

@@ -1,6 +1,6 @@
 //! The first words with a server.
 
-use ::redis::{ErrorKind, RedisResult, ServerErrorKind};
+use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use trilby_components::registry::InitError;
 
 use crate::{
@@ -8,17 +8,51 @@ use crate::{
     link::Link,
 };
 
+/// How a server says, behind its code, that there is no such command: it has no other way.
+const UNKNOWN_COMMAND: &str = "unknown command";
+
 /// Connects, checks that the server talks to us, and counts its replicas; the servers of a cluster have each their own.
 ///
 /// # Errors
 /// [`InitError::Unavailable`] when the server is away or refuses the login.
 pub(crate) async fn greet(link: &Link) -> Result<Option<u32>, InitError> {
-    link.once(exchange).await.map_err(|error| {
-        let address = link.address();
-        InitError::Unavailable(format!(
-            "redis store: error connecting to redis at {address}: {error}"
-        ))
-    })
+    let greeted = link.once(exchange).await;
+    greeted.map_err(|error| unavailable(link, &error))
+}
+
+/// Whether the server has the JSON module. As upstream, one that refuses its command does have it.
+///
+/// # Errors
+/// [`InitError::Unavailable`] when the server is away.
+pub(crate) async fn has_json(link: &Link) -> Result<bool, InitError> {
+    let asked = link.once(ask_for_json).await;
+    asked.map_err(|error| unavailable(link, &error))
+}
+
+/// A command without its arguments: who knows it says that they are missing.
+async fn ask_for_json(mut connection: Connection) -> RedisResult<bool> {
+    let places = connection.places().await?;
+    let Some(place) = places.first() else {
+        return Ok(false);
+    };
+    let answer: RedisResult<()> = connection.run_at(*place, &::redis::cmd("JSON.GET")).await;
+    match answer {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => {
+                let detail = error.detail().unwrap_or_default();
+                Ok(!detail.starts_with(UNKNOWN_COMMAND))
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+fn unavailable(link: &Link, error: &RedisError) -> InitError {
+    let address = link.address();
+    InitError::Unavailable(format!(
+        "redis store: error connecting to redis at {address}: {error}"
+    ))
 }
 
 /// Neither right that this needs is one that a store itself needs, so a user without them is welcome.

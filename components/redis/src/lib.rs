@@ -48,14 +48,21 @@ pub fn backends() -> Vec<Backend> {
     ]
 }
 
-/// What its types take and can do.
+/// What its types take and can do. Queries need `queryIndexes`.
 #[must_use]
 pub fn definitions() -> Vec<Definition> {
     vec![
         Definition::new(Block::State, "redis")
             .taking::<config::Properties>()
             .taking::<state::Settings>()
-            .capable_of(&["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"]),
+            .capable_of(&[
+                "ETAG",
+                "TRANSACTIONAL",
+                "TTL",
+                "KEYS_LIKE",
+                "QUERY_API",
+                "ACTOR",
+            ]),
         Definition::new(Block::Lock, "redis")
             .taking::<config::Properties>()
             .taking::<lock::Settings>(),

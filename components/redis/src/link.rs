@@ -93,6 +93,11 @@ impl Link {
         self.config.connection.clone()
     }
 
+    /// How long one command may take; `None` for no limit.
+    pub(crate) fn response_limit(&self) -> Option<Duration> {
+        self.config.response
+    }
+
     /// Whether it was closed for good.
     pub(crate) fn is_closed(&self) -> bool {
         self.current.lock().closed

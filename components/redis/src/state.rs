@@ -1,42 +1,53 @@
-//! `state.redis`, in upstream's layout: a hash at the key with `data`, `version` (counts writes from 1, and
-//! is the etag) and, once written first-write, `first-write`. A plain string is read as a value without
-//! etag.
+//! `state.redis`, in upstream's layouts: a hash at the key with `data`, `version` (counts writes from 1, and
+//! is the etag) and, once written first-write, `first-write`; or, where the server has the JSON module and a request says
+//! that it is about JSON, a document with these members. A plain string is read as a value without etag.
+//!
+//! Unlike upstream's, each request reads, guards and replaces what is there in either layout.
 //!
 //! Every write, single or transactional, is one script: it judges all etags, then applies everything with
 //! its expiry, so a failure leaves nothing behind.
 
+mod indexes;
 mod keys;
+mod layout;
+mod query;
+mod read;
 mod script;
+mod search;
 mod settings;
 
-use std::time::Duration;
-
-use ::redis::{ErrorKind, RedisError, RedisResult};
+use ::redis::RedisResult;
 use async_trait::async_trait;
-use bytes::Bytes;
-use jiff::Timestamp;
 use tracing::warn;
 use trilby_components::{
     RequestMetadata,
-    metadata::Metadata,
+    metadata::{Metadata, MetadataError},
     registry::InitError,
     state::{
         Consistency, DeleteRequest, Feature, GetRequest, Item, KeyListing, KeyPage, KeysLike,
-        Operation, SetRequest, StateError, StateStore, Transactional, Ttl,
+        Operation, QueryPage, QueryRequest, Queryable, SetRequest, StateError, StateStore,
+        Transactional, Ttl,
     },
 };
 
 use crate::{
     config::Config,
     connection::{Connection, Place},
-    greeting::{greet, replicas_at},
+    greeting::{greet, has_json, replicas_at},
     link::{Link, Repeat},
 };
-use script::{Mode, Refusal, Writes};
+use indexes::Index;
+use layout::Documents;
+use read::read;
+use script::{Mode, Refusal, Terms, Writes};
 pub(crate) use settings::Settings;
 
 /// How long a strongly consistent write waits for the replicas, in milliseconds. Upstream's number.
 const REPLICATION_TIMEOUT: u32 = 1_000;
+
+/// Why there can be no queries.
+const NO_MODULE: &str =
+    "the server has no JSON documents, which queries look into: it lacks the module for them";
 
 /// State in Redis.
 pub struct RedisState {
@@ -44,8 +55,9 @@ pub struct RedisState {
     /// Whom a strongly consistent write waits for: so many replicas that were connected when the store started, or, in a
     /// cluster, those that the server of the key has then.
     replicas: Option<u32>,
-    /// For writes that bring none.
-    default_ttl: Option<Ttl>,
+    terms: Terms,
+    /// For queries.
+    indexes: Vec<Index>,
 }
 
 impl RedisState {
@@ -57,27 +69,40 @@ impl RedisState {
     pub async fn connect(metadata: &Metadata) -> Result<Self, InitError> {
         let (config, rest) = Config::split(metadata)?;
         let settings: Settings = rest.decode()?;
-        settings.refuse_what_is_not_there_yet()?;
         let link = Link::new(config);
+        let indexes = settings.indexes(&link)?;
         if link.is_cluster() {
             warn!(
                 "transactions over keys of several slots of a cluster are not atomic, as upstream's"
             );
         }
         let replicas = greet(&link).await?;
+        let documents = match has_json(&link).await? {
+            true => Documents::WhereAsked,
+            false if indexes.is_empty() => Documents::Never,
+            false => return Err(MetadataError::invalid("queryIndexes", NO_MODULE).into()),
+        };
+        for index in &indexes {
+            index.make(&link).await?;
+        }
         Ok(Self {
             link,
             replicas,
-            default_ttl: settings.ttl_in_seconds.map(Ttl::from_seconds),
+            indexes,
+            terms: Terms {
+                default_ttl: settings.ttl_in_seconds.map(Ttl::from_seconds),
+                documents,
+            },
         })
     }
 
     async fn apply(
         &self,
         operations: &[Operation],
+        terms: Terms,
         consistency: Consistency,
     ) -> Result<(), StateError> {
-        let writes = Writes::new(operations, self.default_ttl)?;
+        let writes = Writes::new(operations, terms)?;
         let groups = if self.link.is_cluster() {
             writes.by_slot()
         } else {
@@ -164,55 +189,6 @@ async fn wait_for(
     Ok(())
 }
 
-type Read = ((Option<Bytes>, Option<String>), i64);
-
-/// One exchange. The two commands are not atomic: a write in between can only make the expiry newer than
-/// the value.
-async fn read(key: &str, mut connection: Connection) -> RedisResult<Option<Item>> {
-    let mut pipe = ::redis::pipe();
-    pipe.cmd("HMGET").arg(key).arg("data").arg("version");
-    pipe.cmd("PTTL").arg(key);
-    let ((data, version), ttl): Read = match pipe.query_async(&mut connection).await {
-        Err(error) if is_wrong_type(&error) => return read_string(key, connection).await,
-        other => other?,
-    };
-    match (data, version) {
-        (Some(value), Some(version)) => Ok(Some(item(value, Some(version), ttl))),
-        (None, None) => Ok(None),
-        _ => Err((
-            ErrorKind::UnexpectedReturnType,
-            "not a value of this store",
-            format!("the hash at {key:?} lacks one of the fields data and version"),
-        )
-            .into()),
-    }
-}
-
-/// A value that was written without Dapr, or by a very old one.
-async fn read_string(key: &str, mut connection: Connection) -> RedisResult<Option<Item>> {
-    let mut pipe = ::redis::pipe();
-    pipe.cmd("GET").arg(key).cmd("PTTL").arg(key);
-    let (value, ttl): (Option<Bytes>, i64) = pipe.query_async(&mut connection).await?;
-    Ok(value.map(|value| item(value, None, ttl)))
-}
-
-fn is_wrong_type(error: &RedisError) -> bool {
-    let errors = error.clone().into_server_errors();
-    errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "WRONGTYPE"))
-}
-
-/// `ttl` is in milliseconds; negative for none.
-fn item(value: Bytes, etag: Option<String>, ttl: i64) -> Item {
-    let left = u64::try_from(ttl).map(Duration::from_millis);
-    Item {
-        value,
-        etag,
-        expires_at: left
-            .ok()
-            .and_then(|left| Timestamp::now().checked_add(left).ok()),
-    }
-}
-
 #[async_trait]
 impl StateStore for RedisState {
     fn features(&self) -> &[Feature] {
@@ -220,18 +196,22 @@ impl StateStore for RedisState {
     }
 
     async fn get(&self, request: GetRequest) -> Result<Option<Item>, StateError> {
-        let command = |connection| read(&request.key, connection);
+        let documents = self.terms.documents;
+        let layout = documents.layout(&request.metadata);
+        let command = |connection| read(&request.key, layout, documents, connection);
         self.link.run(Repeat::Safe, command).await
     }
 
     async fn set(&self, request: SetRequest) -> Result<(), StateError> {
         let consistency = request.options.consistency;
-        self.apply(&[Operation::Upsert(request)], consistency).await
+        let operations = [Operation::Upsert(request)];
+        self.apply(&operations, self.terms, consistency).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<(), StateError> {
         let consistency = request.options.consistency;
-        self.apply(&[Operation::Delete(request)], consistency).await
+        let operations = [Operation::Delete(request)];
+        self.apply(&operations, self.terms, consistency).await
     }
 
     fn transactional(&self) -> Option<&dyn Transactional> {
@@ -240,6 +220,11 @@ impl StateStore for RedisState {
 
     fn key_listing(&self) -> Option<&dyn KeyListing> {
         Some(self)
+    }
+
+    /// Each query names its index; without any, there is nothing to ask.
+    fn queryable(&self) -> Option<&dyn Queryable> {
+        (!self.indexes.is_empty()).then_some(self as &dyn Queryable)
     }
 
     async fn close(&self) {
@@ -252,12 +237,17 @@ impl Transactional for RedisState {
     async fn transact(
         &self,
         operations: Vec<Operation>,
-        _metadata: &RequestMetadata,
+        metadata: &RequestMetadata,
     ) -> Result<(), StateError> {
         if operations.is_empty() {
             return Ok(());
         }
-        self.apply(&operations, Consistency::Unspecified).await
+        let terms = Terms {
+            documents: self.terms.documents.of_transaction(metadata),
+            ..self.terms
+        };
+        self.apply(&operations, terms, Consistency::Unspecified)
+            .await
     }
 }
 
@@ -269,5 +259,12 @@ impl KeyListing for RedisState {
         let mut found = self.link.run(Repeat::Safe, command).await?;
         found.retain(|key| request.pattern.matches(key));
         Ok(request.page(found))
+    }
+}
+
+#[async_trait]
+impl Queryable for RedisState {
+    async fn query(&self, request: QueryRequest) -> Result<QueryPage, StateError> {
+        self.matches(&request).await
     }
 }

@@ -22,6 +22,7 @@ use crate::{
 };
 
 pub use concurrency::run_two;
+pub use query::INDEXED_FIELDS;
 
 /// How long a value with the shortest expiry may still be seen.
 const EXPIRY_SLACK: Duration = Duration::from_secs(10);
@@ -31,14 +32,7 @@ const EXPIRY_SLACK: Duration = Duration::from_secs(10);
 /// # Panics
 /// When the store breaks a rule.
 pub async fn run(store: &dyn StateStore, prefix: &str) {
-    let json = Json::AsWritten;
-    Suite {
-        store,
-        prefix,
-        json,
-    }
-    .run()
-    .await;
+    Suite::new(store, prefix, Json::AsWritten).run().await;
 }
 
 /// As [`run`], on a store whose layout keeps JSON as documents: what comes back means the same, in its own words.
@@ -46,14 +40,22 @@ pub async fn run(store: &dyn StateStore, prefix: &str) {
 /// # Panics
 /// When the store breaks a rule.
 pub async fn run_on_documents(store: &dyn StateStore, prefix: &str) {
-    let json = Json::SameMeaning;
-    Suite {
-        store,
-        prefix,
-        json,
-    }
-    .run()
-    .await;
+    Suite::new(store, prefix, Json::SameMeaning).run().await;
+}
+
+/// As [`run_on_documents`], on a store that looks at the fields of an [index](INDEXED_FIELDS) only. Queries have this
+/// metadata.
+///
+/// # Panics
+/// When the store breaks a rule.
+pub async fn run_on_indexed_documents(
+    store: &dyn StateStore,
+    prefix: &str,
+    metadata: &RequestMetadata,
+) {
+    let suite = Suite::new(store, prefix, Json::SameMeaning);
+    let index = Some(metadata);
+    Suite { index, ..suite }.run().await;
 }
 
 /// What a JSON value has in common with what was written.
@@ -67,6 +69,8 @@ struct Suite<'a> {
     store: &'a dyn StateStore,
     prefix: &'a str,
     json: Json,
+    /// Metadata of queries, where only what is indexed may be asked for.
+    index: Option<&'a RequestMetadata>,
 }
 
 fn binary(bytes: &'static [u8]) -> Value {
@@ -89,7 +93,16 @@ fn meaning(bytes: &Bytes) -> BTreeMap<String, String> {
     fields.map(|(name, value)| (name, said(value))).collect()
 }
 
-impl Suite<'_> {
+impl<'a> Suite<'a> {
+    fn new(store: &'a dyn StateStore, prefix: &'a str, json: Json) -> Self {
+        Self {
+            store,
+            prefix,
+            json,
+            index: None,
+        }
+    }
+
     async fn run(&self) {
         let (suite, store) = (self, self.store);
         suite.values_come_back_as_written().await;

@@ -3,9 +3,10 @@
 //! A query finds what its application could also read by key: keys right below its prefix, with values that are JSON
 //! documents for filters and sorting to look into.
 
+mod fits;
 mod parse;
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
 use serde_json::Number;
@@ -141,6 +142,14 @@ impl Path {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0
+    }
+}
+
+impl FromStr for Path {
+    type Err = QueryError;
+
+    fn from_str(text: &str) -> Result<Self, QueryError> {
+        parse::path("", text)
     }
 }
 

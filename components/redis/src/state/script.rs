@@ -4,10 +4,12 @@ use std::sync::LazyLock;
 
 use ::redis::{RedisResult, Script, cluster_routing::Slot};
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use trilby_components::state::{
     Concurrency, DeleteRequest, Operation, SetRequest, StateError, Ttl,
 };
 
+use super::layout::{Documents, Layout};
 use crate::{
     connection::{Connection, Place},
     link::Repeat,
@@ -45,21 +47,28 @@ struct Write<'a> {
     first_write: u8,
     /// Seconds, [`KEEP_EXPIRY`] or [`NO_EXPIRY`].
     expiry: i64,
+    layout: Layout,
     data: Bytes,
+}
+
+/// What operations do not say themselves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// For writes that bring none.
+    pub(super) default_ttl: Option<Ttl>,
+    pub(super) documents: Documents,
 }
 
 impl<'a> Writes<'a> {
     /// # Errors
-    /// [`StateError::EtagInvalid`] when an etag is not a number.
-    pub(super) fn new(
-        operations: &'a [Operation],
-        default_ttl: Option<Ttl>,
-    ) -> Result<Self, StateError> {
+    /// [`StateError::EtagInvalid`] when an etag is not a number, [`StateError::InvalidRequest`] when a value that is to
+    /// be a document is no JSON.
+    pub(super) fn new(operations: &'a [Operation], terms: Terms) -> Result<Self, StateError> {
         let writes = operations
             .iter()
             .zip(1..)
             .map(|(operation, number)| match operation {
-                Operation::Upsert(request) => upsert(number, request, default_ttl),
+                Operation::Upsert(request) => upsert(number, request, terms),
                 Operation::Delete(request) => delete(number, request),
             });
         Ok(Self {
@@ -122,6 +131,7 @@ impl<'a> Writes<'a> {
                 .arg(&write.etag)
                 .arg(write.first_write)
                 .arg(write.expiry)
+                .arg(write.layout.name())
                 .arg(&write.data[..]);
         }
         invocation.arg(match mode {
@@ -137,12 +147,12 @@ impl<'a> Writes<'a> {
     }
 }
 
-fn upsert(
-    number: usize,
-    request: &SetRequest,
-    default_ttl: Option<Ttl>,
-) -> Result<Write<'_>, StateError> {
-    let expiry = match request.ttl.or(default_ttl) {
+fn upsert(number: usize, request: &SetRequest, terms: Terms) -> Result<Write<'_>, StateError> {
+    let layout = terms.documents.layout(&request.metadata);
+    if layout == Layout::Document {
+        check_json(request)?;
+    }
+    let expiry = match request.ttl.or(terms.default_ttl) {
         None => KEEP_EXPIRY,
         Some(Ttl::Never) => NO_EXPIRY,
         Some(Ttl::After(life)) => i64::try_from(life.as_secs()).unwrap_or(NO_EXPIRY),
@@ -154,8 +164,22 @@ fn upsert(
         etag: etag(request.etag.as_deref(), request.options.concurrency)?,
         first_write: u8::from(request.options.concurrency == Concurrency::FirstWrite),
         expiry,
+        layout,
         data: request.value.bytes().clone(),
     })
+}
+
+/// It becomes part of a document, whose end it must not be.
+fn check_json(request: &SetRequest) -> Result<(), StateError> {
+    let refused = |reason: String| {
+        let key = &request.key;
+        let reason = format!("redis store: key {key}: the value is no JSON: {reason}");
+        StateError::InvalidRequest(reason)
+    };
+    let text = std::str::from_utf8(request.value.bytes());
+    let text = text.map_err(|error| refused(error.to_string()))?;
+    let json: Result<IgnoredAny, _> = serde_json::from_str(text);
+    json.map(drop).map_err(|error| refused(error.to_string()))
 }
 
 fn delete(number: usize, request: &DeleteRequest) -> Result<Write<'_>, StateError> {
@@ -166,6 +190,7 @@ fn delete(number: usize, request: &DeleteRequest) -> Result<Write<'_>, StateErro
         etag: etag(request.etag.as_deref(), request.options.concurrency)?,
         first_write: 0,
         expiry: KEEP_EXPIRY,
+        layout: Layout::Hash,
         data: Bytes::new(),
     })
 }
@@ -214,8 +239,13 @@ mod tests {
         Concurrency, DeleteRequest, Operation, SetRequest, StateError, Value,
     };
 
-    use super::{Refusal, Writes, etag};
+    use super::{Documents, Refusal, Terms, Writes, etag};
     use crate::link::Repeat;
+
+    const PLAIN: Terms = Terms {
+        default_ttl: None,
+        documents: Documents::Never,
+    };
 
     fn set(etag: Option<&str>, concurrency: Concurrency) -> Operation {
         let mut request = SetRequest::new("key", Value::Binary("x".into()));
@@ -249,8 +279,28 @@ mod tests {
             (set(None, Concurrency::FirstWrite), Repeat::Unsafe),
         ] {
             let operations = [operation];
-            let writes = Writes::new(&operations, None).unwrap();
+            let writes = Writes::new(&operations, PLAIN).unwrap();
             assert_eq!(writes.repeat(), repeat, "{operations:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_a_document_is_one_json_value() {
+        let terms = Terms {
+            documents: Documents::Always,
+            ..PLAIN
+        };
+        let refused = |value: &'static [u8]| {
+            let set = SetRequest::new("key", Value::Binary(value.into()));
+            Writes::new(&[Operation::Upsert(set)], terms).err()
+        };
+        assert_eq!(refused(br#" {"a":[1,"x"]} "#), None);
+        for value in [&b"1,\"version\":7,\"x\":2"[..], b"", b"{", b"\"\xff\""] {
+            let error = refused(value).unwrap();
+            assert!(
+                matches!(&error, StateError::InvalidRequest(text) if text.contains("key key")),
+                "{error}"
+            );
         }
     }
 
@@ -258,7 +308,7 @@ mod tests {
     fn writes_of_one_slot_stay_together() {
         let named = |key: &str| Operation::Upsert(SetRequest::new(key, Value::Binary("x".into())));
         let operations = ["a{one}", "b{two}", "c{one}"].map(named);
-        let groups = Writes::new(&operations, None).unwrap().by_slot();
+        let groups = Writes::new(&operations, PLAIN).unwrap().by_slot();
         let keys: Vec<String> = groups.iter().map(Writes::keys).collect();
         assert_eq!(keys, ["a{one}, c{one}", "b{two}"]);
     }

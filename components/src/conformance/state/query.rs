@@ -34,6 +34,16 @@ const DOCUMENTS: [(&str, &str); 6] = [
     ),
 ];
 
+/// What an index has to have: fields with texts, words of a text among them, with numbers, and with a truth.
+pub const INDEXED_FIELDS: [(&str, &str); 6] = [
+    ("person.org", "TEXT"),
+    ("person.id", "NUMERIC"),
+    ("city", "TEXT"),
+    ("state", "TAG"),
+    ("big", "NUMERIC"),
+    ("open", "TAG"),
+];
+
 impl Suite<'_> {
     pub(super) async fn queries_find_documents(&self) {
         for (name, document) in DOCUMENTS {
@@ -45,6 +55,7 @@ impl Suite<'_> {
         deeper.key = format!("{}-other||q-1", self.prefix);
         self.write(deeper).await;
         self.filters_compare_fields().await;
+        self.other_fields_are_nowhere_or_refused().await;
         self.answers_are_sorted_and_paged().await;
         self.mistakes_are_final().await;
     }
@@ -57,7 +68,8 @@ impl Suite<'_> {
     }
 
     async fn query(&self, text: &str) -> Result<QueryPage, StateError> {
-        calls::query(self.store, &self.key(""), text, RequestMetadata::new()).await
+        let metadata = self.index.cloned().unwrap_or_default();
+        calls::query(self.store, &self.key(""), text, metadata).await
     }
 
     /// The names of what a query finds, in its order, each with what is stored there.
@@ -87,8 +99,6 @@ impl Suite<'_> {
             (r#"{"EQ":{"state":"WA"}}"#, &["q-1", "q-4"][..]),
             (r#"{"EQ":{"person.org":"Finance"}}"#, &["q-3", "q-6"]),
             (r#"{"EQ":{"person.org":"Hard'ware\""}}"#, &["q-5"]),
-            (r#"{"EQ":{"no.such":"x"}}"#, &[]),
-            (r#"{"EQ":{"a'b\"; --":"x"}}"#, &[]),
             (r#"{"EQ":{"person.id":1042}}"#, &["q-4"]),
             (r#"{"EQ":{"big":9007199254740993}}"#, &["q-4"]),
             (r#"{"EQ":{"open":true}}"#, &["q-6"]),
@@ -112,6 +122,17 @@ impl Suite<'_> {
             let mut found = self.found(&query).await;
             found.sort_unstable();
             assert_eq!(found, expected, "{filter}");
+        }
+    }
+
+    async fn other_fields_are_nowhere_or_refused(&self) {
+        for filter in [r#"{"EQ":{"no.such":"x"}}"#, r#"{"EQ":{"a'b\"; --":"x"}}"#] {
+            let query = format!(r#"{{"filter":{filter}}}"#);
+            match (self.query(&query).await, self.index) {
+                (Ok(page), None) => assert_eq!(page.matches, [], "{filter}"),
+                (Err(StateError::InvalidRequest(_)), Some(_)) => {}
+                (other, _) => panic!("{filter}: {other:?}"),
+            }
         }
     }
 

@@ -212,7 +212,7 @@ fn field<'a>(place: &str, name: &str, operand: &'a Value) -> Result<(Path, &'a V
     Ok((path(place, key)?, value))
 }
 
-fn path(place: &str, key: &str) -> Result<Path, QueryError> {
+pub(super) fn path(place: &str, key: &str) -> Result<Path, QueryError> {
     let names: Vec<String> = key.split('.').map(str::to_owned).collect();
     let wrong = |reason: String| Err(QueryError::at(place, reason));
     if names.iter().any(String::is_empty) {

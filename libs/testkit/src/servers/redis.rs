@@ -18,8 +18,28 @@ use crate::programs;
 pub struct Redis {
     server: Server,
     password: Option<String>,
+    program: Program,
     /// More than it takes to start one.
     arguments: Vec<String>,
+}
+
+/// What is started.
+#[derive(Debug, Clone, Copy)]
+enum Program {
+    /// Debian's.
+    Redis,
+    /// One of Redis' protocol with the modules for JSON and search, which Debian's is too old for.
+    WithModules,
+}
+
+impl Program {
+    fn command(self) -> Command {
+        let program = match self {
+            Self::Redis => programs::system("redis-server"),
+            Self::WithModules => programs::peer("servers/redis-modules"),
+        };
+        Command::new(program.unwrap_or_else(|error| panic!("{error:#}")))
+    }
 }
 
 impl Redis {
@@ -44,11 +64,23 @@ impl Redis {
         redis
     }
 
+    /// Starts one that has JSON documents, and searches them.
+    ///
+    /// # Panics
+    /// If it is not installed or does not come up.
+    pub async fn with_modules() -> Self {
+        let mut redis = Self::stopped();
+        redis.program = Program::WithModules;
+        redis.resume().await;
+        redis
+    }
+
     /// One that does not run yet: its address is known, and refuses connections until [`Redis::resume`].
     pub fn stopped() -> Self {
         Self {
             server: Server::stopped("redis"),
             password: None,
+            program: Program::Redis,
             arguments: Vec::new(),
         }
     }
@@ -105,8 +137,7 @@ impl Redis {
     /// # Panics
     /// If it runs already, is not installed, or does not come up.
     pub async fn resume(&mut self) {
-        let program = programs::system("redis-server").unwrap_or_else(|error| panic!("{error:#}"));
-        let mut command = Command::new(program);
+        let mut command = self.program.command();
         command
             .args(["--bind", "127.0.0.1", "--port", &self.server.port()])
             // A save point is what makes it write its data on SIGTERM.
@@ -177,6 +208,14 @@ mod tests {
         redis.resume().await;
         assert_eq!(redis.address(), address);
         assert_eq!(redis.command(&["GET", "key"]), "value");
+    }
+
+    #[tokio::test]
+    async fn modules_keep_documents_and_find_them() {
+        let redis = Redis::with_modules().await;
+        redis.command(&["JSON.SET", "key", "$", r#"{"a":1}"#]);
+        assert_eq!(redis.command(&["JSON.GET", "key", ".a"]), "1");
+        redis.command(&["FT.CREATE", "i", "ON", "JSON", "SCHEMA", "$.a", "NUMERIC"]);
     }
 
     #[tokio::test]
