@@ -55,6 +55,7 @@ async fn it_is_a_configuration_store() {
     run(&*store, &Cli(&redis)).await;
 }
 
+/// Upstream cuts a value at its first `||`.
 #[tokio::test]
 async fn the_layout_is_upstreams_and_values_keep_their_separators() {
     let redis = Redis::start().await;
@@ -78,6 +79,7 @@ async fn the_layout_is_upstreams_and_values_keep_their_separators() {
     }
 }
 
+/// Upstream asks for `KEYS *`, which holds up everybody.
 #[tokio::test]
 async fn a_large_database_is_read_whole() {
     let redis = Redis::start().await;

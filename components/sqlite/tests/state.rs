@@ -240,6 +240,32 @@ async fn keys_are_told_apart_by_case_and_special_characters() {
     );
 }
 
+/// Upstream pages by the number of the row, which each write changes: what is written meanwhile may be left out.
+#[tokio::test]
+async fn a_key_that_is_written_while_keys_are_listed_is_listed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("state.db"), &[]).await;
+    for key in ["a", "b", "c", "d", "e"] {
+        store.set(json(key, "1")).await.unwrap();
+    }
+    let mut request = KeysLike::new(LikePattern::parse("%").unwrap());
+    request.page_size = Some(2);
+    let mut listed = Vec::new();
+    loop {
+        let page = store.key_listing().unwrap().keys_like(request.clone());
+        let page = page.await.unwrap();
+        listed.extend(page.keys);
+        request.token = page.next;
+        if request.token.is_none() {
+            break;
+        }
+        for key in ["a", "d", "c"] {
+            store.set(json(key, "2")).await.unwrap();
+        }
+    }
+    assert_eq!(listed, ["a", "b", "c", "d", "e"]);
+}
+
 #[tokio::test]
 async fn what_has_expired_leaves_the_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -298,6 +324,29 @@ async fn waiting_for_a_lock_ends_with_the_limit() {
         assert!(matches!(late, Err(StateError::Unavailable(_))), "{late:?}");
     }
     connection.execute_batch("ROLLBACK").unwrap();
+}
+
+/// Upstream writes for those, too, who have given up.
+#[tokio::test]
+async fn who_gives_up_while_others_write_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("state.db");
+    let limits = [("busyTimeout", "60s"), ("timeout", "60s")];
+    let store = open(&file, &limits).await;
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut first = store.set(json("first", "1"));
+    let second = store.set(json("second", "1"));
+    tokio::select! {
+        biased;
+        done = &mut first => panic!("the file is locked: {done:?}"),
+        done = second => panic!("another one writes: {done:?}"),
+        () = std::future::ready(()) => {}
+    }
+    connection.execute_batch("ROLLBACK").unwrap();
+    first.await.unwrap();
+    store.set(json("third", "1")).await.unwrap();
+    assert_eq!(value(&store, "second").await, None);
 }
 
 #[tokio::test]
