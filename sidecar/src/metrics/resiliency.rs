@@ -31,7 +31,7 @@ pub(super) static ACTIVATIONS: Definition = Definition::counter(
 );
 pub(super) static BREAKER: Definition = Definition::gauge(
     "resiliency_cb_state",
-    "Circuit breakers: 1 in the series of the state that one was in when the last operation began, 0 in the others.",
+    "Circuit breakers: 1 in the series of the state that one was last seen in, 0 in the others.",
     POLICY,
 );
 
@@ -127,15 +127,13 @@ impl ResiliencyMetrics {
         });
     }
 
-    /// Counts that a policy did something. A circuit breaker's state is shown when the next operation begins: as
-    /// upstream, so that a success on trial can be seen as `half-open`.
+    /// Counts that a policy did something. A circuit breaker that changed is shown in its new state at once.
     pub fn activated(&self, policy: &PolicyLabels<'_>) {
         self.0.with(|families| {
+            let families = &families.resiliency;
             let labels = policy.with_status(policy.status);
-            families
-                .resiliency
-                .activations
-                .record(&labels, Counter::inc);
+            families.activations.record(&labels, Counter::inc);
+            families.show_state(policy);
         });
     }
 }

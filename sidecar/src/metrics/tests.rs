@@ -217,27 +217,49 @@ async fn every_block_counts_under_its_names() {
     assert!(!text.contains(r#"latency_ms_count{app_id="shop",src_app_id="callee",status="5"}"#));
 }
 
+const BREAKER: PolicyLabels<'_> = PolicyLabels {
+    name: "policies",
+    namespace: "default",
+    policy: "circuitbreaker",
+    flow_direction: "outbound",
+    target: "app_b",
+    status: "half-open",
+};
+
+/// The states that the circuit breaker is shown in.
+fn states(metrics: &Metrics) -> Vec<String> {
+    let text = scrape(metrics);
+    let states = lines(&text, "dapr_resiliency_cb_state{");
+    assert_eq!(states.len(), 4, "{text}");
+    let shown = states.iter().filter(|line| line.ends_with(" 1"));
+    shown.map(|line| (*line).to_owned()).collect()
+}
+
 #[test]
 fn a_circuit_breaker_is_in_one_state() {
     let metrics = metrics("{}");
-    let policy = PolicyLabels {
-        name: "policies",
-        namespace: "default",
-        policy: "circuitbreaker",
-        flow_direction: "outbound",
-        target: "app_b",
-        status: "open",
-    };
     metrics.resiliency().loaded("policies", "default");
-    metrics.resiliency().executed(&policy);
-    metrics.resiliency().activated(&policy);
-    let text = scrape(&metrics);
-    let states = lines(&text, "dapr_resiliency_cb_state{");
-    assert_eq!(states.len(), 4, "{text}");
-    assert_eq!(states.iter().filter(|line| line.ends_with(" 1")).count(), 1);
-    assert!(text.contains(
-        r#"dapr_resiliency_cb_state{app_id="shop",flow_direction="outbound",name="policies",namespace="default",policy="circuitbreaker",status="open",target="app_b"} 1"#
-    ));
+    metrics.resiliency().executed(&BREAKER);
+    assert_eq!(
+        states(&metrics),
+        [
+            r#"dapr_resiliency_cb_state{app_id="shop",flow_direction="outbound",name="policies",namespace="default",policy="circuitbreaker",status="half-open",target="app_b"} 1"#
+        ]
+    );
+}
+
+/// Not only when the next operation begins, which may be never.
+#[test]
+fn a_circuit_breaker_that_closes_is_shown_closed_at_once() {
+    let metrics = metrics("{}");
+    metrics.resiliency().executed(&BREAKER);
+    metrics.resiliency().activated(&PolicyLabels {
+        status: "closed",
+        ..BREAKER
+    });
+    let states = states(&metrics);
+    assert_eq!(states.len(), 1);
+    assert!(states[0].contains(r#"status="closed""#), "{states:?}");
 }
 
 #[test]
