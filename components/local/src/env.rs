@@ -174,6 +174,7 @@ mod tests {
         );
     }
 
+    /// Without a prefix that is the whole environment, as upstream's clients know it.
     #[tokio::test]
     async fn all_secrets_are_those_behind_the_prefix_less_the_forbidden() {
         let all = store("SHOP_").bulk_get(&RequestMetadata::new()).await;

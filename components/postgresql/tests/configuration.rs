@@ -145,6 +145,7 @@ async fn rows_are_read_by_column_and_the_highest_version_counts() {
     );
 }
 
+/// Upstream panics on a payload of other types.
 #[tokio::test]
 async fn odd_notifications_are_left_out_and_nothing_else() {
     let postgres = server().await;

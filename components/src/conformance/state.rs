@@ -257,6 +257,7 @@ impl<'a> Suite<'a> {
         assert_eq!(self.get("etag-delete").await, None);
     }
 
+    /// Upstream's PostgreSQL stores take the conflict for a failure of their own.
     async fn first_write_without_etag_creates(&self) {
         let mut create = self.set("first", binary(b"1"));
         create.options.concurrency = Concurrency::FirstWrite;
@@ -318,6 +319,7 @@ impl<'a> Suite<'a> {
         nothing.expect("an empty transaction succeeds");
     }
 
+    /// Upstream's Redis and etcd stores carry out what is not refused.
     async fn transactions_are_all_or_nothing(&self) {
         if !self.store.has(Feature::Etag) {
             return;

@@ -86,6 +86,7 @@ mod tests {
         secret(inner, "db", value_type).unwrap()
     }
 
+    /// With upstream's, one of them fails the whole secret.
     #[test]
     fn values_that_are_no_text_are_their_json() {
         let expected = [

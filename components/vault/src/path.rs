@@ -60,6 +60,7 @@ mod tests {
         Path::new(text).expect("it leads nowhere else").0
     }
 
+    /// Upstream escapes nothing.
     #[test]
     fn parts_are_escaped_and_slashes_stay() {
         assert_eq!(path("db/main"), "db/main");

@@ -88,6 +88,7 @@ async fn read(sidecar: &Sidecar, store: &str, key: &str) -> String {
         .text()
 }
 
+/// Upstream encrypts Go's rendering of a document, `map[a:1]`.
 #[tokio::test]
 async fn documents_are_stored_encrypted_and_come_back_as_they_were() {
     let (a, _folder) = sidecar().await;
@@ -125,6 +126,7 @@ async fn documents_are_stored_encrypted_and_come_back_as_they_were() {
     assert_eq!(bulk[2], json!({"key":"none"}));
 }
 
+/// Upstream encrypts the bytes of a transaction as a list of numbers in a text.
 #[tokio::test]
 async fn every_byte_comes_back_over_grpc() {
     let (a, _folder) = sidecar().await;

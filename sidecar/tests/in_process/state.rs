@@ -58,6 +58,7 @@ async fn saved_value_is_read_back_as_its_json() {
     );
 }
 
+/// Upstream reads numbers as floats: integers above 2^53 become others, in every store.
 #[tokio::test]
 async fn documents_are_kept_as_they_are_written() {
     let (a, _folder) = sidecar().await;

@@ -114,6 +114,7 @@ mod tests {
         assert_eq!(dots, Ok(json!({"a.b": {"a.b": "1"}})));
     }
 
+    /// Upstream makes Go's formatting errors of them, `%!s(float64=5)`.
     #[test]
     fn values_that_are_not_text_are_their_json() {
         let file = json!({"n": 5, "yes": true, "nothing": null, "f": 1.5});
@@ -131,6 +132,7 @@ mod tests {
         assert_eq!(secrets(&Layout::Nested(":".into()), file), Ok(expected));
     }
 
+    /// Upstream ignores what goes wrong on the way through the file.
     #[test]
     fn two_values_of_one_name_are_refused() {
         let refused = secrets(&flat(), json!({"a": {"b": "1"}, "a:b": "2"}));

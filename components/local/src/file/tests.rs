@@ -74,6 +74,7 @@ async fn several_values_of_a_secret_are_a_capability() {
     assert_eq!(store.capabilities(), [MULTIPLE_KEY_VALUES]);
 }
 
+/// Upstream reads it once.
 #[tokio::test]
 async fn a_changed_file_is_read_again() {
     let mut file = OnDisk::new(r#"{"key": "old"}"#);

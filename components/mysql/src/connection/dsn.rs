@@ -149,6 +149,7 @@ mod tests {
         }
     }
 
+    /// Upstream splits the string at the first slash, wherever it stands.
     #[test]
     fn a_password_may_have_every_character() {
         for password in [
@@ -189,6 +190,7 @@ mod tests {
         }
     }
 
+    /// Upstream splits the string there, too.
     #[test]
     fn values_of_parameters_may_have_slashes() {
         let dsn = Dsn::parse("u@tcp(db)/?loc=US%2FPacific&loc=US/Pacific&a=b+c");

@@ -98,6 +98,7 @@ async fn rows_of_upstreams_sidecar_are_read_and_guarded() {
     assert!(matches!(&answers[0].result, Ok(Some(_))), "{answers:?}");
 }
 
+/// Upstream's first write fails on one that is not removed yet.
 #[tokio::test]
 async fn a_row_that_has_expired_is_in_nobodys_way() {
     let mariadb = Mariadb::start().await;

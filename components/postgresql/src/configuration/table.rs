@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(versions(&rows, &[], &[]), ["a=x"]);
     }
 
+    /// Upstream compares the request with itself, never with the rows.
     #[test]
     fn metadata_of_a_request_selects_rows_by_what_is_in_them() {
         let rows = [

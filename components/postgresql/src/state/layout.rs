@@ -228,6 +228,7 @@ mod tests {
         assert_eq!(Layout::Bytes.stored(&bytes), Stored::Bytes(b"hi"));
     }
 
+    /// Upstream's v2 takes what is no etag for one that does not match.
     #[test]
     fn etags_are_of_their_layout() {
         assert_eq!(Layout::Documents.etag("007").unwrap(), "7");

@@ -146,6 +146,7 @@ async fn an_old_table_is_brought_up_to_date() {
     assert_eq!(postgres.sql(level), "3");
 }
 
+/// Upstream goes by the note alone.
 #[tokio::test]
 async fn a_second_table_is_made_although_the_note_says_done() {
     let postgres = Postgres::start().await;
@@ -178,6 +179,7 @@ async fn tables_are_made_once_by_many_at_once() {
     assert_eq!(postgres.sql(indexes), "5");
 }
 
+/// Upstream's layout has JSONB, which normalises documents; what it would refuse is not lost.
 #[tokio::test]
 async fn json_that_jsonb_cannot_hold_is_kept_as_bytes() {
     let postgres = Postgres::start().await;

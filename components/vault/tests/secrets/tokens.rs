@@ -52,6 +52,7 @@ async fn a_token_of_nobody_is_refused() {
     store.keep().await;
 }
 
+/// Upstream reads the file once.
 #[tokio::test]
 async fn a_token_that_is_replaced_in_its_file_is_taken_at_once() {
     let vault = Vault::start().await;
@@ -72,6 +73,7 @@ async fn a_token_that_is_replaced_in_its_file_is_taken_at_once() {
     assert!(matches!(get().await, Err(SecretError::Unavailable(_))));
 }
 
+/// Upstream renews none.
 #[tokio::test]
 async fn a_token_that_expires_is_renewed_in_time() {
     let vault = Vault::start().await;

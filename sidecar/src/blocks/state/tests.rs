@@ -46,6 +46,7 @@ fn missing_store_is_told_apart_from_no_stores_and_from_a_broken_one() {
     assert!(broken.message().contains("no password"));
 }
 
+/// Upstream answers both with 500 and `Internal`.
 #[test]
 fn transactions_tell_a_conflict_from_a_failure() {
     let status = |failure: StateError| {
