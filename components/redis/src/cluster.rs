@@ -41,7 +41,8 @@ impl ClusterLink {
         let route = Route::with_slot(slot, SlotAddr::Master);
         let to = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
         let answer = self.0.route_command(command.clone(), to).await?;
-        Ok(from_redis_value(answer)?)
+        // What the server refuses is an answer to the driver.
+        Ok(from_redis_value(answer.extract_error()?)?)
     }
 
     /// One slot of each primary that has any.
