@@ -225,3 +225,5 @@ fn without_tag(result: Result<Vec<u8>, AlgorithmError>) -> Result<Sealed, Algori
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -7,12 +7,16 @@ use super::{Aes, AlgorithmError};
 
 /// What is wrapped comes in these, and gets one more.
 const BLOCK: usize = 8;
+/// The shortest key that can be wrapped, in bytes: aws-lc holds to it by itself.
+const SHORTEST: usize = 2 * BLOCK;
 
 pub(super) fn wrap(aes: Aes, key: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, AlgorithmError> {
     let mut output = vec![0; plaintext.len() + BLOCK];
     let wrapped = match own(aes, key)? {
         Kek::Aws(kek) => kek.wrap(plaintext, &mut output).is_ok(),
-        Kek::Rust(kek) => kek.wrap_key(plaintext, &mut output).is_ok(),
+        Kek::Rust(kek) => {
+            plaintext.len() >= SHORTEST && kek.wrap_key(plaintext, &mut output).is_ok()
+        }
     };
     match wrapped {
         true => Ok(output),
@@ -28,7 +32,10 @@ pub(super) fn unwrap(aes: Aes, key: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>,
     let mut output = vec![0; ciphertext.len()];
     let unwrapped = match own(aes, key)? {
         Kek::Aws(kek) => kek.unwrap(ciphertext, &mut output).is_ok(),
-        Kek::Rust(kek) => kek.unwrap_key(ciphertext, &mut output[..length]).is_ok(),
+        Kek::Rust(kek) => {
+            let output = &mut output[..length];
+            length >= SHORTEST && kek.unwrap_key(ciphertext, output).is_ok()
+        }
     };
     output.truncate(length);
     match unwrapped {
