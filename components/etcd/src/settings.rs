@@ -1,4 +1,4 @@
-//! The metadata of `state.etcd`, with upstream's names and defaults.
+//! The metadata of every block's connection, with upstream's names and defaults.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use trilby_components::causes::with_causes;
-use trilby_components::metadata::{Metadata, MetadataError, Schema, value::Sensitive};
+use trilby_components::metadata::{MetadataError, Schema, value::Sensitive};
 
 /// Upstream's limit of connecting, and of each call.
 pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 /// A connection over which nothing comes back for this long, and then for [`LIMIT`], is given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Metadata of the store.
+/// Where the cluster is, and which part of its keys is meant.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Settings {
+pub(crate) struct Properties {
     /// The members of the cluster, `host:port` each.
     endpoints: Vec<String>,
     /// What stands before every key, with a slash in between.
@@ -31,51 +31,31 @@ pub(crate) struct Settings {
     cert: Option<String>,
     /// Its key, in PEM.
     key: Option<Sensitive>,
-    /// How many operations a transaction may have: what the servers have as `--max-txn-ops`.
-    #[serde(default = "max_txn_ops")]
-    max_txn_ops: u32,
 }
 
-impl Schema for Settings {}
+impl Schema for Properties {}
 
-fn max_txn_ops() -> u32 {
-    128
-}
-
-/// All that the store is told.
-#[derive(Debug)]
-pub(crate) struct Config {
-    /// At least one.
-    pub(crate) endpoints: Vec<Endpoint>,
-    /// What every key begins with, slash included.
-    pub(crate) prefix: String,
-    /// How many operations a transaction may have.
-    pub(crate) max_operations: usize,
-}
-
-impl Config {
-    /// Reads the metadata.
+impl Properties {
+    /// The members; at least one.
     ///
     /// # Errors
     /// Something is missing or wrong.
-    pub(crate) fn new(metadata: &Metadata) -> Result<Self, MetadataError> {
-        let settings: Settings = metadata.decode()?;
-        let tls = settings.tls()?;
-        let endpoints = settings.endpoints.iter();
+    pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, MetadataError> {
+        let tls = self.tls()?;
+        let endpoints = self.endpoints.iter();
         let endpoints = endpoints.map(|text| endpoint(text.trim(), tls.as_ref()));
         let endpoints: Vec<Endpoint> = endpoints.collect::<Result<_, _>>()?;
-        if endpoints.is_empty() {
-            return Err(MetadataError::Missing("endpoints".to_owned()));
+        match endpoints.is_empty() {
+            true => Err(MetadataError::Missing("endpoints".to_owned())),
+            false => Ok(endpoints),
         }
-        Ok(Self {
-            endpoints,
-            prefix: format!("{}/", settings.key_prefix_path),
-            max_operations: settings.max_txn_ops as usize,
-        })
     }
-}
 
-impl Settings {
+    /// What every key begins with, slash included.
+    pub(crate) fn prefix(&self) -> String {
+        format!("{}/", self.key_prefix_path)
+    }
+
     fn tls(&self) -> Result<Option<ClientTlsConfig>, MetadataError> {
         if !self.tls_enable {
             return Ok(None);
@@ -132,29 +112,24 @@ fn endpoint(text: &str, tls: Option<&ClientTlsConfig>) -> Result<Endpoint, Metad
 mod tests {
     use trilby_components::metadata::{Metadata, MetadataError};
 
-    use super::Config;
+    use super::Properties;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Config, MetadataError> {
-        Config::new(&Metadata::new(pairs.iter().copied()).unwrap())
+    /// The members, and what keys begin with.
+    fn read(pairs: &[(&str, &str)]) -> Result<(Vec<String>, String), MetadataError> {
+        let metadata = Metadata::new(pairs.iter().copied()).unwrap();
+        let properties: Properties = metadata.decode()?;
+        let endpoints = properties.endpoints()?;
+        let uris = endpoints.iter().map(|one| one.uri().to_string());
+        Ok((uris.collect(), properties.prefix()))
     }
 
     #[test]
     fn defaults_are_upstreams() {
-        let config = read(&[("endpoints", "a:1, http://b:2/")]).unwrap();
-        let uris = config.endpoints.iter().map(|one| one.uri().to_string());
-        assert_eq!(uris.collect::<Vec<_>>(), ["http://a:1/", "http://b:2/"]);
-        assert_eq!(config.prefix, "/");
-        assert_eq!(config.max_operations, 128);
-        let config = read(&[
-            ("endpoints", "a:1"),
-            ("keyPrefixPath", "dapr/x"),
-            ("maxTxnOps", "7"),
-        ]);
-        let config = config.unwrap();
-        assert_eq!(
-            (config.prefix.as_str(), config.max_operations),
-            ("dapr/x/", 7)
-        );
+        let (endpoints, prefix) = read(&[("endpoints", "a:1, http://b:2/")]).unwrap();
+        assert_eq!(endpoints, ["http://a:1/", "http://b:2/"]);
+        assert_eq!(prefix, "/");
+        let (_, prefix) = read(&[("endpoints", "a:1"), ("keyPrefixPath", "dapr/x")]).unwrap();
+        assert_eq!(prefix, "dapr/x/");
     }
 
     #[test]

@@ -12,9 +12,9 @@ mod layout;
 mod leases;
 mod listing;
 mod plan;
+mod settings;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use jiff::Timestamp;
 use trilby_components::RequestMetadata;
 use trilby_components::metadata::Metadata;
@@ -24,20 +24,19 @@ use trilby_components::state::{
     StateError, StateStore, Transactional,
 };
 
-use crate::link::Link;
-use crate::settings::Config;
-use crate::wire::{RangeRequest, RangeResponse, TxnResponse};
+use crate::keyspace::Keyspace;
+use crate::settings::Properties;
+use crate::wire::TxnResponse;
 pub(crate) use layout::Layout;
 use leases::Leases;
 use plan::Plan;
+pub(crate) use settings::Settings;
 
 /// State in an etcd cluster.
 #[derive(Debug)]
 pub struct EtcdState {
-    link: Link,
+    keys: Keyspace,
     layout: Layout,
-    /// What every key begins with.
-    prefix: String,
     max_operations: usize,
 }
 
@@ -47,47 +46,30 @@ impl EtcdState {
     /// # Errors
     /// [`InitError::Unavailable`] when no member can be reached or it refuses, else what is wrong with the metadata.
     pub(crate) async fn connect(metadata: &Metadata, layout: Layout) -> Result<Self, InitError> {
-        let config = Config::new(metadata)?;
-        let state = Self {
-            link: Link::new(config.endpoints),
+        let (properties, rest) = metadata.split::<Properties>()?;
+        let settings: Settings = rest.decode()?;
+        Ok(Self {
+            keys: Keyspace::connect(&properties).await?,
             layout,
-            prefix: config.prefix,
-            max_operations: config.max_operations,
-        };
-        // Which one does not matter: this is upstream's.
-        let greeted = state.range("health").await;
-        greeted.map_err(|error| InitError::Unavailable(error.to_string()))?;
-        Ok(state)
-    }
-
-    /// Where the value of `key` is.
-    fn path(&self, key: &str) -> Bytes {
-        format!("{}{key}", self.prefix).into()
-    }
-
-    async fn range(&self, key: &str) -> Result<RangeResponse, StateError> {
-        let range = RangeRequest {
-            key: self.path(key),
-            ..RangeRequest::default()
-        };
-        self.link.call(range).await
+            max_operations: settings.max_operations(),
+        })
     }
 
     /// All of it, or nothing.
     async fn write(&self, operations: &[Operation]) -> Result<(), StateError> {
         let plan = Plan::new(operations)?;
-        let leases = Leases::grant(&self.link, plan.puts()).await?;
+        let leases = Leases::grant(&self.keys.link, plan.puts()).await?;
         let now = Timestamp::now();
         let put = |set: &SetRequest| self.layout.encode(set, now);
-        let request = plan.request(|key| self.path(key), put, |ttl| leases.of(ttl));
-        let written = self.link.call(request).await;
+        let request = plan.request(|key| self.keys.path(key), put, |ttl| leases.of(ttl));
+        let written = self.keys.link.call(request).await;
         let written = written.and_then(|answer| match answer.succeeded {
             true => Ok(()),
             false => Err(refusal(&plan, &answer)),
         });
         // One that may have been carried out needs its leases.
         if written.as_ref().is_err_and(StateError::is_final) {
-            leases.revoke(&self.link).await;
+            leases.revoke(&self.keys.link).await;
         }
         written
     }
@@ -116,8 +98,7 @@ impl StateStore for EtcdState {
     }
 
     async fn get(&self, request: GetRequest) -> Result<Option<Item>, StateError> {
-        let found = self.range(&request.key).await?;
-        let Some(found) = found.kvs.into_iter().next() else {
+        let Some(found) = self.keys.read(&request.key).await? else {
             return Ok(None);
         };
         let (value, expires_at) = self.layout.decode(&request.key, found.value)?;
@@ -145,7 +126,7 @@ impl StateStore for EtcdState {
     }
 
     async fn close(&self) {
-        self.link.close();
+        self.keys.link.close();
     }
 }
 
@@ -170,6 +151,6 @@ impl Transactional for EtcdState {
 #[async_trait]
 impl KeyListing for EtcdState {
     async fn keys_like(&self, request: KeysLike) -> Result<KeyPage, StateError> {
-        listing::page(&self.link, &self.prefix, &request).await
+        listing::page(&self.keys.link, &self.keys.prefix, &request).await
     }
 }

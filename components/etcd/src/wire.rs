@@ -20,6 +20,9 @@ pub(crate) struct KeyValue {
     pub(crate) mod_revision: i64,
     #[prost(bytes = "bytes", tag = "5")]
     pub(crate) value: Bytes,
+    /// With which it goes; 0 for none.
+    #[prost(int64, tag = "6")]
+    pub(crate) lease: i64,
 }
 
 /// Asks for one key, or for those from `key` up to, but without, `range_end`.
@@ -95,13 +98,14 @@ pub(crate) struct ResponseOp {
     pub(crate) range: Option<RangeResponse>,
 }
 
-/// That the revision which wrote a key last is this one; 0 where there is no such key.
+/// What is asked of a key: that this revision wrote it last, 0 where there is no such key; or that it is there with this
+/// value.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Compare {
     /// [`EQUAL`].
     #[prost(int32, tag = "1")]
     pub(crate) result: i32,
-    /// [`MOD`].
+    /// [`MOD`] or [`VALUE`].
     #[prost(int32, tag = "2")]
     pub(crate) target: i32,
     #[prost(bytes = "bytes", tag = "3")]
@@ -109,12 +113,17 @@ pub(crate) struct Compare {
     /// Written also where it is 0, as a member of a `oneof` is.
     #[prost(int64, optional, tag = "6")]
     pub(crate) mod_revision: Option<i64>,
+    /// Written also where it is empty.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub(crate) value: Option<Bytes>,
 }
 
 /// Of `Compare.CompareResult`.
 const EQUAL: i32 = 0;
 /// Of `Compare.CompareTarget`.
 const MOD: i32 = 2;
+/// Of `Compare.CompareTarget`.
+const VALUE: i32 = 3;
 
 impl Compare {
     /// That `key` was written last by `revision`.
@@ -124,6 +133,18 @@ impl Compare {
             target: MOD,
             key,
             mod_revision: Some(revision),
+            value: None,
+        }
+    }
+
+    /// That `key` is there, with this value.
+    pub(crate) fn to_value(key: Bytes, value: Bytes) -> Self {
+        Self {
+            result: EQUAL,
+            target: VALUE,
+            key,
+            mod_revision: None,
+            value: Some(value),
         }
     }
 }

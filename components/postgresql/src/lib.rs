@@ -34,7 +34,7 @@ pub use configuration::PostgresConfiguration;
 pub use lock::PostgresLock;
 pub use state::PostgresState;
 
-/// The versions with one table each, whose etag is the number of the transaction that wrote the row.
+/// The version that keeps documents.
 const FIRST: &[&str] = &["v1"];
 /// The version that keeps bytes, and etags of its own.
 const SECOND: &[&str] = &["v2"];
@@ -52,11 +52,15 @@ async fn first(metadata: Metadata) -> Result<Arc<dyn StateStore>, InitError> {
     Ok(Arc::new(PostgresState::first(&metadata).await?))
 }
 
+async fn cockroach(metadata: Metadata) -> Result<Arc<dyn StateStore>, InitError> {
+    Ok(Arc::new(PostgresState::cockroach(&metadata).await?))
+}
+
 async fn second(metadata: Metadata) -> Result<Arc<dyn StateStore>, InitError> {
     Ok(Arc::new(PostgresState::second(&metadata).await?))
 }
 
-/// Every block that PostgreSQL serves, and YugabyteDB, which speaks its protocol.
+/// Every block that PostgreSQL serves, and CockroachDB and YugabyteDB, which speak its protocol.
 #[must_use]
 pub fn backends() -> Vec<Backend> {
     vec![
@@ -65,6 +69,10 @@ pub fn backends() -> Vec<Backend> {
             .of_versions(FIRST),
         Backend::state("postgresql", async |_, metadata| second(metadata).await)
             .aliases(&["postgres"])
+            .of_versions(SECOND),
+        Backend::state("cockroachdb", async |_, metadata| cockroach(metadata).await)
+            .of_versions(FIRST),
+        Backend::state("cockroachdb", async |_, metadata| second(metadata).await)
             .of_versions(SECOND),
         Backend::state("yugabytedb", async |_, metadata| second(metadata).await)
             .aliases(&["yugabyte"])
@@ -88,6 +96,8 @@ pub fn definitions() -> Vec<Definition> {
     vec![
         state_store::<state::First>("postgresql", FIRST).capable_of(DOCUMENT_CAPABILITIES),
         state_store::<state::Second>("postgresql", SECOND),
+        state_store::<state::First>("cockroachdb", FIRST).capable_of(DOCUMENT_CAPABILITIES),
+        state_store::<state::Second>("cockroachdb", SECOND),
         state_store::<state::Second>("yugabytedb", SECOND),
         Definition::new(Block::Lock, "postgresql")
             .taking::<connection::Properties>()

@@ -1,7 +1,8 @@
-//! `state.postgresql`, v1 and v2, in upstream's tables.
+//! `state.postgresql`, v1 and v2, and `state.cockroachdb` v1, in upstream's tables.
 //!
 //! v1 keeps JSON as documents (`jsonb`), so it comes back with the same meaning but in PostgreSQL's words, and other
-//! bytes as Base64; its etag is `xmin`, the transaction that wrote the row. v2 keeps bytes, and a random etag a write.
+//! bytes as Base64; its etag is `xmin`, the transaction that wrote the row, and in CockroachDB a number that each write
+//! raises. v2 keeps bytes, and a random etag a write.
 //!
 //! A write is one statement that carries its own guard. A transaction is a [plan](mod@plan) of such statements, sent together: a
 //! guard that does not hold takes back all of them, and keys are visited in their order, so that two transactions never
@@ -32,6 +33,7 @@ use trilby_components_sql::{Cleaning, Page, bulk};
 use crate::connection::{Properties, Target};
 use crate::failure::Failure;
 use crate::pool::{Loan, Pool, Repeat};
+use layout::Layout;
 use plan::plan;
 pub(crate) use settings::{
     First, LEAST_TIMEOUT, Second, Settings, TIMEOUT, check_name, request_limit,
@@ -56,9 +58,21 @@ impl PostgresState {
     /// # Errors
     /// [`InitError::Unavailable`] when the database is away or refuses, else what is wrong with the metadata.
     pub async fn first(metadata: &Metadata) -> Result<Self, InitError> {
+        Self::documents(Layout::Documents, metadata).await
+    }
+
+    /// Connects to a database with the tables of v1 in CockroachDB, or makes them.
+    ///
+    /// # Errors
+    /// As [`PostgresState::first`].
+    pub async fn cockroach(metadata: &Metadata) -> Result<Self, InitError> {
+        Self::documents(Layout::Counted, metadata).await
+    }
+
+    async fn documents(layout: Layout, metadata: &Metadata) -> Result<Self, InitError> {
         let (properties, rest) = metadata.split::<Properties>()?;
         let (settings, rest) = rest.split::<Settings>()?;
-        let table = rest.decode::<First>()?.table(settings.notes()?)?;
+        let table = rest.decode::<First>()?.table(layout, settings.notes()?)?;
         Self::open(&properties, &settings, table).await
     }
 
@@ -200,7 +214,8 @@ impl StateStore for PostgresState {
 
     /// Only documents can be looked into.
     fn queryable(&self) -> Option<&dyn Queryable> {
-        (self.table.layout == layout::Layout::Documents).then_some(self as &dyn Queryable)
+        let documents = self.table.layout.has_documents();
+        documents.then_some(self as &dyn Queryable)
     }
 
     async fn close(&self) {

@@ -13,9 +13,11 @@ pub(super) enum Known {
 
 /// Types behind a feature of the sidecar.
 const FEATURES: &[(&str, &str)] = &[
+    ("lock.etcd", "etcd"),
     ("lock.postgres", "postgresql"),
     ("lock.postgresql", "postgresql"),
     ("lock.redis", "redis"),
+    ("state.cockroachdb", "postgresql"),
     ("state.etcd", "etcd"),
     ("state.memcached", "memcached"),
     ("state.mongodb", "mongodb"),

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use tracing::debug;
 use trilby_components::state::{SetRequest, StateError, Ttl};
 
 use super::layout::life;
+use crate::lease;
 use crate::link::Link;
-use crate::wire::{LeaseGrantRequest, LeaseRevokeRequest};
 
 /// A lease for each number of seconds: values that are written together and live equally long share one.
 #[derive(Debug, Default)]
 pub(super) struct Leases(BTreeMap<i64, i64>);
-
-/// The lease of what stays.
-const NONE: i64 = 0;
 
 impl Leases {
     /// Asks for those that these writes need.
@@ -27,8 +23,8 @@ impl Leases {
         lives.sort_unstable();
         lives.dedup();
         for ttl in lives {
-            match link.call(LeaseGrantRequest { ttl }).await {
-                Ok(granted) => leases.0.insert(ttl, granted.id),
+            match lease::grant(link, ttl).await {
+                Ok(id) => leases.0.insert(ttl, id),
                 Err(error) => {
                     leases.revoke(link).await;
                     return Err(error);
@@ -41,15 +37,13 @@ impl Leases {
     /// The id of the lease for this.
     pub(super) fn of(&self, ttl: Option<Ttl>) -> i64 {
         let granted = life(ttl).and_then(|seconds| self.0.get(&seconds));
-        granted.copied().unwrap_or(NONE)
+        granted.copied().unwrap_or(lease::NONE)
     }
 
-    /// Gives them back: nothing was written. They would end by themselves, after their time.
+    /// Gives them back: nothing was written.
     pub(super) async fn revoke(&self, link: &Link) {
         for id in self.0.values() {
-            if let Err(error) = link.call(LeaseRevokeRequest { id: *id }).await {
-                debug!(%error, "a lease that nobody uses stays until it ends");
-            }
+            lease::revoke(link, *id).await;
         }
     }
 }

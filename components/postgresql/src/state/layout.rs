@@ -1,4 +1,4 @@
-//! The two layouts of rows, and the statements over them.
+//! The layouts of rows, and the statements over them.
 //!
 //! Statements take the key as `$1`, the value as `$2`, its life in seconds as `$3`, and then what their layout adds.
 
@@ -16,8 +16,10 @@ use crate::failure::Failure;
 /// How rows look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Of v1: documents.
+    /// Of v1: documents, whose etag is the transaction that wrote the row.
     Documents,
+    /// Of v1 in CockroachDB, which shows no transactions: documents, with a number that each write raises.
+    Counted,
     /// Of v2: bytes.
     Bytes,
 }
@@ -54,43 +56,44 @@ pub(super) struct Statements {
     pub(super) clean: String,
 }
 
+/// The parts of statements that write a value.
+struct Written {
+    /// Of a new row.
+    insert: String,
+    /// Of a row that is there, by the new one.
+    update: String,
+    /// Of a row that is there.
+    replace: String,
+    /// The parameter that is the etag of a row that is replaced.
+    etag_at: u8,
+}
+
+/// The number that a new row begins with. Upstream's sidecars begin with 1, so that whoever read a value that was removed
+/// takes the next one for it.
+const FIRST: &str = "floor(random() * 1000000000)::int + 1";
+
 impl Layout {
+    /// Whether values are documents.
+    pub(super) fn has_documents(self) -> bool {
+        match self {
+            Self::Documents | Self::Counted => true,
+            Self::Bytes => false,
+        }
+    }
+
     /// The statements over `table`.
     pub(super) fn statements(self, table: &str) -> Statements {
         let expiry = self.expiry();
         let live = format!("({expiry} IS NULL OR {expiry} >= now())");
         let gone = format!("t.{expiry} < now()");
-        let (value, binary, etag) = match self {
-            Self::Documents => (
-                "CASE WHEN isbinary THEN value #>> '{}' ELSE value::text END",
-                "isbinary",
-                "xmin::text",
-            ),
-            Self::Bytes => ("value", "false", "etag::text"),
-        };
+        let (value, binary, etag) = self.read();
         let life = "now() + $3 * interval '1 second'";
-        let (insert, update, replace, etag_at) = match self {
-            Self::Documents => (
-                format!(
-                    "(key, value, isbinary, expiredate) VALUES ($1, $2::text::jsonb, $4, {life})"
-                ),
-                "value = excluded.value, isbinary = excluded.isbinary, updatedate = now(), expiredate = excluded.expiredate",
-                format!(
-                    "value = $2::text::jsonb, isbinary = $4, updatedate = now(), expiredate = {life}"
-                ),
-                5,
-            ),
-            Self::Bytes => (
-                format!(
-                    "(key, value, etag, expires_at) VALUES ($1, $2, gen_random_uuid(), {life})"
-                ),
-                "value = excluded.value, etag = excluded.etag, updated_at = now(), expires_at = excluded.expires_at",
-                format!(
-                    "value = $2, etag = gen_random_uuid(), updated_at = now(), expires_at = {life}"
-                ),
-                4,
-            ),
-        };
+        let Written {
+            insert,
+            update,
+            replace,
+            etag_at,
+        } = self.written(life);
         let put =
             format!("INSERT INTO {table} AS t {insert} ON CONFLICT (key) DO UPDATE SET {update}");
         let all = format!(
@@ -120,10 +123,59 @@ impl Layout {
         }
     }
 
+    /// A value, whether it is Base64, and its etag.
+    fn read(self) -> (&'static str, &'static str, &'static str) {
+        // A document as the column has it, or what its text stands for.
+        let document = "CASE WHEN isbinary THEN value #>> '{}' ELSE value::text END";
+        match self {
+            Self::Documents => (document, "isbinary", "xmin::text"),
+            Self::Counted => (document, "isbinary", "etag::text"),
+            Self::Bytes => ("value", "false", "etag::text"),
+        }
+    }
+
+    fn written(self, life: &str) -> Written {
+        let document = "value = $2::text::jsonb, isbinary = $4, updatedate = now()";
+        let excluded = "value = excluded.value, isbinary = excluded.isbinary, updatedate = now(), \
+                        expiredate = excluded.expiredate";
+        match self {
+            Self::Documents => Written {
+                insert: format!(
+                    "(key, value, isbinary, expiredate) VALUES ($1, $2::text::jsonb, $4, {life})"
+                ),
+                update: excluded.to_owned(),
+                replace: format!("{document}, expiredate = {life}"),
+                etag_at: 5,
+            },
+            Self::Counted => Written {
+                insert: format!(
+                    "(key, value, isbinary, etag, expiredate)
+                     VALUES ($1, $2::text::jsonb, $4, {FIRST}, {life})"
+                ),
+                update: format!("{excluded}, etag = coalesce(t.etag, 0) + 1"),
+                replace: format!("{document}, expiredate = {life}, etag = etag + 1"),
+                etag_at: 5,
+            },
+            Self::Bytes => Written {
+                insert: format!(
+                    "(key, value, etag, expires_at) VALUES ($1, $2, gen_random_uuid(), {life})"
+                ),
+                update: "value = excluded.value, etag = excluded.etag, updated_at = now(), \
+                         expires_at = excluded.expires_at"
+                    .to_owned(),
+                replace: format!(
+                    "value = $2, etag = gen_random_uuid(), updated_at = now(), expires_at = {life}"
+                ),
+                etag_at: 4,
+            },
+        }
+    }
+
     /// That a row has the etag of this parameter.
     fn has_etag(self, parameter: u8) -> String {
         match self {
             Self::Documents => format!("xmin = ${parameter}::text::xid"),
+            Self::Counted => format!("etag = ${parameter}::text::bigint"),
             Self::Bytes => format!("etag = ${parameter}::text::uuid"),
         }
     }
@@ -131,7 +183,7 @@ impl Layout {
     /// The column that says when a row expires.
     fn expiry(self) -> &'static str {
         match self {
-            Self::Documents => "expiredate",
+            Self::Documents | Self::Counted => "expiredate",
             Self::Bytes => "expires_at",
         }
     }
@@ -139,7 +191,7 @@ impl Layout {
     /// The type of a value.
     pub(super) fn value_type(self) -> Type {
         match self {
-            Self::Documents => Type::TEXT,
+            Self::Documents | Self::Counted => Type::TEXT,
             Self::Bytes => Type::BYTEA,
         }
     }
@@ -148,7 +200,7 @@ impl Layout {
     pub(super) fn stored(self, value: &Value) -> Stored<'_> {
         match self {
             Self::Bytes => Stored::Bytes(value.bytes()),
-            Self::Documents => match document(value) {
+            Self::Documents | Self::Counted => match document(value) {
                 Some(text) => Stored::Document(Cow::Borrowed(text), false),
                 None => {
                     let text = format!("\"{}\"", STANDARD.encode(value.bytes()));
@@ -185,6 +237,10 @@ impl Layout {
             Self::Documents => match etag.parse::<u32>() {
                 Ok(number) => Ok(number.to_string()),
                 Err(_) => Err(invalid("number of a transaction")),
+            },
+            Self::Counted => match etag.parse::<i64>() {
+                Ok(number) => Ok(number.to_string()),
+                Err(_) => Err(invalid("number of writes")),
             },
             Self::Bytes => match Uuid::parse_str(etag) {
                 Ok(id) => Ok(id.to_string()),
@@ -228,16 +284,43 @@ mod tests {
         assert_eq!(Layout::Bytes.stored(&bytes), Stored::Bytes(b"hi"));
     }
 
+    /// CockroachDB knows no `xmin`. Its rows have a number instead, which every write has to raise.
+    #[test]
+    fn numbers_are_raised_by_every_write() {
+        let statements = Layout::Counted.statements("state");
+        for write in [&statements.put, &statements.create, &statements.replace] {
+            assert!(write.contains(", etag = "), "{write}");
+            assert!(
+                write.contains(") + 1") || write.contains("etag + 1"),
+                "{write}"
+            );
+            assert!(!write.contains("xmin"), "{write}");
+        }
+        assert!(
+            statements.find.contains("etag::text"),
+            "{}",
+            statements.find
+        );
+        let guarded = [&statements.replace, &statements.remove_version];
+        for (statement, parameter) in guarded.into_iter().zip(["$5", "$2"]) {
+            let guard = format!("etag = {parameter}::text::bigint");
+            assert!(statement.contains(&guard), "{statement}");
+        }
+    }
+
     /// Upstream's v2 takes what is no etag for one that does not match.
     #[test]
     fn etags_are_of_their_layout() {
         assert_eq!(Layout::Documents.etag("007").unwrap(), "7");
+        assert_eq!(Layout::Counted.etag("4294967296").unwrap(), "4294967296");
         let id = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
         assert_eq!(Layout::Bytes.etag(id).unwrap(), id.to_lowercase());
         for (layout, wrong) in [
             (Layout::Documents, "-1"),
             (Layout::Documents, "4294967296"),
             (Layout::Documents, id),
+            (Layout::Counted, "1.5"),
+            (Layout::Counted, "9223372036854775808"),
             (Layout::Bytes, "1"),
         ] {
             let refused = layout.etag(wrong).unwrap_err();

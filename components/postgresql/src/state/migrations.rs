@@ -1,6 +1,8 @@
 //! The tables of values are made as upstream's sidecars make them, step by step, and what older ones left is brought up
 //! to date. A row of the notes is locked meanwhile; all of it happens, or nothing.
 
+mod cockroach;
+
 use std::time::Duration;
 
 use tokio_postgres::types::Type;
@@ -27,6 +29,9 @@ enum Migration {
 
 /// Makes the table, unless it is there. Who may only read and write values can use what is there already.
 pub(super) async fn carry_out(loan: &Loan, table: &Table) -> Result<(), Failure> {
+    if table.layout == Layout::Counted {
+        return cockroach::carry_out(loan, table).await;
+    }
     let migrations = migrations(table);
     if level(loan, table).await? >= migrations.len() {
         return Ok(());
@@ -68,6 +73,8 @@ async fn level(loan: &Loan, table: &Table) -> Result<usize, Failure> {
 fn migrations(table: &Table) -> Vec<Migration> {
     let name = &table.name;
     match table.layout {
+        // It keeps no count of them.
+        Layout::Counted => Vec::new(),
         Layout::Documents => vec![
             Migration::Table(format!(
                 "CREATE TABLE {name} (

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use trilby_components::metadata::{MetadataError, Schema, value::Seconds};
 use trilby_components_sql::Interval;
 
+use super::layout::Layout;
 use super::table::Table;
 use crate::notes::Notes;
 
@@ -95,10 +96,10 @@ pub(crate) struct First {
 impl Schema for First {}
 
 impl First {
-    pub(super) fn table(self, notes: Notes) -> Result<Table, MetadataError> {
+    pub(super) fn table(self, layout: Layout, notes: Notes) -> Result<Table, MetadataError> {
         let name = self.table_name.unwrap_or_else(|| "state".to_owned());
         check_name("tableName", &name)?;
-        Ok(Table::documents(name, notes))
+        Ok(Table::documents(layout, name, notes))
     }
 }
 
@@ -156,7 +157,7 @@ mod tests {
 
     use trilby_components::metadata::Metadata;
 
-    use super::{First, Second, Settings};
+    use super::{First, Layout, Second, Settings};
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
         let metadata = Metadata::new(pairs.iter().copied()).unwrap();
@@ -189,7 +190,10 @@ mod tests {
         let notes = || settings(&[]).notes().unwrap();
         let first = |name: &str| {
             let metadata = Metadata::new([("tableName", name)]).unwrap();
-            metadata.decode::<First>().unwrap().table(notes())
+            metadata
+                .decode::<First>()
+                .unwrap()
+                .table(Layout::Documents, notes())
         };
         assert_eq!(first("").unwrap().name, "state");
         for name in ["public.state", "\"My State\".values", "größe"] {

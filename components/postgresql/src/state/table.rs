@@ -36,11 +36,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The table of v1.
-    pub(super) fn documents(name: String, notes: Notes) -> Self {
+    /// The table of v1, in one of its two layouts.
+    pub(super) fn documents(layout: Layout, name: String, notes: Notes) -> Self {
         Self {
-            layout: Layout::Documents,
-            statements: Layout::Documents.statements(&name),
+            layout,
+            statements: layout.statements(&name),
             name,
             notes,
             migrations: "migrations".to_owned(),

@@ -8,7 +8,7 @@ use trilby_testkit::servers::postgres::Postgres;
 use crate::support::{binary, create, etag, json, open, string, value};
 
 /// Columns with type, whether they may be empty, default and identity; and the indexes.
-fn shape(postgres: &Postgres, table: &str) -> String {
+pub(crate) fn shape(postgres: &Postgres, table: &str) -> String {
     postgres.sql(&format!(
         "SELECT string_agg(concat_ws(' ', column_name, data_type, is_nullable, column_default, identity_generation), E'\\n'
                            ORDER BY ordinal_position)

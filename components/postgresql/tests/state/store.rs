@@ -6,6 +6,7 @@ use trilby_components::registry::{ComponentContext, CreateError, Instance, Regis
 use trilby_components::state::{GetRequest, KeysLike, LikePattern};
 use trilby_testkit::servers::postgres::Postgres;
 
+use crate::cockroach;
 use crate::support::{VERSIONS, binary, open, string, value};
 
 #[tokio::test]
@@ -46,6 +47,7 @@ async fn types_and_versions_are_upstreams() {
     let postgres = Postgres::start().await;
     let string = string(postgres.address());
     let registry = Registry::default().with(trilby_components_postgresql::backends());
+    cockroach::stands_in(&postgres);
     let create = async |type_: &str, version: &str| {
         let prefix = format!("{}_", type_.replace('.', "_"));
         let pairs = [
@@ -62,6 +64,8 @@ async fn types_and_versions_are_upstreams() {
         ("state.postgresql", "v2", "state_postgresql_state"),
         ("state.Postgres", "V1", "state_postgres_"),
         ("state.postgres", "v2", "state_postgres_state"),
+        ("state.cockroachdb", "", "state_cockroachdb_"),
+        ("state.cockroachdb", "v2", "state_cockroachdb_state"),
         ("state.yugabyte", "", "state_yugabyte_state"),
         ("state.yugabytedb", "v2", "state_yugabytedb_state"),
     ] {
