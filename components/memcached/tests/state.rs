@@ -5,15 +5,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::timeout;
 use trilby_components::conformance;
 use trilby_components::conformance::state::calls::{self, Store, binary, is_unavailable, value};
+use trilby_components::conformance::state::faults::{self, Turn};
+use trilby_components::conformance::state::limits;
 use trilby_components::registry::CreateError;
 use trilby_components::state::{
     Concurrency, DeleteRequest, GetRequest, SetRequest, StateError, Ttl, Value,
 };
-use trilby_testkit::eventually::eventually;
 use trilby_testkit::proxy::Proxy;
 use trilby_testkit::servers::memcached::Memcached;
 
@@ -165,16 +165,13 @@ async fn every_other_character_may_be_in_a_key() {
 
 #[tokio::test]
 async fn a_value_may_be_as_large_as_the_server_lets_it() {
-    let bytes: Vec<u8> = (0..10_000_000_u32).map(|at| (at % 251) as u8).collect();
-    let large = Bytes::from(bytes);
     let memcached = Memcached::with_arguments(&["-I", "32m", "-m", "256"]).await;
-    let store = open(&memcached).await;
-    store.set(binary("large", large.clone())).await.unwrap();
-    assert!(value(&store, "large").await.unwrap() == large);
+    limits::values(&*open(&memcached).await).await;
 
     let ordinary = Memcached::start().await;
     let store = open(&ordinary).await;
-    let refused = store.set(binary("large", large)).await.unwrap_err();
+    let large = store.set(binary("large", vec![b'x'; 10_000_000]));
+    let refused = large.await.unwrap_err();
     assert!(refused.to_string().contains("too large"), "{refused}");
     store.set(binary("key", "x")).await.unwrap();
     assert_eq!(value(&store, "key").await.as_deref(), Some(&b"x"[..]));
@@ -254,22 +251,11 @@ async fn a_silent_server_costs_its_limit() {
     let proxy = Proxy::to(memcached.address()).await;
     let store = create(&[proxy.address()], &[("timeout", "1000")]).await;
     let store = store.unwrap();
-    store.set(binary("key", "x")).await.unwrap();
-    proxy.hold_up();
-    // Over a connection that is there, and over new ones.
-    for _ in 0..3 {
-        let late = timeout(PATIENCE, store.get(GetRequest::new("key"))).await;
-        let late = late.expect("it ends");
-        assert!(is_unavailable(&late), "{late:?}");
-        let late = timeout(PATIENCE, store.set(binary("key", "y"))).await;
-        let late = late.expect("it ends").unwrap_err().to_string();
-        assert!(late.contains("did not answer within 1s"), "{late}");
-    }
-    proxy.open();
-    eventually("it serves again", async || {
-        store.get(GetRequest::new("key")).await.map(drop)
-    })
-    .await;
+    let silent = async |turn| match turn {
+        Turn::Down => proxy.hold_up(),
+        Turn::Up => proxy.open(),
+    };
+    faults::silence_costs_the_limit(&*store, "did not answer within 1s", silent).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use trilby_components::conformance::state::calls::{self, Store, binary, value};
+use trilby_components::conformance::state::faults::{self, Turn};
+use trilby_components::conformance::state::limits;
 use trilby_components::{
     RequestMetadata, conformance,
     registry::CreateError,
@@ -11,14 +13,18 @@ use trilby_components::{
         Concurrency, Consistency, DeleteRequest, GetRequest, Operation, StateError, StateStore, Ttl,
     },
 };
-use trilby_testkit::{eventually::eventually, servers::redis::Redis};
+use trilby_testkit::{eventually::eventually, proxy::Proxy, servers::redis::Redis};
 
 async fn create(redis: &Redis, extra: &[(&str, &str)]) -> Result<Store, CreateError> {
     let host = redis.address().to_string();
     let mut pairs = vec![("redisHost", host.as_str())];
     pairs.extend_from_slice(extra);
+    at(&pairs).await
+}
+
+async fn at(pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
     let backends = trilby_components_redis::backends();
-    calls::create(backends, ("state.redis", "v1"), &pairs).await
+    calls::create(backends, ("state.redis", "v1"), pairs).await
 }
 
 async fn connect(redis: &Redis) -> Store {
@@ -221,6 +227,54 @@ async fn a_restart_between_two_commands_is_not_seen() {
     redis.stop().await;
     redis.resume().await;
     assert_eq!(value(&store, "key").await.as_deref(), Some(&b"x"[..]));
+}
+
+/// With what makes a server write every command down before it answers.
+#[tokio::test]
+async fn what_was_acknowledged_outlives_a_crash() {
+    let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut redis = Redis::with(&durable).await;
+    let store = create(&redis, &[("redisMaxRetries", "-1")]).await.unwrap();
+    faults::what_was_acknowledged_outlives_a_crash(&*store, async |turn| match turn {
+        Turn::Down => redis.crash().await,
+        Turn::Up => redis.resume().await,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_server_costs_its_limit() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::to(redis.address()).await;
+    let host = proxy.address().to_string();
+    let pairs = [
+        ("redisHost", host.as_str()),
+        ("readTimeout", "1s"),
+        ("dialTimeout", "1s"),
+        ("redisMaxRetries", "-1"),
+    ];
+    let store = at(&pairs).await.unwrap();
+    let silent = async |turn| match turn {
+        Turn::Down => proxy.hold_up(),
+        Turn::Up => proxy.open(),
+    };
+    faults::silence_costs_the_limit(&*store, &host, silent).await;
+}
+
+#[tokio::test]
+async fn keys_and_values_may_be_odd_and_large() {
+    let redis = Redis::start().await;
+    let store = connect(&redis).await;
+    limits::keys(&*store, &[]).await;
+    limits::values(&*store).await;
+    limits::transactions(&*store).await;
+}
+
+#[tokio::test]
+async fn two_sidecars_lose_nothing() {
+    let redis = Redis::start().await;
+    let (one, other) = (connect(&redis).await, connect(&redis).await);
+    conformance::state::run_two([&*one, &*other], "meeting").await;
 }
 
 #[tokio::test]

@@ -123,6 +123,7 @@ fn failure(error: DatabaseError) -> StateError {
             Some(
                 ErrorCode::DatabaseBusy
                     | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
                     | ErrorCode::OperationInterrupted
             )
         ),

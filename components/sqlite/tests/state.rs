@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use trilby_components::conformance::state::calls::{self, Store, binary, etag, json, value};
+use trilby_components::conformance::state::faults::{self, Turn};
+use trilby_components::conformance::state::limits;
 use trilby_components::{
     RequestMetadata, conformance,
     registry::CreateError,
@@ -15,6 +17,7 @@ use trilby_components::{
         Value,
     },
 };
+use trilby_testkit::small_disk::SmallDisk;
 
 async fn create(type_name: &str, pairs: &[(&str, &str)]) -> Result<Store, CreateError> {
     let backends = trilby_components_sqlite::backends();
@@ -347,6 +350,38 @@ async fn who_gives_up_while_others_write_writes_nothing() {
     first.await.unwrap();
     store.set(json("third", "1")).await.unwrap();
     assert_eq!(value(&store, "second").await, None);
+}
+
+/// With a log that is written first, and with a journal to go back by.
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_loses_nothing() {
+    for extra in [&[][..], &[("disableWAL", "true")]] {
+        let disk = SmallDisk::of_megabytes(8);
+        let store = open(&disk.path().join("state.db"), extra).await;
+        faults::a_full_disk_is_told(&*store, "disk is full", async |turn| match turn {
+            Turn::Down => disk.fill(),
+            Turn::Up => disk.clear(),
+        })
+        .await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn keys_and_values_may_be_odd_and_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("state.db"), &[]).await;
+    limits::keys(&*store, &[]).await;
+    limits::values(&*store).await;
+    limits::transactions(&*store).await;
+}
+
+#[tokio::test]
+async fn two_sidecars_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("state.db");
+    let (one, other) = (open(&file, &[]).await, open(&file, &[]).await);
+    conformance::state::run_two([&*one, &*other], "meeting").await;
 }
 
 #[tokio::test]

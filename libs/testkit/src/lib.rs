@@ -11,6 +11,7 @@
 //! | what `kubectl` and `helm` do | [`Kube`], to which both Kubernetes deref |
 //! | to wait | [`eventually()`](eventually::eventually), [`assert_eventually!`] |
 //! | machines on a network that can be parted, root | [`lan::Lan`] |
+//! | a disk that is soon full, root | [`small_disk::SmallDisk`] |
 //! | HTTP | [`http::Client`] |
 //! | load at a rate, and its latencies | [`load::OpenLoop`] |
 //! | certificates | [`ca::Authority`] |
@@ -71,6 +72,7 @@ pub mod programs;
 pub mod proxy;
 pub mod servers;
 pub mod services;
+pub mod small_disk;
 pub mod state_dir;
 
 pub use api_server::ApiServer;

@@ -7,6 +7,7 @@ use trilby_components::conformance::state::faults::{self, Turn};
 use trilby_testkit::eventually::eventually;
 use trilby_testkit::proxy::Proxy;
 use trilby_testkit::servers::postgres::Postgres;
+use trilby_testkit::small_disk::SmallDisk;
 
 use crate::support::{VERSIONS, binary, create, is_unavailable, open, string, value};
 
@@ -121,6 +122,24 @@ async fn a_silent_server_at_start_is_a_transient_error() {
         .expect("it ends");
     let error = creation.err().expect("nobody answers");
     assert!(error.is_transient(), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_loses_nothing() {
+    for version in VERSIONS {
+        let disk = SmallDisk::of_megabytes(8);
+        let postgres = Postgres::on(&disk).await;
+        let store = open(&postgres, version, &[]).await;
+        faults::a_full_disk_is_told(
+            &*store,
+            "No space left on device",
+            async |turn| match turn {
+                Turn::Down => disk.fill(),
+                Turn::Up => disk.clear(),
+            },
+        )
+        .await;
+    }
 }
 
 /// A replica, say: what is there can be read.

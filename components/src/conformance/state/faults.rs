@@ -15,6 +15,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How many requests are under way at once.
 const MANY: usize = 20;
+/// What a full disk has no room for: this many values of [`LARGE`] bytes.
+const FILLING: usize = 1_000;
+/// The size of a value that fills a disk, in bytes. A database may have some room that it took before.
+const LARGE: usize = 64 << 10;
 
 /// What becomes of the server next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,4 +196,66 @@ pub async fn what_others_hold_costs_the_limit(
     turn(Turn::Up).await;
     served(store, "key").await;
     assert_eq!(value(store, "key").await.as_deref(), Some(&b"x"[..]));
+}
+
+/// A disk that is full refuses writes in these words, and may take them later; what was acknowledged stays, of a
+/// transaction that is refused nothing is there, and once there is room again, writes succeed.
+///
+/// # Panics
+/// When the store breaks the rule.
+pub async fn a_full_disk_is_told(
+    store: &dyn StateStore,
+    told: &str,
+    mut turn: impl AsyncFnMut(Turn),
+) {
+    let key = |number: usize| format!("key{number}");
+    let write = |number: usize| binary(&key(number), noise(number));
+    let written = store.set(write(0)).await;
+    written.expect("the write succeeds");
+    turn(Turn::Down).await;
+    let mut kept = 1;
+    let refused = loop {
+        assert!(kept < FILLING, "the disk has room");
+        match store.set(write(kept)).await {
+            Ok(()) => kept += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(refused.is_transient(), "{refused}");
+    assert!(refused.to_string().contains(told), "{refused}");
+    let transactional = store.transactional().expect("the store has transactions");
+    let operations = (0..MANY).map(|at| Operation::Upsert(write(FILLING + at)));
+    let metadata = RequestMetadata::new();
+    let all = transactional
+        .transact(operations.collect(), &metadata)
+        .await;
+    let all = all.expect_err("there is no room for all of it");
+    assert!(all.to_string().contains(told), "{all}");
+    let there = async || {
+        for number in 0..kept {
+            let found = value(store, &key(number)).await;
+            assert!(found == Some(noise(number)), "key {number} of {kept}");
+        }
+        for number in [kept].into_iter().chain(FILLING..FILLING + MANY) {
+            assert_eq!(value(store, &key(number)).await, None, "{number}");
+        }
+    };
+    there().await;
+    turn(Turn::Up).await;
+    there().await;
+    let again = store.set(write(kept)).await;
+    again.expect("there is room again");
+    assert!(value(store, &key(kept)).await == Some(noise(kept)));
+}
+
+/// Bytes that cannot be compressed.
+fn noise(seed: usize) -> Bytes {
+    let mut state = seed as u64;
+    let bytes = (0..LARGE).map(|_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    });
+    bytes.collect()
 }

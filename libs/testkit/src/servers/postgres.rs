@@ -11,6 +11,7 @@ use crate::ca::Credential;
 use crate::eventually::eventually;
 use crate::process::{Log, Process};
 use crate::programs;
+use crate::small_disk::SmallDisk;
 
 /// The superuser, who also owns the database of the same name. Debian's package makes a user of the system of this
 /// name, too.
@@ -34,6 +35,27 @@ impl Postgres {
     pub async fn start() -> Self {
         let mut postgres = Self::stopped();
         postgres.resume().await;
+        postgres
+    }
+
+    /// Starts one that keeps its tables on this disk, and everything else elsewhere: also while the disk is full, it can
+    /// write down what it does.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub async fn on(disk: &SmallDisk) -> Self {
+        let postgres = Self::start().await;
+        let tables = disk.path().join("tables");
+        std::fs::create_dir(&tables).expect("everybody may write there");
+        postgres.owner.owns(&tables);
+        // Each is a transaction of its own, which these have to be.
+        postgres.sql(&format!(
+            "CREATE TABLESPACE small LOCATION '{}'",
+            tables.display()
+        ));
+        postgres.sql(&format!(
+            "ALTER DATABASE {USER} SET default_tablespace = small"
+        ));
         postgres
     }
 

@@ -114,6 +114,14 @@ impl Redis {
         self.server.end(Signal::TERM).await;
     }
 
+    /// Ends it as a crash would: what it did not write down is lost.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub async fn crash(&mut self) {
+        self.server.end(Signal::KILL).await;
+    }
+
     /// Lets it do nothing from now on: connections stay, nobody answers.
     ///
     /// # Panics
