@@ -8,6 +8,7 @@ use trilby_grpc::{ChannelConfig, Target};
 use trilby_proto::runtime::v1::QueryStateRequest;
 use trilby_proto::runtime::v1::dapr_client::DaprClient;
 use trilby_testkit::servers::postgres::{Postgres, USER};
+use trilby_testkit::servers::redis::Redis;
 
 use crate::sidecar::{Directory, Settings, Sidecar};
 
@@ -140,4 +141,39 @@ async fn queries_that_cannot_be_answered_say_why() {
         assert_eq!(body["errorCode"], code);
         assert!(body["message"].as_str().unwrap().contains(why), "{body}");
     }
+}
+
+/// The metadata that says so reaches the store with each of these requests.
+#[tokio::test]
+async fn documents_of_redis_are_kept_and_found_by_their_metadata() {
+    let (redis, folder) = (Redis::with_modules().await, tempfile::tempdir().unwrap());
+    let component = format!(
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: documents\nspec:\n  type: state.redis\n  \
+         version: v1\n  metadata:\n  - name: redisHost\n    value: {}\n  - name: readTimeout\n    value: 60s\n  \
+         - name: queryIndexes\n    value: '[{{\"name\":\"i\",\"indexes\":[{{\"key\":\"n\",\"type\":\"NUMERIC\"}}]}}]'\n",
+        redis.address()
+    );
+    std::fs::write(folder.path().join("documents.yaml"), component).unwrap();
+    let registry = Registry::in_memory().with(trilby_components_redis::backends());
+    let settings = Settings::new("a")
+        .resources(folder.path())
+        .registry(registry);
+    let a = Sidecar::start(settings, &Directory::default()).await;
+    let path = "/v1.0/state/documents?metadata.contentType=application/json";
+    let body = r#"[{"key":"1","value":{"n":9007199254740993}},{"key":"2","value":{"n":2}}]"#;
+    let saved = a.post(path, body).await;
+    assert_eq!(saved.status, StatusCode::NO_CONTENT, "{}", saved.text());
+    assert_eq!(
+        redis.command(&["JSON.GET", "a||2"]),
+        r#"{"data":{"n":2},"version":1}"#
+    );
+    let query = r#"{"filter":{"GT":{"n":9007199254740992}}}"#;
+    let unnamed = a.post(QUERY, query).await;
+    assert_eq!(unnamed.json()["errorCode"], "ERR_STATE_QUERY");
+    let named = format!("{QUERY}?metadata.queryIndexName=i");
+    let found = a.post(&named, query).await.json();
+    assert_eq!(
+        found["results"],
+        json!([{"key": "1", "data": {"n": 9_007_199_254_740_993_u64}, "etag": "1"}])
+    );
 }
