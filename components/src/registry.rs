@@ -2,17 +2,21 @@
 //!
 //! Backends register in one visible function of the sidecar. A type that upstream has and this sidecar has
 //! not is still known by name ([`known`]), so that "misspelt", "left out of this build" and "not there yet"
-//! are three different answers.
+//! are three different answers. Types that are known only at run time come from a [`TypeSource`].
 
 mod backend;
 mod block;
 mod known;
 mod resolvers;
+mod types;
 
 use std::{collections::HashMap, sync::Arc};
 
+use tokio::sync::watch;
+
 pub use backend::{Backend, ComponentContext, InitError, Instance};
 pub use block::Block;
+pub use types::{Arrivals, TypeSource};
 
 use crate::{in_memory, metadata::Metadata, name_resolution::ResolverBackend};
 
@@ -75,6 +79,14 @@ pub enum CreateError {
         /// Known resolvers that look like it, best first.
         nearest: Vec<String>,
     },
+    /// Nothing serves the type, also not where types come from at run time.
+    #[error("{error}; {looked}")]
+    NotFoundAnywhere {
+        /// What the build says about the type.
+        error: Box<Self>,
+        /// Where else it was looked for.
+        looked: String,
+    },
     /// The backend refused its configuration or could not start.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -110,6 +122,8 @@ pub struct Registry {
     backends: HashMap<String, Vec<Arc<Backend>>>,
     /// By lower-case name (`mdns`), aliases included.
     resolvers: HashMap<&'static str, Arc<ResolverBackend>>,
+    /// Where further types come from.
+    source: Option<Arc<dyn TypeSource>>,
 }
 
 impl Registry {
@@ -130,6 +144,30 @@ impl Registry {
             }
         }
         self
+    }
+
+    /// Takes further types from `source`, which goes before the backends.
+    #[must_use]
+    pub fn with_source(mut self, source: Arc<dyn TypeSource>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// The types that come while the sidecar runs; `None` when there are none.
+    #[must_use]
+    pub fn arrivals(&self) -> Option<watch::Receiver<Arrivals>> {
+        Some(self.source.as_ref()?.arrivals())
+    }
+
+    /// Waits until [`Self::find`] knows all that can be known of a type by now, for a limited time.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any point.
+    pub async fn settled(&self, type_name: &str) {
+        let lower = type_name.to_lowercase();
+        if let (Some(source), Some((block, name))) = (&self.source, Block::of(&lower)) {
+            source.settled(block, name).await;
+        }
     }
 
     /// Creates and initialises a component. Types and versions are compared in lower case; an empty
@@ -157,15 +195,29 @@ impl Registry {
     /// Every [`CreateError`] but [`CreateError::Init`].
     pub fn find(&self, type_name: &str, version: &str) -> Result<Arc<Backend>, CreateError> {
         let lower = type_name.to_lowercase();
-        let Some((block, _)) = Block::of(&lower) else {
+        let Some((block, name)) = Block::of(&lower) else {
             return Err(CreateError::UnknownBlock {
                 type_name: type_name.to_owned(),
             });
         };
-        let Some(backends) = self.backends.get(&lower) else {
-            return Err(self.absent(block, type_name, version));
-        };
+        let source = self.source.as_ref();
         let asked = version.to_lowercase();
+        let served = source.and_then(|source| source.find(block, name));
+        if let Some(backend) = served.filter(|backend| backend.has_version(&asked)) {
+            return Ok(backend);
+        }
+        let Some(backends) = self.backends.get(&lower) else {
+            let error = self.absent(block, type_name, version);
+            return Err(
+                match source.and_then(|source| source.missing(block, name)) {
+                    Some(looked) => CreateError::NotFoundAnywhere {
+                        error: Box::new(error),
+                        looked,
+                    },
+                    None => error,
+                },
+            );
+        };
         match backends.iter().find(|backend| backend.has_version(&asked)) {
             Some(backend) => Ok(Arc::clone(backend)),
             None => Err(CreateError::UnknownVersion {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
-pub use error::StateError;
+pub use error::{CustomError, StateError};
 pub use keys::{KeyListing, KeyPage, KeyPrefix, KeysLike, LikePattern, PrefixDeletion, Token};
 pub use last_write::{Guard, LastWrite, last_writes};
 pub use query::{
@@ -168,7 +168,7 @@ pub trait Transactional: Send + Sync {
     ) -> Result<(), StateError>;
 
     /// How many operations one transaction may hold; `None` for no limit of the store's.
-    fn max_operations(&self) -> Option<usize> {
+    async fn max_operations(&self) -> Option<usize> {
         None
     }
 }

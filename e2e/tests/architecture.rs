@@ -106,6 +106,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("trilby-components-opa", &["trilby-components"]),
     (
+        "trilby-components-pluggable",
+        &["trilby-components", "trilby-grpc", "trilby-proto"],
+    ),
+    (
         "trilby-components-vault",
         &["trilby-components", "trilby-https"],
     ),
@@ -165,6 +169,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-mysql",
             "trilby-components-oauth2",
             "trilby-components-opa",
+            "trilby-components-pluggable",
             "trilby-components-postgresql",
             "trilby-components-redis",
             "trilby-components-sqlite",

@@ -15,6 +15,7 @@ mod listeners;
 mod metrics;
 mod names;
 mod pipelines;
+mod pluggable;
 mod profiles;
 mod resiliency;
 mod resources;
@@ -100,10 +101,11 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     profiles::start(&config, process).await?;
     let metrics = metrics::start(&config, process);
     let identity = identity::obtain(&config, process).await?;
+    let registry = pluggable::start(&config, parts.registry.clone(), (process, &ending));
     let resources = resources::start(
         &config,
         identity.as_ref(),
-        (parts.registry.clone(), metrics.components()),
+        (registry, metrics.components()),
         (process, &ending),
     )
     .await?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use trilby_go_syntax::truthy;
-use trilby_sidecar_args::env;
+use trilby_sidecar_args::{env, mount};
 
 use crate::channel::ProxyVariables;
 
@@ -42,6 +42,8 @@ pub struct Environment {
     pub root_allowed: bool,
     /// Names that components may read, if the list is limited.
     pub readable: Option<Vec<String>>,
+    /// Where the sockets of pluggable components are; `None` for no such components.
+    pub component_sockets: Option<PathBuf>,
     /// The proxies towards hosts outside.
     pub proxies: ProxyVariables,
     /// What `OTEL_*` says about tracing.
@@ -91,6 +93,11 @@ impl Environment {
             root_allowed: trilby_bootstrap::root_allowed(&get),
             readable: given(env::ENV_KEYS)
                 .map(|keys| keys.split_whitespace().map(str::to_owned).collect()),
+            component_sockets: Some(
+                given(env::COMPONENTS_SOCKETS_FOLDER)
+                    .unwrap_or_else(|| mount::COMPONENT_SOCKETS_FOLDER.to_owned())
+                    .into(),
+            ),
             proxies: ProxyVariables {
                 http: either("HTTP_PROXY").unwrap_or_default(),
                 https: either("HTTPS_PROXY").unwrap_or_default(),

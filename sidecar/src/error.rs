@@ -7,6 +7,7 @@ pub mod codes;
 mod details;
 mod status;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::StatusCode;
@@ -15,9 +16,10 @@ use serde_json::Value;
 use tonic::Code;
 
 pub use details::Detail;
-pub use status::{
-    build as status_with_details, describe, details_of as status_details, go_name as metric_name,
-    http_status_of, reason_in, status_of_http,
+pub use status::{http_status_of, reason_in, status_of_http};
+pub use trilby_grpc::status::{
+    code_name as metric_name, describe, details_of as status_details,
+    with_details as status_with_details,
 };
 
 /// The domain of every `ErrorInfo` that the sidecar sends.
@@ -26,29 +28,38 @@ pub const DOMAIN: &str = "dapr.io";
 /// A refusal or failure, in the words of Dapr's API.
 #[derive(Debug, Clone)]
 pub struct ApiError {
-    code: &'static str,
+    code: Cow<'static, str>,
     http: StatusCode,
     grpc: Code,
     message: String,
     details: Vec<Detail>,
     reason_in_grpc: bool,
+    over_grpc: Option<Box<Words>>,
+}
+
+/// What an error says over gRPC, where that differs from what it says over HTTP.
+#[derive(Debug, Clone)]
+struct Words {
+    message: String,
+    details: Vec<Detail>,
 }
 
 impl ApiError {
     /// An error without details: `code` is the `errorCode` of the HTTP body.
     pub fn new(
-        code: &'static str,
+        code: impl Into<Cow<'static, str>>,
         http: StatusCode,
         grpc: Code,
         message: impl Into<String>,
     ) -> Self {
         Self {
-            code,
+            code: code.into(),
             http,
             grpc,
             message: message.into(),
             details: Vec::new(),
             reason_in_grpc: false,
+            over_grpc: None,
         }
     }
 
@@ -63,6 +74,13 @@ impl ApiError {
     #[must_use]
     pub fn reasoned(mut self) -> Self {
         self.reason_in_grpc = true;
+        self
+    }
+
+    /// Says something else over gRPC, in the place of everything.
+    #[must_use]
+    pub fn over_grpc(mut self, message: String, details: Vec<Detail>) -> Self {
+        self.over_grpc = Some(Box::new(Words { message, details }));
         self
     }
 
@@ -124,8 +142,8 @@ impl ApiError {
     }
 
     /// The `errorCode` of the HTTP body.
-    pub fn code(&self) -> &'static str {
-        self.code
+    pub fn code(&self) -> &Cow<'static, str> {
+        &self.code
     }
 
     /// The HTTP status.
@@ -154,7 +172,7 @@ impl ApiError {
             details: Vec<Value>,
         }
         let body = Body {
-            error_code: self.code,
+            error_code: &self.code,
             message: &self.message,
             details: self.details.iter().map(Detail::json).collect(),
         };
@@ -164,11 +182,15 @@ impl ApiError {
 
     /// The gRPC status, with the details in `grpc-status-details-bin`.
     pub fn status(&self) -> tonic::Status {
+        if let Some(words) = &self.over_grpc {
+            let details = words.details.iter().map(Detail::any).collect();
+            return status_with_details(self.grpc, &words.message, details);
+        }
         let mut details: Vec<_> = self.details.iter().map(Detail::any).collect();
         if self.reason_in_grpc {
-            details.push(Detail::error_info(self.code, []).any());
+            details.push(Detail::error_info(&self.code, []).any());
         }
-        status::build(self.grpc, &self.message, details)
+        status_with_details(self.grpc, &self.message, details)
     }
 }
 

@@ -143,7 +143,7 @@ impl Transactional for EtcdState {
         self.write(&operations).await
     }
 
-    fn max_operations(&self) -> Option<usize> {
+    async fn max_operations(&self) -> Option<usize> {
         Some(self.max_operations)
     }
 }

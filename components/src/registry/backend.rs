@@ -1,6 +1,6 @@
 //! One implementation of one component type.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{borrow::Cow, fmt, pin::Pin, sync::Arc};
 
 use super::Block;
 use crate::{
@@ -116,7 +116,7 @@ type Factory = Box<dyn Fn(ComponentContext, Metadata) -> Creation + Send + Sync>
 /// One implementation of one component type, under one or several names.
 pub struct Backend {
     block: Block,
-    name: &'static str,
+    name: Cow<'static, str>,
     aliases: &'static [&'static str],
     versions: &'static [&'static str],
     factory: Factory,
@@ -124,7 +124,7 @@ pub struct Backend {
 
 impl Backend {
     /// A state store called `name`; `create` returns it connected.
-    pub fn state<F, Fut>(name: &'static str, create: F) -> Self
+    pub fn state<F, Fut>(name: impl Into<Cow<'static, str>>, create: F) -> Self
     where
         F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Arc<dyn StateStore>, InitError>> + Send + 'static,
@@ -136,7 +136,7 @@ impl Backend {
     }
 
     /// A secret store called `name`; `create` returns it ready.
-    pub fn secret_store<F, Fut>(name: &'static str, create: F) -> Self
+    pub fn secret_store<F, Fut>(name: impl Into<Cow<'static, str>>, create: F) -> Self
     where
         F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Arc<dyn SecretStore>, InitError>> + Send + 'static,
@@ -195,13 +195,13 @@ impl Backend {
         })
     }
 
-    fn new<F>(block: Block, name: &'static str, factory: F) -> Self
+    fn new<F>(block: Block, name: impl Into<Cow<'static, str>>, factory: F) -> Self
     where
         F: Fn(ComponentContext, Metadata) -> Creation + Send + Sync + 'static,
     {
         Self {
             block,
-            name,
+            name: name.into(),
             aliases: &[],
             versions: UNVERSIONED,
             factory: Box::new(factory),
@@ -224,8 +224,8 @@ impl Backend {
 
     /// The full types it serves, its own first, then the aliases.
     pub fn type_names(&self) -> impl Iterator<Item = String> {
-        std::iter::once(&self.name)
-            .chain(self.aliases)
+        std::iter::once(&*self.name)
+            .chain(self.aliases.iter().copied())
             .map(|name| format!("{}.{name}", self.block.prefix()))
     }
 

@@ -22,6 +22,29 @@ pub enum StateError {
     /// The store answered with an error of its own, or holds something that is not ours to read.
     #[error("{0}")]
     Store(String),
+    /// The store says itself how the API is to answer.
+    #[error("{0}")]
+    Custom(Box<CustomError>),
+}
+
+/// An error with which a store decides what applications see.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct CustomError {
+    /// How it reads inside of other texts.
+    pub text: String,
+    /// The text for people.
+    pub message: String,
+    /// The gRPC code, as a number.
+    pub grpc: i32,
+    /// The HTTP status.
+    pub http: http::StatusCode,
+    /// The error code of the HTTP body; empty for the reason.
+    pub code: String,
+    /// Why, as a constant that programs compare.
+    pub reason: String,
+    /// Who defines that constant.
+    pub domain: String,
 }
 
 impl StateError {
@@ -30,7 +53,7 @@ impl StateError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::EtagMismatch(_) | Self::EtagInvalid(_) | Self::InvalidRequest(_) => true,
-            Self::Unavailable(_) | Self::Conflict(_) | Self::Store(_) => false,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::Store(_) | Self::Custom(_) => false,
         }
     }
 

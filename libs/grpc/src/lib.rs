@@ -5,6 +5,7 @@
 //!   says in words why it could not be made.
 //! - [`follow()`]: keeps a server stream open for as long as the process lives.
 //! - [`Backoff`]: how long to wait between attempts.
+//! - [`status`] and [`rpc`]: the details of a status, and its name in Go's words.
 //!
 //! Deliberately absent: the messages of any service.
 
@@ -12,7 +13,9 @@ mod backoff;
 pub mod client;
 pub mod follow;
 mod peer;
+pub mod rpc;
 pub mod server;
+pub mod status;
 #[cfg(test)]
 mod testing;
 

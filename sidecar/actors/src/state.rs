@@ -56,6 +56,7 @@ impl ActorState<'_> {
             .ok_or(ActorError::NoStateStore)?;
         if store
             .max_operations()
+            .await
             .is_some_and(|most| operations.len() > most)
         {
             let reason =

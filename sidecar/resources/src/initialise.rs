@@ -100,6 +100,7 @@ impl Initialiser {
         manifest: &Manifest,
         secrets: Option<Arc<dyn SecretStore>>,
     ) -> Result<(Running, Remains), Failure> {
+        self.registry.settled(&manifest.type_name).await;
         // A type that is not there is said before any secret is asked for.
         self.registry
             .find(&manifest.type_name, &manifest.version)

@@ -35,6 +35,7 @@ mod resource;
 mod resources;
 mod runtime;
 mod source;
+mod types;
 mod updater;
 mod view;
 

@@ -24,6 +24,7 @@ use crate::{
     manifest::{KUBERNETES, Manifest, Received},
     resources::{Kinds, LoadError, Shared},
     source::{self, Audience, Started},
+    types::Types,
     updater::{Action, Event, Identity, Updater},
     view::View,
 };
@@ -44,6 +45,7 @@ pub(crate) struct Runtime {
     gates: Vec<Arc<Gate>>,
     following: watch::Sender<bool>,
     configuration: watch::Receiver<Arc<ConfigurationSpec>>,
+    arrivals: Types,
     /// Follows the source; `None` once there is nothing to follow.
     source: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     deadline: Instant,
@@ -58,6 +60,8 @@ enum Woken {
     Told(Told),
     Work(Option<Event>),
     Configuration,
+    /// Types came or went.
+    Types,
     SourceEnded,
     /// A kind was told and tried for the first time.
     Gate,
@@ -166,6 +170,7 @@ impl Runtime {
         Ok(Self {
             updater,
             deadline: Instant::now() + config.first_load,
+            arrivals: Types::of(&config.registry),
             first_load: config.first_load,
             initialiser: Arc::new(initialiser(config, configuration.clone())),
             shared,
@@ -262,6 +267,7 @@ impl Runtime {
             Some(told) = self.news.recv() => Woken::Told(told),
             Some(event) = self.work.next(), if !self.work.is_empty() => Woken::Work(event),
             Ok(()) = self.configuration.changed() => Woken::Configuration,
+            () = self.arrivals.changed() => Woken::Types,
             () = follow => Woken::SourceEnded,
             () = gate => Woken::Gate,
             () = &mut self.declared => unreachable!("kinds are kept for ever"),
@@ -289,6 +295,7 @@ impl Runtime {
                 self.following.send_replace(is_hot_reload_on(&spec));
                 self.updater.fold(Event::Deny(denied_types(&spec)));
             }
+            Woken::Types => self.updater.fold(Event::Arrived(self.arrivals.news())),
             Woken::SourceEnded => self.source = None,
         }
         self.act();

@@ -91,6 +91,16 @@ impl Updater {
                 self.deny = rules;
                 self.touched.extend(self.entries.keys().cloned());
             }
+            Event::Arrived(types) => self.arrived(&types),
+        }
+    }
+
+    /// Components that failed are not to wait for their pause, or for ever, when their type is there.
+    fn arrived(&mut self, types: &BTreeSet<String>) {
+        for (name, entry) in &mut self.entries {
+            if entry.is_of(types) && entry.try_anew() {
+                self.touched.insert(name.clone());
+            }
         }
     }
 

@@ -150,7 +150,11 @@ impl Store {
             .unwrap_or(DEFAULT_PARALLELISM);
         let start = Instant::now();
         let items: Vec<BulkItem> = self.guarded().bulk_get(requests, parallelism).await;
-        self.done(Counted::StateBulkGet, &Ok::<(), ()>(()), start);
+        let failure = as_a_whole(&items);
+        self.done(Counted::StateBulkGet, &failure.map_or(Ok(()), Err), start);
+        if let Some(failure) = failure {
+            return Err(error::bulk_get(failure));
+        }
         let entry = |(key, item): (String, BulkItem)| BulkEntry {
             key,
             result: item
@@ -232,6 +236,7 @@ impl Store {
         }
         if let Some(most) = transactional
             .max_operations()
+            .await
             .filter(|most| operations.len() > *most)
         {
             return Err(error::too_many_operations(
@@ -311,6 +316,15 @@ impl Store {
         let value = value.map_err(|error| unreadable(&error))?;
         Ok(Item { value, ..item })
     }
+}
+
+/// Why all of it failed, where the store says how that is to be answered.
+fn as_a_whole(items: &[BulkItem]) -> Option<&StateError> {
+    let (first, others) = items.split_first()?;
+    let failure = first.result.as_ref().err()?;
+    let same = |item: &BulkItem| item.result.as_ref().err() == Some(failure);
+    let is_custom = matches!(failure, StateError::Custom(_));
+    (is_custom && others.iter().all(same)).then_some(failure)
 }
 
 fn unreadable(error: &EncryptionError) -> StateError {

@@ -114,6 +114,7 @@ rows! {
     "state" {
         ERR_NOT_SUPPORTED_STATE_OPERATION "400" "Unimplemented" "operation type … not supported" "ERR_NOT_SUPPORTED_STATE_OPERATION"
         ERR_STATE_BULK_DELETE "–" "Internal, Aborted, InvalidArgument" "failed deleting state in state store …: …" "ERR_STATE_BULK_DELETE"
+        ERR_STATE_BULK_GET "as the component says" "as the component says" "…" ""
         ERR_STATE_DELETE "500, 409, 400" "Internal, Aborted, InvalidArgument" "failed deleting state with key …: …" "ERR_STATE_DELETE"
         ERR_STATE_GET "500" "Internal" "fail to get … from state store …: …" "ERR_STATE_GET"
         ERR_STATE_QUERY "500" "Internal" "state store … query failed: …" "DAPR_STATE_QUERY_FAILED"

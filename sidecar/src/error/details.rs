@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use prost::Message;
 use prost_types::Any;
 use serde_json::{Value, json};
+use trilby_grpc::rpc::{self, pack, type_url};
 
 use super::DOMAIN;
 
@@ -17,6 +17,13 @@ pub enum Detail {
         reason: String,
         /// What it is about.
         metadata: BTreeMap<String, String>,
+    },
+    /// Why, as a constant that a component defines.
+    ComponentInfo {
+        /// The constant.
+        reason: String,
+        /// What defines it.
+        domain: String,
     },
     /// Which resource.
     ResourceInfo {
@@ -58,18 +65,21 @@ impl Detail {
     pub(super) fn json(&self) -> Value {
         match self {
             Self::ErrorInfo { reason, metadata } => json!({
-                "@type": type_url::<wire::ErrorInfo>(), "reason": reason, "domain": DOMAIN, "metadata": metadata,
+                "@type": type_url::<rpc::ErrorInfo>(), "reason": reason, "domain": DOMAIN, "metadata": metadata,
+            }),
+            Self::ComponentInfo { reason, domain } => json!({
+                "@type": type_url::<rpc::ErrorInfo>(), "reason": reason, "domain": domain, "metadata": null,
             }),
             Self::ResourceInfo { kind, name } => json!({
-                "@type": type_url::<wire::ResourceInfo>(), "resource_type": kind, "resource_name": name,
+                "@type": type_url::<rpc::ResourceInfo>(), "resource_type": kind, "resource_name": name,
                 "owner": "", "description": "",
             }),
             Self::FieldViolation { field, description } => json!({
-                "@type": type_url::<wire::BadRequest>(),
+                "@type": type_url::<rpc::BadRequest>(),
                 "field_violations": [{ "field": field, "description": description }],
             }),
             Self::Help { url, description } => json!({
-                "@type": type_url::<wire::Help>(), "links": [{ "url": url, "description": description }],
+                "@type": type_url::<rpc::Help>(), "links": [{ "url": url, "description": description }],
             }),
         }
     }
@@ -77,125 +87,34 @@ impl Detail {
     /// The form in a gRPC status.
     pub(crate) fn any(&self) -> Any {
         match self {
-            Self::ErrorInfo { reason, metadata } => pack(&wire::ErrorInfo {
+            Self::ErrorInfo { reason, metadata } => pack(&rpc::ErrorInfo {
                 reason: reason.clone(),
                 domain: DOMAIN.to_owned(),
                 metadata: metadata.clone(),
             }),
-            Self::ResourceInfo { kind, name } => pack(&wire::ResourceInfo {
+            Self::ComponentInfo { reason, domain } => pack(&rpc::ErrorInfo {
+                reason: reason.clone(),
+                domain: domain.clone(),
+                metadata: BTreeMap::new(),
+            }),
+            Self::ResourceInfo { kind, name } => pack(&rpc::ResourceInfo {
                 resource_type: (*kind).to_owned(),
                 resource_name: name.clone(),
                 owner: String::new(),
                 description: String::new(),
             }),
-            Self::FieldViolation { field, description } => pack(&wire::BadRequest {
-                field_violations: vec![wire::FieldViolation {
+            Self::FieldViolation { field, description } => pack(&rpc::BadRequest {
+                field_violations: vec![rpc::FieldViolation {
                     field: field.clone(),
                     description: description.clone(),
                 }],
             }),
-            Self::Help { url, description } => pack(&wire::Help {
-                links: vec![wire::Link {
+            Self::Help { url, description } => pack(&rpc::Help {
+                links: vec![rpc::Link {
                     description: (*description).to_owned(),
                     url: (*url).to_owned(),
                 }],
             }),
         }
-    }
-}
-
-fn pack<M: Message + wire::Named>(message: &M) -> Any {
-    Any {
-        type_url: type_url::<M>(),
-        value: message.encode_to_vec(),
-    }
-}
-
-fn type_url<M: wire::Named>() -> String {
-    format!("type.googleapis.com/google.rpc.{}", M::NAME)
-}
-
-/// The part of `google/rpc/error_details.proto` that the sidecar sends. It is no service of Dapr's, so
-/// it stands here and not in the wire contract.
-pub(super) mod wire {
-    use std::collections::BTreeMap;
-
-    /// The message's name inside `google.rpc`.
-    pub(crate) trait Named {
-        const NAME: &'static str;
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct ErrorInfo {
-        #[prost(string, tag = "1")]
-        pub reason: String,
-        #[prost(string, tag = "2")]
-        pub domain: String,
-        #[prost(btree_map = "string, string", tag = "3")]
-        pub metadata: BTreeMap<String, String>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct ResourceInfo {
-        #[prost(string, tag = "1")]
-        pub resource_type: String,
-        #[prost(string, tag = "2")]
-        pub resource_name: String,
-        #[prost(string, tag = "3")]
-        pub owner: String,
-        #[prost(string, tag = "4")]
-        pub description: String,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct BadRequest {
-        #[prost(message, repeated, tag = "1")]
-        pub field_violations: Vec<FieldViolation>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct FieldViolation {
-        #[prost(string, tag = "1")]
-        pub field: String,
-        #[prost(string, tag = "2")]
-        pub description: String,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct Help {
-        #[prost(message, repeated, tag = "1")]
-        pub links: Vec<Link>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct Link {
-        #[prost(string, tag = "1")]
-        pub description: String,
-        #[prost(string, tag = "2")]
-        pub url: String,
-    }
-
-    /// `google.rpc.Status`, the content of `grpc-status-details-bin`.
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct Status {
-        #[prost(int32, tag = "1")]
-        pub code: i32,
-        #[prost(string, tag = "2")]
-        pub message: String,
-        #[prost(message, repeated, tag = "3")]
-        pub details: Vec<prost_types::Any>,
-    }
-
-    impl Named for ErrorInfo {
-        const NAME: &'static str = "ErrorInfo";
-    }
-    impl Named for ResourceInfo {
-        const NAME: &'static str = "ResourceInfo";
-    }
-    impl Named for BadRequest {
-        const NAME: &'static str = "BadRequest";
-    }
-    impl Named for Help {
-        const NAME: &'static str = "Help";
     }
 }

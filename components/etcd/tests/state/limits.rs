@@ -56,7 +56,8 @@ async fn a_transaction_may_have_as_many_keys_as_the_server_lets_it() {
     let endpoint = etcd.address().to_string();
     let pairs = [("endpoints", endpoint.as_str()), ("maxTxnOps", "1000")];
     let store = create("v2", &pairs).await.unwrap();
-    assert_eq!(store.transactional().unwrap().max_operations(), Some(1_000));
+    let most = store.transactional().unwrap().max_operations().await;
+    assert_eq!(most, Some(1_000));
     let writes = |count: u32| {
         let keys = (0..count).map(|number| number.to_string());
         keys.map(|key| Operation::Upsert(binary(&key, key.clone())))

@@ -1,6 +1,6 @@
 //! One component: what it shall be, what serves, and what is under way.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 use trilby_grpc::Backoff;
@@ -114,6 +114,23 @@ impl Entry {
                 .is_some_and(|failure| !failure.passing),
             Phase::New | Phase::Waiting(_) | Phase::Denied => false,
         }
+    }
+
+    /// Whether its type is one of these, which are in lower case.
+    pub(super) fn is_of(&self, types: &BTreeSet<String>) -> bool {
+        let manifest = self.described();
+        manifest.is_some_and(|manifest| types.contains(&manifest.type_name.to_lowercase()))
+    }
+
+    /// Forgets that it has failed, for another attempt at once; false when it has not. What it failed of stays known
+    /// until that attempt ends.
+    pub(super) fn try_anew(&mut self) -> bool {
+        let failed = matches!(self.phase, Phase::Failed);
+        if failed {
+            self.phase = Phase::New;
+            self.backoff.reset();
+        }
+        failed
     }
 
     pub(super) fn is_starting(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What goes into the updater and what comes out.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, collections::HashSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,8 @@ pub(crate) enum Event {
     },
     /// `components.deny` of the Configuration.
     Deny(Vec<String>),
+    /// Types that were not there before, or that are there anew: full, in lower case.
+    Arrived(BTreeSet<String>),
 }
 
 /// What to do.

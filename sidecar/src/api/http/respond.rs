@@ -1,5 +1,7 @@
 //! Responses of the HTTP API.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -47,13 +49,15 @@ pub(super) fn json(value: &impl Serialize) -> HttpResponse {
 pub(super) fn failed(error: &ApiError) -> HttpResponse {
     tracing::debug!(%error, "request failed");
     let mut response = data(error.http(), error.body());
-    response.extensions_mut().insert(ErrorCode(error.code()));
+    response
+        .extensions_mut()
+        .insert(ErrorCode(error.code().clone()));
     response
 }
 
 /// The code of an error, for metrics: an extension of the response.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ErrorCode(pub(super) &'static str);
+#[derive(Debug, Clone)]
+pub(super) struct ErrorCode(pub(super) Cow<'static, str>);
 
 /// A text that is no error of the API's form.
 pub(super) fn text(status: StatusCode, text: impl Into<String>) -> HttpResponse {

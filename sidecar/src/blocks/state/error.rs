@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use tonic::Code;
-use trilby_components::state::StateError;
+use trilby_components::state::{CustomError, StateError};
 use trilby_resources::Lookup;
 
 use crate::error::{ApiError, Detail};
@@ -44,7 +44,8 @@ pub fn etag_aware(failed: &Failed<'_>, failure: &StateError) -> ApiError {
             format!("failed deleting state in state store {store}: {failure}"),
         ),
     };
-    ApiError::new(code, http, grpc, message).reasoned()
+    let error = ApiError::new(code, http, grpc, message).reasoned();
+    as_the_store_says(error, failure)
 }
 
 fn statuses(failure: &StateError) -> (StatusCode, Code) {
@@ -53,8 +54,36 @@ fn statuses(failure: &StateError) -> (StatusCode, Code) {
             (StatusCode::CONFLICT, Code::Aborted)
         }
         StateError::EtagInvalid(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
+        StateError::Custom(custom) => (custom.http, Code::from(custom.grpc)),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
     }
+}
+
+/// Where the store has words of its own, gRPC answers with those alone; HTTP with its status, around its text.
+fn as_the_store_says(error: ApiError, failure: &StateError) -> ApiError {
+    match failure {
+        StateError::Custom(custom) => {
+            error.over_grpc(custom.message.clone(), vec![component_info(custom)])
+        }
+        _ => error,
+    }
+}
+
+fn component_info(custom: &CustomError) -> Detail {
+    Detail::ComponentInfo {
+        reason: custom.reason.clone(),
+        domain: custom.domain.clone(),
+    }
+}
+
+/// A whole answer in the store's own words, over both protocols.
+fn in_the_stores_words(custom: &CustomError) -> ApiError {
+    let code = match custom.code.as_str() {
+        "" => &custom.reason,
+        code => code,
+    };
+    let (http, grpc) = (custom.http, Code::from(custom.grpc));
+    ApiError::new(code.to_owned(), http, grpc, &*custom.message).with(component_info(custom))
 }
 
 pub(super) fn lookup(store: &str, app_id: &str, lookup: &Lookup) -> ApiError {
@@ -101,13 +130,19 @@ pub(super) fn illegal_key(store: &str, key: &str) -> ApiError {
 
 pub(super) fn get(store: &str, key: &str, failure: &StateError) -> ApiError {
     let message = format!("fail to get {key} from state store {store}: {failure}");
-    ApiError::new(
-        "ERR_STATE_GET",
-        StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Internal,
-        message,
-    )
-    .reasoned()
+    let (http, grpc) = match failure {
+        StateError::Custom(_) => statuses(failure),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
+    };
+    let error = ApiError::new("ERR_STATE_GET", http, grpc, message).reasoned();
+    as_the_store_says(error, failure)
+}
+
+/// A bulk read that failed as a whole, as the store says.
+pub(super) fn bulk_get(failure: &StateError) -> ApiError {
+    let (http, grpc) = statuses(failure);
+    let error = ApiError::new("ERR_STATE_BULK_GET", http, grpc, failure.to_string());
+    as_the_store_says(error, failure)
 }
 
 pub(super) fn no_transactions(store: &str) -> ApiError {
@@ -130,6 +165,14 @@ pub(super) fn no_queries(store: &str) -> ApiError {
         "state store does not support querying".to_owned(),
     )
     .with(Detail::error_info("DAPR_STATE_QUERYING_NOT_SUPPORTED", []))
+}
+
+/// A query that failed.
+pub(super) fn query_failed(store: &str, failure: &StateError) -> ApiError {
+    match failure {
+        StateError::Custom(custom) => in_the_stores_words(custom),
+        _ => query(store, failure),
+    }
 }
 
 /// A query that is none, that the store cannot answer, or that failed.
@@ -188,7 +231,10 @@ pub(super) fn too_many_operations(store: &str, given: usize, most: usize) -> Api
 /// A transaction that did not take place. Upstream answers 500 also where an etag did not hold; that is told apart
 /// here, as where single keys are written.
 pub fn transaction(failure: &StateError) -> ApiError {
-    let (http, grpc) = statuses(failure);
+    let (http, grpc) = match failure {
+        StateError::Custom(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
+        _ => statuses(failure),
+    };
     let message = format!("error while executing state transaction: {failure}");
     ApiError::new("ERR_STATE_TRANSACTION", http, grpc, message).reasoned()
 }

@@ -57,7 +57,7 @@ impl Store {
         let start = Instant::now();
         let page = self.guarded().query(queryable, request).await;
         self.done(Counted::StateQuery, &page, start);
-        let page = page.map_err(|failure| error::query(&self.name, failure))?;
+        let page = page.map_err(|failure| error::query_failed(&self.name, &failure))?;
         if page.matches.is_empty() {
             return Ok(Answer::default());
         }
