@@ -1,4 +1,12 @@
-use super::{Backend, ComponentContext, CreateError, InitError, Instance, Registry};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::{
+    Arrivals, Backend, Block, ComponentContext, CreateError, InitError, Instance, Registry,
+    TypeSource,
+};
 use crate::metadata::Metadata;
 
 fn context() -> ComponentContext {
@@ -105,4 +113,52 @@ async fn versions_of_a_type_may_be_backends_of_their_own() {
     let (served, _) = registry.types();
     let versions: Vec<_> = served.into_iter().map(Backend::versions).collect();
     assert_eq!(versions, [["v1"], ["v2"]]);
+}
+
+/// Has `state.late`, and says where it has looked for others.
+struct Late(watch::Sender<Arrivals>);
+
+#[async_trait]
+impl TypeSource for Late {
+    async fn settled(&self, _: Block, _: &str) {}
+
+    fn find(&self, block: Block, name: &str) -> Option<Arc<Backend>> {
+        let refuse = |_, _| async { Err(InitError::Invalid("this is late".to_owned())) };
+        let served = block == Block::State && ["late", "in-memory"].contains(&name);
+        served.then(|| Arc::new(Backend::state(name.to_owned(), refuse)))
+    }
+
+    fn missing(&self, block: Block, name: &str) -> Option<String> {
+        (block == Block::State).then(|| format!("no {name} was seen"))
+    }
+
+    fn arrivals(&self) -> watch::Receiver<Arrivals> {
+        self.0.subscribe()
+    }
+}
+
+#[tokio::test]
+async fn types_may_come_at_run_time_and_go_before_those_of_the_build() {
+    let source = Arc::new(Late(watch::Sender::default()));
+    let registry = Registry::in_memory().with_source(source);
+    let answer = async |type_name: &str, version: &str| {
+        let created = registry.create(type_name, version, context(), Metadata::default());
+        created.await.err().map(|error| error.to_string())
+    };
+    for (type_name, version) in [
+        ("state.late", ""),
+        ("State.Late", "V1"),
+        ("state.in-memory", "v1"),
+    ] {
+        let late = Some("this is late".to_owned());
+        assert_eq!(answer(type_name, version).await, late, "{type_name}");
+    }
+    assert_eq!(
+        answer("state.later", "v1").await.as_deref(),
+        Some("couldn't find state store state.later/v1; no later was seen")
+    );
+    assert_eq!(
+        answer("secretstores.late", "v1").await.as_deref(),
+        Some("couldn't find secret store secretstores.late/v1")
+    );
 }

@@ -51,3 +51,51 @@ impl Types {
         came.map(|(name, _)| name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use tokio::sync::watch;
+    use trilby_components::registry::{Arrivals, Registry};
+
+    use super::Types;
+
+    fn set(sender: &watch::Sender<Arrivals>, types: &[(&str, u64)]) {
+        let types = types.iter();
+        let types = types.map(|(name, count)| ((*name).to_owned(), *count));
+        sender.send_replace(Arc::new(types.collect()));
+    }
+
+    #[tokio::test]
+    async fn only_what_came_is_news() {
+        let sender = watch::Sender::default();
+        set(&sender, &[("state.a", 1)]);
+        let mut types = Types {
+            arrivals: Some(sender.subscribe()),
+            known: Arrivals::default(),
+        };
+        let mut came = |sent: &[(&str, u64)]| {
+            set(&sender, sent);
+            types.news()
+        };
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(came(&[("state.a", 1)]), names(&["state.a"]));
+        assert_eq!(came(&[("state.a", 1), ("state.b", 2)]), names(&["state.b"]));
+        assert_eq!(came(&[("state.b", 3)]), names(&["state.b"]));
+        assert_eq!(came(&[]), names(&[]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_source_nothing_ever_changes() {
+        let mut types = Types::of(&Registry::in_memory());
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), types.changed());
+        assert!(waited.await.is_err());
+        assert!(types.news().is_empty());
+    }
+}

@@ -208,7 +208,11 @@ impl Store {
             request.key = self.key(&request.key)?;
         }
         let start = Instant::now();
-        let result = self.guarded().bulk_delete(requests).await;
+        let result = match requests.len() {
+            0 => return Ok(()),
+            1 => self.guarded().delete(requests.remove(0)).await,
+            _ => self.guarded().bulk_delete(requests).await,
+        };
         self.done(Counted::StateBulkDelete, &result, start);
         result.map_err(|failure| etag_aware(&Failed::BulkDelete { store: &self.name }, &failure))
     }

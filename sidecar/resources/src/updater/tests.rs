@@ -1,4 +1,7 @@
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use trilby_components::{in_memory::InMemoryState, registry::Instance};
 
@@ -249,4 +252,20 @@ fn what_the_source_did_not_give_is_not_reported() {
     };
     let updater = Updater::new(identity, vec![*builtin]);
     assert_eq!(updater.states().count(), 0);
+}
+
+#[test]
+fn a_component_whose_type_arrives_is_tried_again_at_once() {
+    let mut updater = Fixture::new();
+    let types = |name: &str| Event::Arrived(BTreeSet::from([name.to_owned()]));
+    let job = updater.attempt(snapshot(&[("a", "v1")], &[]));
+    assert!(updater.hear(types("state.in-memory")).is_empty(), "it is being tried");
+    updater.end(&job, Err(Failure::lasting("there is no such type")));
+    assert!(updater.hear(types("state.other")).is_empty());
+    let job = updater.attempt(types("state.in-memory"));
+    updater.end(&job, Err(Failure::passing("its process is away")));
+    let job = updater.attempt(types("state.in-memory"));
+    updater.end(&job, Ok(()));
+    assert!(updater.serves("a"));
+    assert!(updater.hear(types("state.in-memory")).is_empty(), "it serves");
 }

@@ -110,8 +110,10 @@ pub(super) fn lookup(store: &str, app_id: &str, lookup: &Lookup) -> ApiError {
             "DAPR_STATE_NOT_FOUND",
         ),
     };
-    ApiError::new(code, http, grpc, message)
+    ApiError::new(code, http, grpc, message.clone())
         .with(Detail::error_info(reason, [("appID", app_id.to_owned())]))
+        // Upstream names the application over HTTP only.
+        .over_grpc(message, vec![Detail::error_info(reason, [])])
 }
 
 pub(super) fn illegal_key(store: &str, key: &str) -> ApiError {
