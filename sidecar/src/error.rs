@@ -142,8 +142,13 @@ impl ApiError {
     }
 
     /// The `errorCode` of the HTTP body.
-    pub fn code(&self) -> &Cow<'static, str> {
+    pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// As [`Self::code`], to keep.
+    pub(crate) fn owned_code(&self) -> Cow<'static, str> {
+        self.code.clone()
     }
 
     /// The HTTP status.

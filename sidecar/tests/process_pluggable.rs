@@ -98,7 +98,8 @@ async fn components_come_and_come_again_while_the_sidecar_runs() {
         "there is no socket of a pluggable component \"mine\" in {}",
         world.sockets.path().display()
     );
-    assert!(absent.text().contains(&expected), "{}", absent.text());
+    let message = absent.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains(&expected), "{message}");
 
     let secret = BTreeMap::from([("user".to_owned(), "shop".to_owned())]);
     let settings = Settings {

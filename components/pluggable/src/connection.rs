@@ -1,7 +1,7 @@
 //! One connection to a socket. It is not made again when it is lost: a process that starts again has to be told anew
 //! what its components are, so whoever uses the connection makes the next one.
 
-use std::{error::Error, fmt, path::Path, time::Duration};
+use std::{error::Error, fmt, iter::successors, path::Path, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -12,6 +12,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tower::service_fn;
+use trilby_components::causes::with_causes;
 
 use crate::folder::Stamp;
 
@@ -85,7 +86,7 @@ pub(crate) async fn connect(
     };
     match tokio::time::timeout(CONNECT_LIMIT, dial(socket)).await {
         Ok(Ok((channel, process))) => Ok((InterceptedService::new(channel, instance), process)),
-        Ok(Err(error)) => Err(failed(&error)),
+        Ok(Err(error)) => Err(failed(&with_causes(&*error))),
         Err(_) => Err(failed(&format_args!("timed out after {CONNECT_LIMIT:?}"))),
     }
 }
@@ -121,19 +122,18 @@ pub(crate) enum Unanswered {
 
 /// Tells a component's failures from those of its connection.
 pub(crate) fn judged(status: Status) -> Unanswered {
-    let Some(mut error) = Error::source(&status) else {
+    // What a component says has no cause on this side.
+    let Some(cause) = Error::source(&status) else {
         return Unanswered::Answered(status);
     };
-    loop {
-        let cancelled = error.downcast_ref::<hyper::Error>();
-        if error.is::<Lost>() || cancelled.is_some_and(hyper::Error::is_canceled) {
-            return Unanswered::NotSent;
-        }
-        match error.source() {
-            Some(source) => error = source,
-            None => break,
-        }
+    let mut causes = successors(Some(cause), |&cause| cause.source());
+    let unsent = |cause: &(dyn Error + 'static)| {
+        let http = cause.downcast_ref::<hyper::Error>();
+        cause.is::<Lost>() || http.is_some_and(hyper::Error::is_canceled)
+    };
+    if causes.any(unsent) {
+        return Unanswered::NotSent;
     }
-    let text = format!("the connection was lost: {error}");
+    let text = format!("the connection was lost: {}", with_causes(cause));
     Unanswered::MaybeSent(Status::unavailable(text))
 }

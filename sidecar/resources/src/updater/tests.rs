@@ -259,7 +259,10 @@ fn a_component_whose_type_arrives_is_tried_again_at_once() {
     let mut updater = Fixture::new();
     let types = |name: &str| Event::Arrived(BTreeSet::from([name.to_owned()]));
     let job = updater.attempt(snapshot(&[("a", "v1")], &[]));
-    assert!(updater.hear(types("state.in-memory")).is_empty(), "it is being tried");
+    assert!(
+        updater.hear(types("state.in-memory")).is_empty(),
+        "it is being tried"
+    );
     updater.end(&job, Err(Failure::lasting("there is no such type")));
     assert!(updater.hear(types("state.other")).is_empty());
     let job = updater.attempt(types("state.in-memory"));
@@ -267,5 +270,8 @@ fn a_component_whose_type_arrives_is_tried_again_at_once() {
     let job = updater.attempt(types("state.in-memory"));
     updater.end(&job, Ok(()));
     assert!(updater.serves("a"));
-    assert!(updater.hear(types("state.in-memory")).is_empty(), "it serves");
+    assert!(
+        updater.hear(types("state.in-memory")).is_empty(),
+        "it serves"
+    );
 }

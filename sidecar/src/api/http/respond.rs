@@ -51,7 +51,7 @@ pub(super) fn failed(error: &ApiError) -> HttpResponse {
     let mut response = data(error.http(), error.body());
     response
         .extensions_mut()
-        .insert(ErrorCode(error.code().clone()));
+        .insert(ErrorCode(error.owned_code()));
     response
 }
 
