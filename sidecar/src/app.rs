@@ -101,11 +101,10 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     profiles::start(&config, process).await?;
     let metrics = metrics::start(&config, process);
     let identity = identity::obtain(&config, process).await?;
-    let registry = pluggable::start(&config, parts.registry.clone(), (process, &ending));
     let resources = resources::start(
         &config,
         identity.as_ref(),
-        (registry, metrics.components()),
+        (parts.registry.clone(), metrics.components()),
         (process, &ending),
     )
     .await?;

@@ -11,7 +11,7 @@ use trilby_grpc::ChannelConfig;
 use trilby_identity::{Expect, Identity};
 use trilby_resources::{Environment, Resources, Source};
 
-use super::{Ending, identity, in_kubernetes};
+use super::{Ending, identity, in_kubernetes, pluggable};
 use crate::config::Config;
 use crate::host;
 use crate::metrics::ComponentMetrics;
@@ -36,7 +36,7 @@ pub(super) async fn start(
             .namespace_given
             .then(|| config.environment.namespace.clone()),
         source: source(config, identity)?,
-        registry,
+        registry: pluggable::start(config, registry, (process, ending)),
         kubernetes_secrets: in_kubernetes(config) && config.resources.kubernetes_secrets,
         reconcile_interval: config.resources.reconcile_interval,
         first_load: FIRST_LOAD,

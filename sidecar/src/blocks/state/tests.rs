@@ -51,19 +51,19 @@ fn missing_store_is_told_apart_from_no_stores_and_from_a_broken_one() {
 fn transactions_tell_a_conflict_from_a_failure() {
     let status = |failure: StateError| {
         let answer = error::transaction(&failure);
-        (answer.code(), answer.http(), answer.grpc())
+        assert_eq!(answer.code(), "ERR_STATE_TRANSACTION");
+        (answer.http(), answer.grpc())
     };
-    let code = "ERR_STATE_TRANSACTION";
     assert_eq!(
         status(StateError::EtagMismatch("x".into())),
-        (code, StatusCode::CONFLICT, Code::Aborted)
+        (StatusCode::CONFLICT, Code::Aborted)
     );
     assert_eq!(
         status(StateError::EtagInvalid("x".into())),
-        (code, StatusCode::BAD_REQUEST, Code::InvalidArgument)
+        (StatusCode::BAD_REQUEST, Code::InvalidArgument)
     );
     assert_eq!(
         status(StateError::Store("x".into())),
-        (code, StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)
+        (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)
     );
 }
