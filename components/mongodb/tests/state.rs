@@ -260,6 +260,15 @@ async fn the_login_is_checked_at_start() {
     }
 }
 
+/// A name in BSON ends with a zero, a key is a value of its own.
+#[tokio::test]
+async fn keys_may_have_every_character_and_transactions_a_thousand_keys() {
+    let server = MongoDb::start().await;
+    let store = open(&server).await;
+    conformance::state::limits::keys(&*store, &[]).await;
+    conformance::state::limits::transactions(&*store).await;
+}
+
 #[tokio::test]
 async fn values_may_have_ten_megabytes_and_not_more_than_a_document() {
     let server = MongoDb::start().await;
