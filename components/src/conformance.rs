@@ -4,5 +4,6 @@
 pub mod configuration;
 pub mod crypto;
 pub mod lock;
+pub mod pubsub;
 pub mod secret;
 pub mod state;

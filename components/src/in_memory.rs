@@ -1,16 +1,19 @@
 //! Backends that need nothing but this process. Their data ends with it.
 
 mod lock;
+mod pubsub;
 mod state;
 
 use std::sync::Arc;
 
 pub use lock::InMemoryLock;
+pub use pubsub::InMemoryPubSub;
 pub use state::InMemoryState;
 
 use crate::{
     definition::Definition,
     lock::LockStore,
+    pubsub::PubSub,
     registry::{Backend, Block},
     state::StateStore,
 };
@@ -27,6 +30,10 @@ pub fn backends() -> Vec<Backend> {
             metadata.decode::<state::NoSettings>()?;
             Ok(Arc::new(InMemoryLock::default()) as Arc<dyn LockStore>)
         }),
+        Backend::pubsub("in-memory", async |_, metadata| {
+            metadata.decode::<state::NoSettings>()?;
+            Ok(Arc::new(InMemoryPubSub::default()) as Arc<dyn PubSub>)
+        }),
     ]
 }
 
@@ -38,5 +45,8 @@ pub fn definitions() -> Vec<Definition> {
             .taking::<state::NoSettings>()
             .capable_of(state::CAPABILITIES),
         Definition::new(Block::Lock, "in-memory").taking::<state::NoSettings>(),
+        Definition::new(Block::PubSub, "in-memory")
+            .taking::<state::NoSettings>()
+            .capable_of(pubsub::CAPABILITIES),
     ]
 }

@@ -9,6 +9,7 @@
 //! APIs, custom resource types, retries (they wrap the traits), and any task: a backend that needs
 //! upkeep does it in the calls it gets, or in a `keep` that its owner polls.
 
+pub mod binding;
 pub mod causes;
 pub mod configuration;
 pub mod crypto;
@@ -18,6 +19,7 @@ pub mod lock;
 pub mod metadata;
 pub mod middleware;
 pub mod name_resolution;
+pub mod pubsub;
 pub mod registry;
 pub mod secret;
 pub mod state;

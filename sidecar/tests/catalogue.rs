@@ -107,6 +107,8 @@ fn block(block: Block) -> BlockSettings {
         fields: match block {
             Block::State => trilby_resources::state_fields(),
             Block::Lock => trilby_resources::lock_fields(),
+            Block::PubSub => trilby_resources::pubsub_fields(),
+            Block::Binding => trilby_resources::binding_fields(),
             _ => Vec::new(),
         },
     }

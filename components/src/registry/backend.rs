@@ -4,11 +4,13 @@ use std::{borrow::Cow, fmt, pin::Pin, sync::Arc};
 
 use super::Block;
 use crate::{
+    binding::Binding,
     configuration::ConfigurationStore,
     crypto::CryptoProvider,
     lock::LockStore,
     metadata::{Metadata, MetadataError},
     middleware::HttpMiddleware,
+    pubsub::PubSub,
     secret::SecretStore,
     state::StateStore,
     workload::WorkloadIdentity,
@@ -30,6 +32,15 @@ pub struct ComponentContext {
     pub identity: Option<Arc<dyn WorkloadIdentity>>,
     /// Whether guests of WebAssembly see no true time and no true random numbers, whatever the component says.
     pub strict_sandbox: bool,
+}
+
+impl ComponentContext {
+    /// Under which name a broker knows the subscriber: what the component says, else the application.
+    #[must_use]
+    pub fn consumer(&self, said: Option<&str>) -> String {
+        let said = said.map(str::trim).filter(|name| !name.is_empty());
+        said.unwrap_or(&self.app_id).to_owned()
+    }
 }
 
 /// Why a backend did not start.
@@ -61,6 +72,10 @@ pub enum Instance {
     Crypto(Arc<dyn CryptoProvider>),
     /// `middleware.http.*`
     Middleware(Arc<dyn HttpMiddleware>),
+    /// `pubsub.*`
+    PubSub(Arc<dyn PubSub>),
+    /// `bindings.*`
+    Binding(Binding),
 }
 
 impl Instance {
@@ -74,6 +89,8 @@ impl Instance {
             Self::Configuration(store) => store.capabilities(),
             Self::Crypto(_) => Vec::new(),
             Self::Middleware(_) => Vec::new(),
+            Self::PubSub(broker) => broker.capabilities(),
+            Self::Binding(binding) => binding.capabilities(),
         }
     }
 
@@ -93,6 +110,8 @@ impl Instance {
             Self::Configuration(store) => store.close().await,
             Self::Crypto(provider) => provider.close().await,
             Self::Middleware(middleware) => middleware.close().await,
+            Self::PubSub(broker) => broker.close().await,
+            Self::Binding(binding) => binding.close().await,
         }
     }
 }
@@ -106,6 +125,8 @@ impl fmt::Debug for Instance {
             Self::Configuration(_) => "Configuration",
             Self::Crypto(_) => "Crypto",
             Self::Middleware(_) => "Middleware",
+            Self::PubSub(_) => "PubSub",
+            Self::Binding(_) => "Binding",
         })
     }
 }
@@ -192,6 +213,30 @@ impl Backend {
         Self::new(Block::Middleware, name, move |context, metadata| {
             let creation = create(context, metadata);
             Box::pin(async { creation.await.map(Instance::Middleware) })
+        })
+    }
+
+    /// A broker called `name`; `create` returns it connected.
+    pub fn pubsub<F, Fut>(name: impl Into<Cow<'static, str>>, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Arc<dyn PubSub>, InitError>> + Send + 'static,
+    {
+        Self::new(Block::PubSub, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::PubSub) })
+        })
+    }
+
+    /// A binding called `name`; `create` returns it ready.
+    pub fn binding<F, Fut>(name: impl Into<Cow<'static, str>>, create: F) -> Self
+    where
+        F: Fn(ComponentContext, Metadata) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Binding, InitError>> + Send + 'static,
+    {
+        Self::new(Block::Binding, name, move |context, metadata| {
+            let creation = create(context, metadata);
+            Box::pin(async { creation.await.map(Instance::Binding) })
         })
     }
 

@@ -14,7 +14,9 @@ use trilby_crds::ConfigurationSpec;
 
 use crate::{
     config::Environment,
-    instance::{LockSettings, Remains, Running, StateSettings},
+    instance::{
+        BindingSettings, LockSettings, PubSubSettings, Remains, Running, Settings, StateSettings,
+    },
     manifest::Manifest,
     observer::{Observer, Step},
     properties::{Keeper, Resolver},
@@ -120,9 +122,9 @@ impl Initialiser {
         manifest: &Manifest,
         metadata: Metadata,
     ) -> Result<(Running, Remains), Failure> {
-        let prepared = split(manifest, metadata);
+        let prepared = split(manifest, &self.app_id, metadata);
         let (settings, metadata) = prepared.map_err(|failure| in_words(manifest, failure))?;
-        if settings.encrypts() {
+        if settings.state.encrypts() {
             info!(
                 component = manifest.name,
                 "the state API encrypts the values of this store"
@@ -174,11 +176,38 @@ impl Initialiser {
 }
 
 /// Takes out what the sidecar itself does around the component.
-fn split(manifest: &Manifest, metadata: Metadata) -> Result<(StateSettings, Metadata), Failure> {
-    match Block::of(&manifest.type_name.to_lowercase()) {
-        Some((Block::State, _)) => StateSettings::split(manifest, &metadata),
-        Some((Block::Lock, _)) => LockSettings::split(&metadata),
-        _ => Ok((StateSettings::default(), metadata)),
+fn split(
+    manifest: &Manifest,
+    app_id: &str,
+    metadata: Metadata,
+) -> Result<(Settings, Metadata), Failure> {
+    let block = Block::of(&manifest.type_name.to_lowercase()).map(|(block, _)| block);
+    match block {
+        Some(Block::State) => {
+            let (state, rest) = StateSettings::split(manifest, &metadata)?;
+            Ok((state.into(), rest))
+        }
+        Some(Block::Lock) => {
+            let (lock, rest) = LockSettings::split(&metadata)?;
+            Ok((lock.into(), rest))
+        }
+        Some(Block::PubSub) => {
+            let (pubsub, rest) = PubSubSettings::split(manifest, app_id, &metadata)?;
+            let settings = Settings {
+                pubsub,
+                ..Settings::default()
+            };
+            Ok((settings, rest))
+        }
+        Some(Block::Binding) => {
+            let (binding, rest) = BindingSettings::split(&metadata)?;
+            let settings = Settings {
+                binding,
+                ..Settings::default()
+            };
+            Ok((settings, rest))
+        }
+        _ => Ok((Settings::default(), metadata)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Live components, and how one ends: when its last user lets go.
 
+mod binding;
 mod lock;
+mod pubsub;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -26,12 +28,16 @@ use trilby_components::{
 
 use crate::{encryption::Encryption, initialise::Failure, manifest::Manifest};
 
+pub(crate) use binding::BindingSettings;
 pub(crate) use lock::LockSettings;
 pub use lock::{LockComponent, lock_fields};
+pub(crate) use pubsub::PubSubSettings;
 
 mod crypto;
 
+pub use binding::{BindingComponent, binding_fields};
 pub use crypto::CryptoComponent;
+pub use pubsub::{PubSubComponent, Scopes, pubsub_fields};
 
 /// How long a replaced component waits for requests that use it, before it is closed under them.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -119,6 +125,23 @@ impl StateSettings {
     }
 }
 
+/// What the sidecar itself does around a component; of its block only.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) state: StateSettings,
+    pub(crate) pubsub: PubSubSettings,
+    pub(crate) binding: BindingSettings,
+}
+
+impl From<StateSettings> for Settings {
+    fn from(state: StateSettings) -> Self {
+        Self {
+            state,
+            ..Self::default()
+        }
+    }
+}
+
 /// A state store and the sidecar's settings for it. It is itself a store, and is closed after its last
 /// clone is gone.
 pub struct StateComponent {
@@ -168,6 +191,8 @@ pub(crate) enum Running {
     Configuration(Arc<ConfigurationComponent>),
     Crypto(Arc<CryptoComponent>),
     Middleware(Arc<MiddlewareComponent>),
+    PubSub(Arc<PubSubComponent>),
+    Binding(Arc<BindingComponent>),
 }
 
 /// What is left of a component for closing it.
@@ -181,16 +206,16 @@ pub(crate) struct Remains {
 
 impl Running {
     /// Puts an instance into service, with what will close it.
-    pub(crate) fn new(name: &str, instance: Instance, settings: StateSettings) -> (Self, Remains) {
+    pub(crate) fn new(name: &str, instance: Instance, settings: Settings) -> (Self, Remains) {
         let released = CancellationToken::new();
         let in_use = released.clone().drop_guard();
         let running = match &instance {
             Instance::State(store) => Self::State(Arc::new(StateComponent {
                 name: name.to_owned(),
                 store: Arc::clone(store),
-                key_prefix: settings.key_prefix.unwrap_or_default(),
-                encryption: settings.encryption,
-                holds_actors: settings.actor_state_store,
+                key_prefix: settings.state.key_prefix.unwrap_or_default(),
+                encryption: settings.state.encryption,
+                holds_actors: settings.state.actor_state_store,
                 _in_use: in_use,
             })),
             Instance::Secret(store) => Self::Secret(Arc::new(SecretComponent {
@@ -200,7 +225,7 @@ impl Running {
             })),
             Instance::Lock(store) => Self::Lock(Arc::new(LockComponent {
                 name: name.to_owned(),
-                key_prefix: settings.key_prefix.unwrap_or_default(),
+                key_prefix: settings.state.key_prefix.unwrap_or_default(),
                 store: Arc::clone(store),
                 _in_use: in_use,
             })),
@@ -219,6 +244,18 @@ impl Running {
                 middleware: Arc::clone(middleware),
                 _in_use: in_use,
             })),
+            Instance::PubSub(broker) => Self::PubSub(Arc::new(PubSubComponent {
+                name: name.to_owned(),
+                broker: Arc::clone(broker),
+                settings: settings.pubsub,
+                _in_use: in_use,
+            })),
+            Instance::Binding(binding) => Self::Binding(Arc::new(BindingComponent {
+                name: name.to_owned(),
+                binding: binding.clone(),
+                settings: settings.binding,
+                _in_use: in_use,
+            })),
         };
         let remains = Remains {
             name: name.to_owned(),
@@ -233,6 +270,8 @@ impl Running {
             Self::State(component) => component.store.capabilities(),
             Self::Secret(component) => component.store.capabilities(),
             Self::Configuration(component) => component.store.capabilities(),
+            Self::PubSub(component) => component.broker.capabilities(),
+            Self::Binding(component) => component.capabilities(),
             Self::Lock(_) | Self::Crypto(_) | Self::Middleware(_) => Vec::new(),
         }
     }
@@ -247,6 +286,8 @@ impl fmt::Debug for Running {
             Self::Configuration(component) => component.fmt(f),
             Self::Crypto(component) => component.fmt(f),
             Self::Middleware(component) => component.fmt(f),
+            Self::PubSub(component) => component.fmt(f),
+            Self::Binding(component) => component.fmt(f),
         }
     }
 }

@@ -42,8 +42,9 @@ mod view;
 pub use config::{Config, Environment, Source};
 pub use encryption::{Encryption, EncryptionError};
 pub use instance::{
-    ConfigurationComponent, CryptoComponent, LockComponent, MiddlewareComponent, SecretComponent,
-    StateComponent, lock_fields, state_fields,
+    BindingComponent, ConfigurationComponent, CryptoComponent, LockComponent, MiddlewareComponent,
+    PubSubComponent, Scopes, SecretComponent, StateComponent, binding_fields, lock_fields,
+    pubsub_fields, state_fields,
 };
 pub use observer::{Asked, Observer, Silent, Step};
 pub use resource::{Followed, Problem, Resource};

@@ -16,7 +16,9 @@ use trilby_crds::{
 use crate::{
     config::Config,
     declared::Problems,
-    instance::{ConfigurationComponent, LockComponent, StateComponent},
+    instance::{
+        BindingComponent, ConfigurationComponent, LockComponent, PubSubComponent, StateComponent,
+    },
     ledger::Ledger,
     resource::{Followed, Problem, Resource},
     runtime::Runtime,
@@ -138,6 +140,28 @@ impl Resources {
     /// See [`Lookup`].
     pub fn configuration_store(&self, name: &str) -> Result<Arc<ConfigurationComponent>, Lookup> {
         self.shared.view.load().configuration_store(name)
+    }
+
+    /// The broker of that name.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn pubsub(&self, name: &str) -> Result<Arc<PubSubComponent>, Lookup> {
+        self.shared.view.load().pubsub(name)
+    }
+
+    /// The binding of that name.
+    ///
+    /// # Errors
+    /// See [`Lookup`].
+    pub fn binding(&self, name: &str) -> Result<Arc<BindingComponent>, Lookup> {
+        self.shared.view.load().binding(name)
+    }
+
+    /// All bindings that serve, by name.
+    #[must_use]
+    pub fn bindings(&self) -> Vec<Arc<BindingComponent>> {
+        self.shared.view.load().bindings()
     }
 
     /// The crypto provider of that name.

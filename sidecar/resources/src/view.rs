@@ -7,7 +7,10 @@ use trilby_components::{
 };
 
 use crate::{
-    instance::{ConfigurationComponent, LockComponent, Running, StateComponent},
+    instance::{
+        BindingComponent, ConfigurationComponent, LockComponent, PubSubComponent, Running,
+        StateComponent,
+    },
     updater::block_of,
 };
 
@@ -102,6 +105,34 @@ impl View {
             Some((_, Some(Running::Crypto(component)))) => Ok(Arc::clone(component) as _),
             other => Err(self.missing(Block::Crypto, other.map(|(info, _)| info))),
         }
+    }
+
+    pub(crate) fn pubsub(&self, name: &str) -> Result<Arc<PubSubComponent>, Lookup> {
+        match self.components.get(name) {
+            Some((_, Some(Running::PubSub(component)))) => Ok(Arc::clone(component)),
+            other => Err(self.missing(Block::PubSub, other.map(|(info, _)| info))),
+        }
+    }
+
+    pub(crate) fn binding(&self, name: &str) -> Result<Arc<BindingComponent>, Lookup> {
+        match self.components.get(name) {
+            Some((_, Some(Running::Binding(component)))) => Ok(Arc::clone(component)),
+            other => Err(self.missing(Block::Binding, other.map(|(info, _)| info))),
+        }
+    }
+
+    /// All bindings that serve, by name.
+    pub(crate) fn bindings(&self) -> Vec<Arc<BindingComponent>> {
+        let running = self
+            .components
+            .values()
+            .filter_map(|(_, running)| running.as_ref());
+        running
+            .filter_map(|running| match running {
+                Running::Binding(component) => Some(Arc::clone(component)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The one of exactly that name, type and version; no version is `v1`.

@@ -8,7 +8,7 @@ use trilby_components::{in_memory::InMemoryState, registry::Instance};
 use super::{Action, Event, Identity, Job, Updater};
 use crate::{
     initialise::Failure,
-    instance::{Running, StateSettings},
+    instance::{Running, Settings},
     ledger::Outcome,
     manifest::{Received, Revision},
 };
@@ -62,7 +62,7 @@ impl Fixture {
     fn end(&mut self, job: &Job, outcome: Result<(), Failure>) -> Vec<Action> {
         let running = || {
             let instance = Instance::State(Arc::new(InMemoryState::default()));
-            Running::new(&job.name, instance, StateSettings::default())
+            Running::new(&job.name, instance, Settings::default())
         };
         self.hear(Event::Started {
             name: job.name.clone(),

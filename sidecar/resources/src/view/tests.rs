@@ -7,7 +7,7 @@ use trilby_components::{
 };
 
 use super::{ComponentInfo, Lookup, View};
-use crate::instance::{Running, StateSettings};
+use crate::instance::{Running, Settings};
 
 struct Through;
 
@@ -20,7 +20,7 @@ impl HttpMiddleware for Through {
 
 fn view(version: &str) -> View {
     let instance = Instance::Middleware(Arc::new(Through));
-    let (running, _) = Running::new("upper", instance, StateSettings::default());
+    let (running, _) = Running::new("upper", instance, Settings::default());
     let info = ComponentInfo {
         name: "upper".to_owned(),
         component_type: "middleware.http.uppercase".to_owned(),

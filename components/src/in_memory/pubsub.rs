@@ -1,0 +1,312 @@
+//! `pubsub.in-memory`: topics among the callers of one sidecar. What nobody subscribes to is gone; the rest ends with the
+//! sidecar, and with a change of the component.
+//!
+//! Each subscription has a queue of its own, bounded in messages and bytes: publishers wait for room, for a while. It
+//! hands over one message (or batch) at a time, in order. What was not taken comes again, after those that wait.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::pubsub::{
+    Batches, Consumption, Feature, Handler, Message, PubSub, PubSubError, SubscribeRequest,
+};
+
+/// What the metadata API lists.
+pub(super) const CAPABILITIES: &[&str] = &["SUBSCRIBE_WILDCARDS"];
+
+/// Messages that may wait for one subscription.
+const MOST_WAITING: usize = 4096;
+/// What they may take together, in KiB.
+const MOST_WAITING_KIB: u32 = 64 * 1024;
+/// How long a publisher waits for room.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Until a message that was not taken comes again: at first, and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+/// A batch whose subscription does not say how large it may be, or how long it may be waited for: upstream's defaults.
+const BATCH: (usize, Duration) = (100, Duration::from_secs(1));
+
+/// Topics in memory.
+#[derive(Default)]
+pub struct InMemoryPubSub {
+    subscribers: Arc<Mutex<Subscribers>>,
+}
+
+#[derive(Default)]
+struct Subscribers {
+    next: u64,
+    by_number: HashMap<u64, Subscriber>,
+}
+
+#[derive(Clone)]
+struct Subscriber {
+    topic: Arc<str>,
+    queue: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+}
+
+/// A message in a queue, with its room there.
+struct Waiting {
+    message: Message,
+    /// How often it was handed over.
+    attempts: u32,
+    _room: OwnedSemaphorePermit,
+}
+
+/// One subscription at work.
+struct Consumer {
+    place: Place,
+    queue: mpsc::Receiver<Waiting>,
+    handler: Arc<dyn Handler>,
+    batches: Option<Batches>,
+    stop: CancellationToken,
+}
+
+/// A subscriber's place among the others, which ends with it.
+struct Place {
+    subscribers: Arc<Mutex<Subscribers>>,
+    number: u64,
+}
+
+// === impl InMemoryPubSub ===
+
+#[async_trait]
+impl PubSub for InMemoryPubSub {
+    fn features(&self) -> &[Feature] {
+        &[Feature::SubscribeWildcards, Feature::BulkSubscribe]
+    }
+
+    async fn publish(&self, message: Message) -> Result<(), PubSubError> {
+        let mut wanting = self.wanting(&message.topic);
+        let last = wanting.pop();
+        for subscriber in wanting {
+            subscriber.queue(message.clone()).await?;
+        }
+        match last {
+            Some(subscriber) => subscriber.queue(message).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequest,
+        handler: Arc<dyn Handler>,
+    ) -> Result<Consumption, PubSubError> {
+        let (sender, queue) = mpsc::channel(MOST_WAITING);
+        let consumer = Consumer {
+            place: self.place(&request.topic, sender),
+            queue,
+            handler,
+            batches: request.batches,
+            stop: request.stop,
+        };
+        Ok(Box::pin(async move {
+            consumer.run().await;
+            Ok(())
+        }))
+    }
+}
+
+impl InMemoryPubSub {
+    fn place(&self, topic: &str, queue: mpsc::Sender<Waiting>) -> Place {
+        let mut subscribers = self.subscribers.lock();
+        let number = subscribers.next;
+        subscribers.next += 1;
+        let subscriber = Subscriber {
+            topic: topic.into(),
+            queue,
+            room: Arc::new(Semaphore::new(MOST_WAITING_KIB as usize)),
+        };
+        subscribers.by_number.insert(number, subscriber);
+        Place {
+            subscribers: Arc::clone(&self.subscribers),
+            number,
+        }
+    }
+
+    fn wanting(&self, topic: &str) -> Vec<Subscriber> {
+        let subscribers = self.subscribers.lock();
+        let wanting = subscribers.by_number.values();
+        wanting
+            .filter(|subscriber| matches(&subscriber.topic, topic))
+            .cloned()
+            .collect()
+    }
+}
+
+/// Whether a subscription to `pattern` wants `topic`: a final `*` stands for at least one character.
+fn matches(pattern: &str, topic: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => topic.len() > start.len() && topic.starts_with(start),
+        None => pattern == topic,
+    }
+}
+
+// === impl Subscriber ===
+
+impl Subscriber {
+    async fn queue(&self, message: Message) -> Result<(), PubSubError> {
+        let size = weight(&message);
+        let queue = async {
+            let room = Arc::clone(&self.room).acquire_many_owned(size).await;
+            let waiting = Waiting {
+                message,
+                attempts: 0,
+                _room: room.ok()?,
+            };
+            // A subscription that ended meanwhile is not there any more, like one that ended before.
+            self.queue.send(waiting).await.ok()
+        };
+        match timeout(PATIENCE, queue).await {
+            Ok(Some(()) | None) => Ok(()),
+            Err(_) => Err(PubSubError::Unavailable(format!(
+                "the subscribers of topic {} do not keep up: no room for another message within {PATIENCE:?}",
+                self.topic
+            ))),
+        }
+    }
+}
+
+/// What a message takes of the room, in KiB: never more than there is.
+fn weight(message: &Message) -> u32 {
+    let metadata = message.metadata.iter();
+    let metadata: usize = metadata.map(|(name, value)| name.len() + value.len()).sum();
+    let kib = (message.data.len() + metadata).div_ceil(1024);
+    u32::try_from(kib)
+        .unwrap_or(u32::MAX)
+        .clamp(1, MOST_WAITING_KIB)
+}
+
+// === impl Consumer ===
+
+impl Consumer {
+    async fn run(self) {
+        let Self {
+            place,
+            mut queue,
+            handler,
+            batches,
+            stop,
+        } = self;
+        let mut again = FuturesUnordered::new();
+        let take = async |first: Waiting, queue: &mut mpsc::Receiver<Waiting>| match batches {
+            None => one(&*handler, first).await,
+            Some(batches) => batch(&*handler, fill(first, queue, batches).await).await,
+        };
+        let mut place = Some(place);
+        loop {
+            let waiting = tokio::select! {
+                biased;
+                () = stop.cancelled(), if place.is_some() => {
+                    // Nothing new comes any more; what waits is handed over.
+                    place = None;
+                    continue;
+                }
+                next = queue.recv() => match next {
+                    Some(waiting) => waiting,
+                    None => return,
+                },
+                Some(waiting) = again.next(), if place.is_some() => waiting,
+            };
+            let refused = take(waiting, &mut queue).await;
+            again.extend(refused.into_iter().map(later));
+        }
+    }
+}
+
+async fn later(waiting: Waiting) -> Waiting {
+    let (first, most) = AGAIN;
+    let doublings = waiting.attempts.saturating_sub(1).min(10);
+    sleep((first * (1 << doublings)).min(most)).await;
+    waiting
+}
+
+/// Hands over one message; gives it back if it was not taken.
+async fn one(handler: &dyn Handler, mut waiting: Waiting) -> Vec<Waiting> {
+    match handler.handle(waiting.message.clone()).await {
+        Ok(()) => Vec::new(),
+        Err(error) => {
+            waiting.attempts += 1;
+            refused(&waiting, &error);
+            vec![waiting]
+        }
+    }
+}
+
+/// Hands over a batch; gives back what was not taken.
+async fn batch(handler: &dyn Handler, batch: Vec<Waiting>) -> Vec<Waiting> {
+    let messages = batch.iter().map(|waiting| waiting.message.clone());
+    let results = handler.handle_batch(messages.collect()).await;
+    let mut left = Vec::new();
+    for (mut waiting, result) in batch.into_iter().zip(results) {
+        if let Err(error) = result {
+            waiting.attempts += 1;
+            refused(&waiting, &error);
+            left.push(waiting);
+        }
+    }
+    left
+}
+
+fn refused(waiting: &Waiting, error: &crate::pubsub::Unhandled) {
+    tracing::warn!(
+        topic = waiting.message.topic,
+        attempts = waiting.attempts,
+        "a message was not taken and comes again: {error}"
+    );
+}
+
+/// A batch that begins with `first`.
+async fn fill(
+    first: Waiting,
+    queue: &mut mpsc::Receiver<Waiting>,
+    batches: Batches,
+) -> Vec<Waiting> {
+    let most = batches.max_messages.unwrap_or(BATCH.0).max(1);
+    let until = Instant::now() + batches.max_wait.unwrap_or(BATCH.1);
+    let mut batch = vec![first];
+    while batch.len() < most {
+        match timeout_at(until, queue.recv()).await {
+            Ok(Some(waiting)) => batch.push(waiting),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    batch
+}
+
+// === impl Place ===
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.subscribers.lock().by_number.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InMemoryPubSub, matches};
+    use crate::conformance;
+
+    #[test]
+    fn a_final_star_stands_for_something() {
+        assert!(matches("a", "a"));
+        assert!(!matches("a", "ab"));
+        assert!(matches("a*", "ab"));
+        assert!(!matches("a*", "a"));
+        assert!(!matches("a*c", "abc"), "only a final one");
+        assert!(matches("*", "x"));
+    }
+
+    #[tokio::test]
+    async fn it_is_a_broker() {
+        conformance::pubsub::run(&InMemoryPubSub::default(), "app").await;
+    }
+}
