@@ -1,22 +1,19 @@
 //! What every broker owes publishers and subscribers.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod replicas;
+mod subscribed;
 
-use async_trait::async_trait;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
-use parking_lot::Mutex;
-use tokio::{
-    sync::Notify,
-    task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Semaphore, time::timeout};
 
-use crate::pubsub::{Handler, Message, PubSub, PubSubError, SubscribeRequest, Unhandled};
+use crate::pubsub::{Message, PubSub};
 
-/// How long anything may take before it counts as lost.
-const LIMIT: Duration = Duration::from_secs(60);
+pub use replicas::{run_apart, run_together};
+use subscribed::LIMIT;
+pub use subscribed::{Seen, Subscribed};
 
 /// What a broker's test knows about it.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +22,8 @@ pub struct Traits {
     pub ordered: bool,
     /// The largest message, in bytes, that the suite publishes.
     pub large: usize,
+    /// It keeps what a subscription left behind for the next one of the same consumer.
+    pub durable: bool,
 }
 
 impl Default for Traits {
@@ -32,6 +31,7 @@ impl Default for Traits {
         Self {
             ordered: true,
             large: 900 * 1024,
+            durable: true,
         }
     }
 }
@@ -65,120 +65,18 @@ pub async fn run_as(broker: &dyn PubSub, prefix: &str, traits: Traits) {
         .a_stopped_subscription_ends_after_what_it_handles()
         .await;
     suite.a_subscription_can_be_followed_by_another().await;
+    suite.publishers_do_not_disturb_each_other().await;
+    suite.equal_messages_are_as_many_as_were_published().await;
+    if traits.durable {
+        suite.what_is_published_meanwhile_waits().await;
+        suite.what_was_refused_is_left_to_the_next().await;
+    }
 }
 
 struct Suite<'a> {
     broker: &'a dyn PubSub,
     prefix: &'a str,
     traits: Traits,
-}
-
-/// What one subscription has seen.
-#[derive(Default)]
-pub struct Seen {
-    messages: Mutex<Vec<Message>>,
-    news: Notify,
-    /// Texts that are refused so often before they are taken.
-    refused: Mutex<BTreeMap<String, usize>>,
-    /// What handling waits for, if anything.
-    gate: Option<Arc<tokio::sync::Semaphore>>,
-}
-
-#[async_trait]
-impl Handler for Seen {
-    async fn handle(&self, message: Message) -> Result<(), Unhandled> {
-        let text = String::from_utf8_lossy(&message.data).into_owned();
-        self.messages.lock().push(message);
-        self.news.notify_waiters();
-        if let Some(gate) = &self.gate {
-            let _pass = gate.acquire().await;
-        }
-        match self.refused.lock().get_mut(&text) {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                Err(Unhandled("not this time".to_owned()))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Seen {
-    /// The texts handed over so far, in order.
-    pub fn texts(&self) -> Vec<String> {
-        let messages = self.messages.lock();
-        let texts = messages.iter();
-        texts
-            .map(|message| String::from_utf8_lossy(&message.data).into_owned())
-            .collect()
-    }
-
-    /// Everything handed over so far.
-    pub fn messages(&self) -> Vec<Message> {
-        self.messages.lock().clone()
-    }
-
-    /// Waits until what was handed over is as wanted.
-    ///
-    /// # Panics
-    /// When it never is.
-    pub async fn until(&self, what: &str, wanted: impl Fn(&[String]) -> bool) {
-        let end = Instant::now() + LIMIT;
-        loop {
-            let news = self.news.notified();
-            let texts = self.texts();
-            if wanted(&texts) {
-                return;
-            }
-            let waited = timeout_at(end, news).await;
-            assert!(waited.is_ok(), "{what}: {texts:?}");
-        }
-    }
-}
-
-/// A subscription at work, on a task of the test.
-pub struct Subscribed {
-    /// What it has seen.
-    pub seen: Arc<Seen>,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), PubSubError>>,
-}
-
-impl Subscribed {
-    /// Subscribes to a topic as the broker has it.
-    ///
-    /// # Panics
-    /// When the broker does not serve.
-    pub async fn to(broker: &dyn PubSub, topic: &str, seen: Seen) -> Self {
-        let seen = Arc::new(seen);
-        let stop = CancellationToken::new();
-        let request = SubscribeRequest {
-            topic: topic.to_owned(),
-            stop: stop.clone(),
-            ..SubscribeRequest::default()
-        };
-        let subscribing = broker.subscribe(request, Arc::clone(&seen) as _);
-        let consumption = timeout(LIMIT, subscribing).await;
-        let consumption = consumption
-            .expect("subscribing ends")
-            .expect("the broker serves");
-        Self {
-            seen,
-            stop,
-            task: tokio::spawn(consumption),
-        }
-    }
-
-    /// Stops it and waits for its end.
-    ///
-    /// # Panics
-    /// When it does not end, or not well.
-    pub async fn end(self) {
-        self.stop.cancel();
-        let ended = timeout(LIMIT, self.task).await;
-        let ended = ended.expect("a stopped subscription ends");
-        assert_eq!(ended.expect("it does not panic"), Ok(()));
-    }
 }
 
 impl Suite<'_> {
@@ -263,7 +161,13 @@ impl Suite<'_> {
         let subscribed = self.subscribe("bytes", Seen::default()).await;
         let large = vec![b'x'; self.traits.large];
         let every: Vec<u8> = (0..=255).collect();
-        let sent = [every, large, "päron 🍐\u{0}\n".into(), b"null ".to_vec()];
+        let sent = [
+            every,
+            large,
+            "päron 🍐\u{0}\n".into(),
+            b"null ".to_vec(),
+            Vec::new(),
+        ];
         for data in &sent {
             self.publish("bytes", data.clone()).await;
         }
@@ -278,8 +182,7 @@ impl Suite<'_> {
     }
 
     async fn what_is_not_taken_comes_again(&self) {
-        let seen = Seen::default();
-        seen.refused.lock().insert("stubborn".to_owned(), 2);
+        let seen = Seen::refusing("stubborn", 2);
         let subscribed = self.subscribe("again", seen).await;
         self.publish("again", "stubborn").await;
         let thrice = |texts: &[String]| texts.len() == 3;
@@ -288,8 +191,7 @@ impl Suite<'_> {
     }
 
     async fn what_is_not_taken_holds_up_nothing_for_ever(&self) {
-        let seen = Seen::default();
-        seen.refused.lock().insert("poison".to_owned(), 1);
+        let seen = Seen::refusing("poison", 1);
         let subscribed = self.subscribe("poison", seen).await;
         for text in ["poison", "after"] {
             self.publish("poison", text).await;
@@ -303,16 +205,12 @@ impl Suite<'_> {
     }
 
     async fn a_stopped_subscription_ends_after_what_it_handles(&self) {
-        let gate = Arc::new(tokio::sync::Semaphore::new(0));
-        let seen = Seen {
-            gate: Some(Arc::clone(&gate)),
-            ..Seen::default()
-        };
-        let subscribed = self.subscribe("stop", seen).await;
+        let gate = Arc::new(Semaphore::new(0));
+        let subscribed = self.subscribe("stop", Seen::behind(&gate)).await;
         self.publish("stop", "last").await;
         subscribed.seen.until("it", |texts| texts == ["last"]).await;
-        subscribed.stop.cancel();
-        assert!(!subscribed.task.is_finished(), "it waits for its handler");
+        subscribed.stop();
+        assert!(!subscribed.is_over(), "it waits for its handler");
         gate.add_permits(1000);
         subscribed.end().await;
     }
@@ -329,5 +227,63 @@ impl Suite<'_> {
         seen.until("it", |texts| !texts.is_empty()).await;
         assert_eq!(seen.texts(), ["second"]);
         second.end().await;
+    }
+
+    async fn publishers_do_not_disturb_each_other(&self) {
+        let subscribed = self.subscribe("crowd", Seen::default()).await;
+        let sent = |publisher: usize| (0..25).map(move |number| format!("{publisher} {number:02}"));
+        let publishers = (0..8).map(async |publisher| {
+            for text in sent(publisher) {
+                self.publish("crowd", text).await;
+            }
+        });
+        join_all(publishers).await;
+        let seen = Arc::clone(&subscribed.seen);
+        seen.until("all", |texts| texts.len() >= 200).await;
+        for publisher in 0..8 {
+            let mut arrived = seen.texts();
+            arrived.retain(|text| text.starts_with(&publisher.to_string()));
+            assert_eq!(
+                self.in_order(arrived),
+                sent(publisher).collect::<Vec<_>>(),
+                "of each publisher"
+            );
+        }
+        subscribed.end().await;
+    }
+
+    async fn equal_messages_are_as_many_as_were_published(&self) {
+        let subscribed = self.subscribe("equal", Seen::default()).await;
+        for _ in 0..3 {
+            self.publish("equal", "same").await;
+        }
+        self.publish("equal", "last").await;
+        let seen = Arc::clone(&subscribed.seen);
+        seen.until("all", |texts| texts.len() == 4).await;
+        let same = seen.texts().into_iter().filter(|text| text == "same");
+        assert_eq!(same.count(), 3);
+        subscribed.end().await;
+    }
+
+    async fn what_is_published_meanwhile_waits(&self) {
+        self.subscribe("meanwhile", Seen::default())
+            .await
+            .end()
+            .await;
+        self.publish("meanwhile", "kept").await;
+        let next = self.subscribe("meanwhile", Seen::default()).await;
+        next.seen.until("it", |texts| texts == ["kept"]).await;
+        next.end().await;
+    }
+
+    async fn what_was_refused_is_left_to_the_next(&self) {
+        let never = Seen::refusing("left", usize::MAX);
+        let first = self.subscribe("refused", never).await;
+        self.publish("refused", "left").await;
+        first.seen.until("it", |texts| !texts.is_empty()).await;
+        first.end().await;
+        let next = self.subscribe("refused", Seen::default()).await;
+        next.seen.until("it", |texts| texts == ["left"]).await;
+        next.end().await;
     }
 }

@@ -293,7 +293,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::{InMemoryPubSub, matches};
-    use crate::conformance;
+    use crate::conformance::pubsub::{Traits, run_apart, run_as};
 
     #[test]
     fn a_final_star_stands_for_something() {
@@ -307,6 +307,13 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_a_broker() {
-        conformance::pubsub::run(&InMemoryPubSub::default(), "app").await;
+        let broker = InMemoryPubSub::default();
+        let traits = Traits {
+            durable: false,
+            ..Traits::default()
+        };
+        run_as(&broker, "app", traits).await;
+        // Each subscription is a consumer of its own.
+        run_apart([&broker, &broker], "app").await;
     }
 }
