@@ -136,6 +136,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("trilby-resiliency", &["trilby-crds", "trilby-go-syntax"]),
     (
+        "trilby-pubsub",
+        &[
+            "trilby-components",
+            "trilby-crds",
+            "trilby-go-syntax",
+            "trilby-proto",
+        ],
+    ),
+    (
         "trilby-resources",
         &[
             "trilby-component-catalogue",
@@ -182,6 +191,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-identity",
             "trilby-profiling",
             "trilby-proto",
+            "trilby-pubsub",
             "trilby-resiliency",
             "trilby-resources",
             "trilby-sentry-client",
@@ -246,6 +256,7 @@ const FUZZED: &[&str] = &[
     "trilby-operator",
     "trilby-placement-protocol",
     "trilby-proto",
+    "trilby-pubsub",
     "trilby-sentry",
     "trilby-sidecar",
     "trilby-sidecar-args",
