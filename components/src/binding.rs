@@ -3,6 +3,9 @@
 //! A component serves one direction or both. Like a subscription, what reads events is a future that reads while it is
 //! polled; it has no tasks.
 
+mod data;
+mod timing;
+
 use std::{pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
@@ -11,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::RequestMetadata;
 pub use crate::pubsub::Unhandled;
+pub use data::unquoted;
+pub use timing::Timing;
 
 /// The directions of one component.
 #[derive(Clone, Default)]

@@ -71,6 +71,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "trilby-components-crypto",
         &["trilby-components", "trilby-https"],
     ),
+    (
+        "trilby-components-http-binding",
+        &["trilby-components", "trilby-go-syntax", "trilby-https"],
+    ),
     ("trilby-components-http-middleware", &["trilby-components"]),
     ("trilby-components-kubernetes", &["trilby-components"]),
     ("trilby-components-local", &["trilby-components"]),
@@ -169,6 +173,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-consul",
             "trilby-components-etcd",
             "trilby-components-crypto",
+            "trilby-components-http-binding",
             "trilby-components-http-middleware",
             "trilby-components-kubernetes",
             "trilby-components-local",

@@ -22,6 +22,8 @@ pub fn registry() -> Registry {
     )]);
     #[cfg(feature = "local")]
     let registry = registry.with(trilby_components_local::backends());
+    #[cfg(feature = "http-binding")]
+    let registry = registry.with(trilby_components_http_binding::backends());
     #[cfg(feature = "http-middleware")]
     let registry = registry.with(trilby_components_http_middleware::backends());
     #[cfg(feature = "consul")]
@@ -65,6 +67,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_kubernetes::definitions(),
         #[cfg(feature = "local")]
         trilby_components_local::definitions(),
+        #[cfg(feature = "http-binding")]
+        trilby_components_http_binding::definitions(),
         #[cfg(feature = "http-middleware")]
         trilby_components_http_middleware::definitions(),
         #[cfg(feature = "etcd")]

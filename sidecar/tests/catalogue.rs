@@ -4,6 +4,7 @@
 #![cfg(all(
     feature = "consul",
     feature = "etcd",
+    feature = "http-binding",
     feature = "http-middleware",
     feature = "kubernetes",
     feature = "local",

@@ -1,14 +1,17 @@
-//! What the machine itself holds, for every building block it can serve; today that is secrets: variables of
-//! the sidecar's environment (`secretstores.local.env`) and a JSON file (`secretstores.local.file`).
+//! What the machine itself holds, for every building block it can serve; today that is secrets, variables of the
+//! sidecar's environment (`secretstores.local.env`) and a JSON file (`secretstores.local.file`), and a binding, files of
+//! a directory (`bindings.localstorage`).
 //!
-//! Meant for development: neither encrypts anything.
+//! The secrets are meant for development: neither store encrypts anything.
 
 mod env;
 mod file;
+mod storage;
 
 use std::sync::Arc;
 
 use trilby_components::{
+    binding::Binding,
     definition::Definition,
     registry::{Backend, Block},
     secret::SecretStore,
@@ -16,6 +19,7 @@ use trilby_components::{
 
 pub use env::EnvironmentSecrets;
 pub use file::FileSecrets;
+pub use storage::LocalStorage;
 
 /// Every block that the machine serves.
 #[must_use]
@@ -29,6 +33,13 @@ pub fn backends() -> Vec<Backend> {
             let store = FileSecrets::open(&metadata).await?;
             Ok(Arc::new(store) as Arc<dyn SecretStore>)
         }),
+        Backend::binding("localstorage", async |_, metadata| {
+            let storage = LocalStorage::open(&metadata)?;
+            Ok(Binding {
+                input: None,
+                output: Some(Arc::new(storage)),
+            })
+        }),
     ]
 }
 
@@ -38,5 +49,8 @@ pub fn definitions() -> Vec<Definition> {
     vec![
         Definition::new(Block::SecretStore, "local.env").taking::<env::Settings>(),
         Definition::new(Block::SecretStore, "local.file").taking::<file::Settings>(),
+        Definition::new(Block::Binding, "localstorage")
+            .taking::<storage::Settings>()
+            .capable_of(&["OUTPUT_BINDING"]),
     ]
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
 use trilby_component_catalogue::Unit;
-use trilby_go_syntax::parse_duration;
+use trilby_go_syntax::{Quantity, parse_duration};
 
 use crate::definition;
 
@@ -54,6 +54,30 @@ impl JsonSchema for Milliseconds {
 
     fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
         definition::duration(Unit::Milliseconds)
+    }
+}
+
+/// A size in bytes: a bare integer, or with a unit as Kubernetes has them (`100Mi`, `2k`). Zero and less is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MostBytes(pub Option<usize>);
+
+impl<'de> Deserialize<'de> for MostBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let quantity: Quantity = text.trim().parse().map_err(de::Error::custom)?;
+        let bytes = quantity.value();
+        // What no machine has is no limit either.
+        Ok(Self(usize::try_from(bytes).ok().filter(|most| *most > 0)))
+    }
+}
+
+impl JsonSchema for MostBytes {
+    fn schema_name() -> Cow<'static, str> {
+        "MostBytes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string"})
     }
 }
 

@@ -13,6 +13,9 @@ pub(super) enum Known {
 
 /// Types behind a feature of the sidecar.
 const FEATURES: &[(&str, &str)] = &[
+    ("bindings.graphql", "http-binding"),
+    ("bindings.http", "http-binding"),
+    ("bindings.localstorage", "local"),
     ("lock.etcd", "etcd"),
     ("lock.postgres", "postgresql"),
     ("lock.postgresql", "postgresql"),

@@ -5,14 +5,13 @@
 //! Deliberately absent: streaming, HTTP/2, proxies, cookies, retries, and any connection before the first request.
 
 pub mod authorities;
+mod redirect;
 mod tls;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery,
-};
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -22,7 +21,7 @@ use hyper_util::{
 
 pub use tls::{Identity, Tls, TlsError, Verification};
 
-/// Redirects that a GET follows, as Go's client does.
+/// Redirects that a request follows, as Go's client does.
 const MOST_REDIRECTS: usize = 10;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
@@ -122,20 +121,35 @@ impl Client {
     /// # Errors
     /// See [`Error`]; a status of any kind is an answer.
     pub async fn get(&self, url: &str, limits: Limits) -> Result<Response<Bytes>, Error> {
-        let answer = tokio::time::timeout(limits.time, self.follow(url, limits.size));
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = url.parse().map_err(|_| Error::Url(url.to_owned()))?;
+        self.send_following(request, limits).await
+    }
+
+    /// Sends a request and those that redirects ask for, in the rules of Go's client. Credentials and
+    /// [sensitive](http::HeaderValue::is_sensitive) headers do not go to another server.
+    ///
+    /// # Errors
+    /// See [`Error`]; a status of any kind is an answer.
+    pub async fn send_following(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, Error> {
+        let answer = tokio::time::timeout(limits.time, self.follow(request, limits.size));
         answer.await.map_err(|_| Error::Timeout(limits.time))?
     }
 
-    async fn follow(&self, url: &str, size: usize) -> Result<Response<Bytes>, Error> {
-        let mut uri: Uri = url.parse().map_err(|_| Error::Url(url.to_owned()))?;
+    async fn follow(
+        &self,
+        mut request: Request<Bytes>,
+        size: usize,
+    ) -> Result<Response<Bytes>, Error> {
         for _ in 0..=MOST_REDIRECTS {
-            let mut request = Request::new(Bytes::new());
-            *request.method_mut() = Method::GET;
-            *request.uri_mut() = uri.clone();
-            let response = self.exchange(request, size).await?;
-            match elsewhere(&uri, response.status(), response.headers()) {
-                Some(next) => uri = next?,
-                None => return Ok(response),
+            let answer = self.exchange(request.clone(), size).await?;
+            match redirect::next(&request, &answer) {
+                Some(next) => request = next?,
+                None => return Ok(answer),
             }
         }
         Err(Error::Redirects)
@@ -161,29 +175,6 @@ impl Client {
         })?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
-}
-
-/// Where a redirect leads; `None` for any other answer.
-fn elsewhere(from: &Uri, status: StatusCode, headers: &HeaderMap) -> Option<Result<Uri, Error>> {
-    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let to = headers.get(LOCATION)?;
-    let bad = || Error::Url(String::from_utf8_lossy(to.as_bytes()).into_owned());
-    let resolve = || {
-        let mut to = Uri::try_from(to.as_bytes()).ok()?.into_parts();
-        if to.authority.is_none() {
-            to.authority = from.authority().cloned();
-        }
-        if to.scheme.is_none() {
-            to.scheme = from.scheme().cloned();
-        }
-        to.path_and_query = to
-            .path_and_query
-            .or_else(|| Some(PathAndQuery::from_static("/")));
-        Uri::from_parts(to).ok()
-    };
-    Some(resolve().ok_or_else(bad))
 }
 
 /// The reason at the bottom: the layers above repeat each other.

@@ -13,7 +13,6 @@ pub mod env;
 mod list;
 pub mod mount;
 pub mod port;
-mod quantity;
 mod values;
 mod written;
 
@@ -22,7 +21,7 @@ pub use args::{
     ResourceArgs, SidecarArgs,
 };
 pub use list::{CommaList, entries};
-pub use quantity::{Quantity, QuantityError};
+pub use trilby_go_syntax::{Quantity, QuantityError};
 pub use values::{
     AppProtocol, AppProtocolError, InitEndpoint, InitEndpointError, LogLevel, LogLevelError, Mode,
     ModeError,
