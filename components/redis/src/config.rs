@@ -9,7 +9,12 @@ mod server;
 use std::time::Duration;
 
 use ::redis::AsyncConnectionConfig;
-use trilby_components::{metadata::Metadata, registry::InitError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use trilby_components::{
+    metadata::{Metadata, Schema},
+    registry::InitError,
+};
 
 use limit::Limit;
 pub(crate) use login::Login;
@@ -24,7 +29,7 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Upstream's default for `redisMaxRetries`.
 const MAX_RETRIES: u32 = 3;
-/// Upstream's default for `redisMinRetryInterval`; the maximum caps it.
+/// Upstream's default for `redisMinRetryInterval` of most blocks; the maximum caps it.
 const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// Upstream's driver's default for `redisMaxRetryInterval`.
 const MAX_RETRY_INTERVAL: Duration = Duration::from_millis(512);
@@ -52,19 +57,36 @@ pub(crate) struct Retry {
     pub(crate) longest: Duration,
 }
 
+/// Of a block that has none beyond the connection's.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct NoSettings {}
+
+impl Schema for NoSettings {}
+
 impl Config {
     /// Takes the connection settings out of `metadata`; the rest belongs to the block.
     ///
     /// # Errors
     /// When a setting is missing, cannot be read, or asks for something that is not there yet.
     pub(crate) fn split(metadata: &Metadata) -> Result<(Self, Metadata), InitError> {
+        Self::split_with(metadata, MIN_RETRY_INTERVAL)
+    }
+
+    /// As [`Config::split`], with this pause where the metadata says none before a command is repeated.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(crate) fn split_with(
+        metadata: &Metadata,
+        first_pause: Duration,
+    ) -> Result<(Self, Metadata), InitError> {
         let (properties, rest) = metadata.split::<Properties>()?;
         properties.refuse_what_is_not_there_yet()?;
         properties.warn_of_what_has_no_effect();
-        Ok((Self::new(&properties)?, rest))
+        Ok((Self::new(&properties, first_pause)?, rest))
     }
 
-    fn new(properties: &Properties) -> Result<Self, InitError> {
+    fn new(properties: &Properties, first_pause: Duration) -> Result<Self, InitError> {
         let addresses = addresses::all(properties)?;
         let read = properties
             .read_timeout
@@ -86,12 +108,12 @@ impl Config {
             server: Server::new(properties, addresses, limits)?,
             connection,
             response: read.longer(write).duration(),
-            retry: retry(properties),
+            retry: retry(properties, first_pause),
         })
     }
 }
 
-fn retry(properties: &Properties) -> Retry {
+fn retry(properties: &Properties, first_pause: Duration) -> Retry {
     let longest = properties
         .redis_max_retry_interval
         .and_then(Limit::duration)
@@ -100,7 +122,7 @@ fn retry(properties: &Properties) -> Retry {
         .redis_min_retry_interval
         .and_then(Limit::duration)
         .or(properties.max_retry_backoff.map(Duration::from_nanos))
-        .unwrap_or(MIN_RETRY_INTERVAL);
+        .unwrap_or(first_pause);
     Retry {
         // -1 is upstream's way to say "none".
         times: properties

@@ -15,16 +15,14 @@ use std::sync::Arc;
 use ::redis::RedisResult;
 use async_trait::async_trait;
 use futures_util::stream;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use trilby_components::configuration::{
     Beginning, Changes, ConfigurationError, ConfigurationStore, Items, Selection,
 };
-use trilby_components::metadata::{Metadata, Schema};
+use trilby_components::metadata::Metadata;
 use trilby_components::registry::InitError;
 use trilby_components::state::StateError;
 
-use crate::config::Config;
+use crate::config::{Config, NoSettings};
 use crate::connection::Connection;
 use crate::link::{Link, Repeat};
 use following::Following;
@@ -34,12 +32,6 @@ use item::item;
 const MOST_READ: usize = 500;
 /// Keys that the server looks at for one answer of `SCAN`, about.
 const SCANNED: u32 = 1_000;
-
-/// The store has none beyond the connection's.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct NoSettings {}
-
-impl Schema for NoSettings {}
 
 /// Configuration in one Redis server.
 pub struct RedisConfiguration {

@@ -1,10 +1,12 @@
-//! Redis for every building block it can serve; today that is state, configuration and locks.
+//! Redis for every building block it can serve; today that is state, configuration, locks, pub/sub and
+//! output bindings.
 //!
 //! [`config`] is what all of them share: where the servers are, how they are arranged and how to log in. [`link`] is one
 //! multiplexed connection that comes back by itself: to a server, to the master that sentinels name ([`sentinel`]), or to
 //! each server of a [`cluster`]. Deliberately absent: retries above the connection (they wrap the traits), sentinels of a
 //! cluster and tokens of identity providers, both of which are refused by name.
 
+mod binding;
 mod cluster;
 mod config;
 mod configuration;
@@ -12,21 +14,26 @@ mod connection;
 mod greeting;
 mod link;
 mod lock;
+mod pubsub;
 mod sentinel;
 mod state;
 
 use std::sync::Arc;
 
 use trilby_components::{
+    binding::Binding,
     configuration::ConfigurationStore,
     definition::Definition,
     lock::LockStore,
+    pubsub::PubSub,
     registry::{Backend, Block},
     state::StateStore,
 };
 
+pub use binding::RedisBinding;
 pub use configuration::RedisConfiguration;
 pub use lock::RedisLock;
+pub use pubsub::RedisPubSub;
 pub use state::RedisState;
 
 /// Every block that Redis serves.
@@ -44,6 +51,17 @@ pub fn backends() -> Vec<Backend> {
         Backend::configuration("redis", async |_, metadata| {
             let store = RedisConfiguration::connect(&metadata).await?;
             Ok(Arc::new(store) as Arc<dyn ConfigurationStore>)
+        }),
+        Backend::pubsub("redis", async |context, metadata| {
+            let broker = RedisPubSub::connect(&context, &metadata).await?;
+            Ok(Arc::new(broker) as Arc<dyn PubSub>)
+        }),
+        Backend::binding("redis", async |_, metadata| {
+            let binding = RedisBinding::connect(&metadata).await?;
+            Ok(Binding {
+                output: Some(Arc::new(binding)),
+                ..Binding::default()
+            })
         }),
     ]
 }
@@ -67,5 +85,11 @@ pub fn definitions() -> Vec<Definition> {
             .taking::<config::Properties>()
             .taking::<lock::Settings>(),
         Definition::new(Block::Configuration, "redis").taking::<config::Properties>(),
+        Definition::new(Block::PubSub, "redis")
+            .taking::<config::Properties>()
+            .taking::<pubsub::Settings>(),
+        Definition::new(Block::Binding, "redis")
+            .taking::<config::Properties>()
+            .capable_of(&["OUTPUT_BINDING"]),
     ]
 }

@@ -22,6 +22,13 @@ use crate::{
     connection::Connection,
 };
 
+/// Pauses between two attempts of a subscription to come back.
+pub(crate) const RETURN: Retry = Retry {
+    times: u32::MAX,
+    first: Duration::from_millis(50),
+    longest: Duration::from_secs(5),
+};
+
 /// Whether a command may be sent again when nobody knows whether it was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
@@ -81,6 +88,11 @@ impl Link {
     ) -> RedisResult<MultiplexedConnection> {
         let server = &self.config.server;
         server.connect_alone(Some(protocol), config).await
+    }
+
+    /// A connection beside the shared one, however the servers are arranged.
+    pub(crate) async fn apart(&self) -> RedisResult<Connection> {
+        self.connect().await
     }
 
     /// The number of the database.

@@ -1,12 +1,15 @@
-//! `state.redis` over TLS, on a real server.
+//! Redis over TLS, on a real server: as a state store, and as a broker, which makes connections of its own.
 
 use std::process::Command;
 
 use trilby_components::{
+    conformance::pubsub::{Seen, Subscribed},
     metadata::Metadata,
+    pubsub::{Message, PubSub as _},
+    registry::ComponentContext,
     state::{GetRequest, StateStore as _},
 };
-use trilby_components_redis::RedisState;
+use trilby_components_redis::{RedisPubSub, RedisState};
 use trilby_testkit::{
     ca::{Authority, Credential},
     eventually::eventually,
@@ -49,12 +52,15 @@ impl TlsRedis {
         }
     }
 
-    async fn connect(&self, more: &[(&str, &str)]) -> Result<RedisState, String> {
+    fn metadata(&self, more: &[(&str, &str)]) -> Metadata {
         let host = self.port.address().to_string();
         let mut pairs = vec![("redisHost", host.as_str()), ("enableTLS", "true")];
         pairs.extend_from_slice(more);
-        let metadata = Metadata::new(pairs).map_err(|error| error.to_string())?;
-        RedisState::connect(&metadata)
+        Metadata::new(pairs).expect("no name is given twice")
+    }
+
+    async fn connect(&self, more: &[(&str, &str)]) -> Result<RedisState, String> {
+        RedisState::connect(&self.metadata(more))
             .await
             .map_err(|error| error.to_string())
     }
@@ -76,6 +82,7 @@ async fn the_servers_certificate_is_checked_and_ours_is_shown() {
     let store = eventually("it serves", async || redis.connect(&shown).await).await;
     let read = store.get(GetRequest::new("key")).await;
     assert_eq!(read, Ok(None));
+    exchange_a_message(&redis.metadata(&shown)).await;
     let unchecked = redis.connect(&shown[1..]).await.err();
     let unchecked = unchecked.expect("the authority is nobody's");
     assert!(unchecked.contains("certificate"), "{unchecked}");
@@ -83,4 +90,23 @@ async fn the_servers_certificate_is_checked_and_ours_is_shown() {
         redis.connect(&trusting).await.is_err(),
         "the server asks for a certificate"
     );
+}
+
+async fn exchange_a_message(metadata: &Metadata) {
+    let context = ComponentContext {
+        app_id: "app".to_owned(),
+        ..ComponentContext::default()
+    };
+    let broker = RedisPubSub::connect(&context, metadata).await;
+    let broker = broker.expect("the state store connected as well");
+    let subscribed = Subscribed::to(&broker, "t", Seen::default()).await;
+    let message = Message {
+        topic: "t".to_owned(),
+        data: "x".into(),
+        ..Message::default()
+    };
+    let published = broker.publish(message).await;
+    published.expect("it serves");
+    subscribed.seen.until("it", |texts| texts == ["x"]).await;
+    subscribed.end().await;
 }

@@ -9,7 +9,11 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::pubsub::{Message, PubSub};
+use crate::{
+    metadata::Metadata,
+    pubsub::{Message, PubSub},
+    registry::{Backend, ComponentContext, CreateError, Instance, Registry},
+};
 
 pub use replicas::{run_apart, run_together};
 use subscribed::LIMIT;
@@ -33,6 +37,31 @@ impl Default for Traits {
             large: 900 * 1024,
             durable: true,
         }
+    }
+}
+
+/// The broker that a component with these fields is, of the application `app_id`.
+///
+/// # Errors
+/// The component cannot be created.
+///
+/// # Panics
+/// A name is given twice, or the type is no broker.
+pub async fn create(
+    backends: Vec<Backend>,
+    type_name: &str,
+    app_id: &str,
+    pairs: &[(&str, &str)],
+) -> Result<Arc<dyn PubSub>, CreateError> {
+    let metadata = Metadata::new(pairs.iter().copied()).expect("no name is given twice");
+    let context = ComponentContext {
+        app_id: app_id.to_owned(),
+        ..ComponentContext::default()
+    };
+    let registry = Registry::default().with(backends);
+    match registry.create(type_name, "", context, metadata).await? {
+        Instance::PubSub(broker) => Ok(broker),
+        other => panic!("not a broker: {other:?}"),
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct Properties {
     /// How often a command is tried again when its connection fails; -1 for never.
     #[schemars(extend("default" = super::MAX_RETRIES))]
     pub(super) redis_max_retries: Option<i32>,
-    /// The first pause between two attempts. `redisMaxRetryInterval` caps it.
+    /// The first pause between two attempts, 8ms by default of pub/sub and bindings. `redisMaxRetryInterval` caps it.
     #[serde(default, deserialize_with = "Limit::non_zero")]
     #[schemars(extend("default" = written(super::MIN_RETRY_INTERVAL)))]
     pub(super) redis_min_retry_interval: Option<Limit>,

@@ -13,20 +13,12 @@ use trilby_components::configuration::{Change, ConfigurationError, Item, Items, 
 use super::announcing::announce;
 use super::heard::{Heard, News};
 use super::read;
-use crate::config::Retry;
-use crate::link::{Link, pause};
+use crate::link::{Link, RETURN, pause};
 
 /// How often a silent connection is asked whether it is still there.
 const CHECK: Duration = Duration::from_secs(15);
 /// How long its answer may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(10);
-/// Pauses between two attempts to come back.
-const RETURN: Retry = Retry {
-    times: u32::MAX,
-    first: Duration::from_millis(50),
-    longest: Duration::from_secs(5),
-};
-
 pub(super) struct Following {
     link: Arc<Link>,
     selection: Selection,
