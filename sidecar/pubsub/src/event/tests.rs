@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use trilby_components::pubsub::Message;
+
 use super::*;
 
 fn message(data: &[u8], content_type: Option<&str>, metadata: &[(&str, &str)]) -> Message {
@@ -78,6 +80,11 @@ fn data_of_every_content_type_is_delivered() {
         (r#""data":"a""#, "a"),
         (r#""data":1.50"#, "1.50"),
         (r#""data":null"#, ""),
+        (
+            r#""datacontenttype":"application/json","data":null"#,
+            "null",
+        ),
+        (r#""datacontenttype":"application/json""#, ""),
         (r#""datacontenttype":5,"data":true"#, "true"),
         (r#""id":"1""#, ""),
         (
