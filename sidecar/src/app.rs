@@ -22,6 +22,7 @@ mod resources;
 mod rules;
 mod serve;
 mod startup;
+mod subscriptions;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ use crate::blocks::invoke::headers::ForwardingHost;
 use crate::blocks::invoke::{Externals, Invoker};
 use crate::blocks::lock::Locks;
 use crate::blocks::metadata::Metadata;
+use crate::blocks::pubsub::PubSub;
 use crate::blocks::secrets::Secrets;
 use crate::blocks::state::State;
 use crate::channel::{AppChannel, ChannelConfig, Proxies};
@@ -129,6 +131,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         resources,
         resiliency,
         app,
+        healthy: app_health.subscribe(),
         pipeline: pipelines.server,
         metrics,
     };
@@ -237,6 +240,7 @@ struct Wiring<'a> {
     rules: rules::Followed,
     resiliency: Resiliency,
     app: Option<AppChannel>,
+    healthy: watch::Receiver<bool>,
     pipeline: Pipeline,
     metrics: Metrics,
 }
@@ -273,6 +277,13 @@ impl Wiring<'_> {
             metrics: self.metrics.invocation(),
             resiliency: self.resiliency.clone(),
         };
+        let pubsub = PubSub::new(
+            self.resources.clone(),
+            self.resiliency.clone(),
+            (&environment.namespace, app_id),
+        )
+        .measured(self.metrics.pubsub());
+        let subscriptions = subscriptions::start(self, (&pubsub, self.healthy.clone()), ending);
         let actors = actors::start(self, (peers, ending), (address, internal_port))?;
         Ok(Arc::new(Blocks {
             invoke,
@@ -291,14 +302,16 @@ impl Wiring<'_> {
             lock: Locks::new(self.resources.clone(), self.resiliency.clone(), app_id)
                 .measured(self.metrics.components()),
             configuration: configuration::start(self, ending),
+            pubsub,
             crypto: Crypto::new(self.resources.clone(), self.resiliency.clone())
                 .measured(self.metrics.components()),
             metadata: Metadata::new(
                 app_id,
                 described::connection(self.config),
                 self.resources.clone(),
-                (actors.clone(), names),
+                (actors.clone(), names, subscriptions.clone()),
             ),
+            subscriptions,
             actors,
         }))
     }

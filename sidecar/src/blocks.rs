@@ -8,8 +8,10 @@ mod guarded;
 pub mod invoke;
 pub mod lock;
 pub mod metadata;
+pub mod pubsub;
 pub mod secrets;
 pub mod state;
+pub mod subscriptions;
 
 /// Every block of one sidecar.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Blocks {
     pub lock: lock::Locks,
     /// Configuration.
     pub configuration: configuration::Configuration,
+    /// Messages.
+    pub pubsub: pubsub::PubSub,
+    /// Subscriptions.
+    pub subscriptions: subscriptions::Subscriptions,
     /// Cryptography.
     pub crypto: crypto::Crypto,
     /// Actors.

@@ -22,6 +22,7 @@ mod invocation;
 mod labels;
 mod path;
 mod pattern;
+mod pubsub;
 mod resiliency;
 mod resources;
 mod rules;
@@ -46,6 +47,7 @@ pub use components::{ComponentMetrics, Operation, StartFailure};
 pub use grpc::{Completed, GrpcClientMetrics, GrpcServerMetrics};
 pub use http::{HttpClientMetrics, HttpServerMetrics, Served};
 pub use invocation::{CallKind, InvocationMetrics, SentTimer};
+pub use pubsub::{Processed, PubSubMetrics};
 pub use resiliency::{PolicyLabels, ResiliencyMetrics};
 pub use settings::{InvalidSettings, Settings};
 
@@ -68,6 +70,7 @@ struct Families {
     grpc: grpc::Grpc,
     invocation: invocation::Invocation,
     components: components::Components,
+    pubsub: pubsub::PubSub,
     actors: actors::Actors,
     resiliency: resiliency::Resiliency,
     errors: errors::Errors,
@@ -138,6 +141,11 @@ impl Metrics {
         ComponentMetrics(self.clone())
     }
 
+    /// Messages.
+    pub fn pubsub(&self) -> PubSubMetrics {
+        PubSubMetrics(self.clone())
+    }
+
     /// Actors.
     pub fn actors(&self) -> ActorMetrics {
         ActorMetrics(self.clone())
@@ -189,6 +197,7 @@ impl Families {
             grpc: grpc::Grpc::new(&mut making),
             invocation: invocation::Invocation::new(&mut making),
             components: components::Components::new(&mut making),
+            pubsub: pubsub::PubSub::new(&mut making),
             actors: actors::Actors::new(&mut making),
             resiliency: resiliency::Resiliency::new(&mut making),
             errors: errors::new(&mut making),

@@ -11,11 +11,13 @@ mod lock;
 mod measure;
 mod metadata;
 mod proxy;
+mod publish;
 mod reflection;
 mod secrets;
 mod service;
 mod spans;
 mod state;
+mod subscribe;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ pub(in crate::api) mod log;
 mod measure;
 mod metadata;
 mod proto_json;
+mod publish;
 mod respond;
 mod route;
 mod secrets;

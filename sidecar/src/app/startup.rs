@@ -73,6 +73,7 @@ impl Startup {
                 .context("nobody watches the application's health")?;
             let hosted = self.ask(app, channel).await;
             self.host(hosted.clone());
+            self.blocks.subscriptions.begin().await;
             self.finished(ready);
             self.follow(healthy, hosted).await
         };

@@ -7,9 +7,10 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use trilby_crds::SubscriptionSpec;
 use trilby_go_syntax::GoDuration;
-use trilby_resources::{ComponentInfo, Followed, Resource, Resources};
+use trilby_resources::{ComponentInfo, Followed, Resources};
 
 use super::actors::ActorBlock;
+use super::subscriptions::{Shown, Source, Subscriptions};
 use crate::resolver::Names;
 
 /// The keys under which an application may keep notes, at most.
@@ -59,14 +60,42 @@ pub struct Snapshot {
     pub components: Vec<ComponentInfo>,
     /// Names of the resources of other kinds.
     pub declared: Declared,
-    /// Declared subscriptions.
-    pub subscriptions: Arc<[Resource<SubscriptionSpec>]>,
+    /// Subscriptions: of resources, of the application, of streams.
+    pub subscriptions: Vec<SubscriptionInfo>,
     /// Notes of the application, and what has no field of its own.
     pub extended: BTreeMap<String, String>,
     /// How the application is reached.
     pub app: AppConnection,
     /// The actor runtime.
     pub actors: trilby_actors::Status,
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionInfo {
+    /// How it came to be.
+    pub origin: Origin,
+    /// The component.
+    pub pubsub: String,
+    /// The topic.
+    pub topic: String,
+    /// For the broker.
+    pub metadata: BTreeMap<String, String>,
+    /// Conditions and paths in the order in which they are tried; the default's condition is empty.
+    pub rules: Vec<(String, String)>,
+    /// The topic of what the application does not take; empty for none.
+    pub dead_letter: String,
+}
+
+/// How a subscription came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A resource declares it.
+    Declarative,
+    /// The application says it.
+    Programmatic,
+    /// A client of the gRPC API opened it.
+    Streaming,
 }
 
 /// Names of resources, kind by kind, each in order.
@@ -91,6 +120,7 @@ pub struct Metadata {
     resources: Resources,
     actors: ActorBlock,
     names: Names,
+    subscriptions: Subscriptions,
 }
 
 impl Metadata {
@@ -99,7 +129,7 @@ impl Metadata {
         id: &str,
         app: AppConnection,
         resources: Resources,
-        (actors, names): (ActorBlock, Names),
+        (actors, names, subscriptions): (ActorBlock, Names, Subscriptions),
     ) -> Self {
         Self {
             id: id.into(),
@@ -108,6 +138,7 @@ impl Metadata {
             resources,
             actors,
             names,
+            subscriptions,
         }
     }
 
@@ -142,11 +173,23 @@ impl Metadata {
             features: self.features(),
             components,
             declared: self.declared(),
-            subscriptions: Arc::clone(&self.resources.subscriptions().borrow()),
+            subscriptions: self.subscriptions(),
             extended,
             app: (*self.app).clone(),
             actors: self.actors.status(),
         }
+    }
+
+    fn subscriptions(&self) -> Vec<SubscriptionInfo> {
+        let declared = self.resources.subscriptions();
+        let mut all: Vec<SubscriptionInfo> = declared
+            .borrow()
+            .iter()
+            .map(|resource| SubscriptionInfo::declared(&resource.spec))
+            .collect();
+        let others = self.subscriptions.shown();
+        all.extend(others.iter().map(SubscriptionInfo::from));
+        all
     }
 
     fn declared(&self) -> Declared {
@@ -198,13 +241,41 @@ impl Metadata {
     }
 }
 
-/// Conditions and paths of a subscription in the order in which they are tried; the default's condition is empty.
-pub fn route_rules(spec: &SubscriptionSpec) -> impl Iterator<Item = (&str, &str)> {
-    let rules = spec.routes.rules.iter();
-    let default = spec.routes.default.iter().map(|path| ("", path.as_str()));
-    rules
-        .map(|rule| (rule.condition.as_str(), rule.path.as_str()))
-        .chain(default)
+impl SubscriptionInfo {
+    fn declared(spec: &SubscriptionSpec) -> Self {
+        let rules = spec.routes.rules.iter();
+        let rules = rules.map(|rule| (rule.condition.clone(), rule.path.clone()));
+        let default = spec.routes.default.iter();
+        let default = default.map(|path| (String::new(), path.clone()));
+        Self {
+            origin: Origin::Declarative,
+            pubsub: spec.pubsub_name.clone(),
+            topic: spec.topic.clone(),
+            metadata: spec.metadata.clone(),
+            rules: rules.chain(default).collect(),
+            dead_letter: spec.dead_letter_topic.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&Shown> for SubscriptionInfo {
+    fn from(shown: &Shown) -> Self {
+        let subscription = &shown.subscription;
+        let rules = subscription.routes.rules();
+        Self {
+            origin: match shown.source {
+                Source::Programmatic => Origin::Programmatic,
+                Source::Streaming => Origin::Streaming,
+            },
+            pubsub: subscription.pubsub.clone(),
+            topic: subscription.topic.clone(),
+            metadata: subscription.metadata.clone(),
+            rules: rules
+                .map(|(condition, path)| (condition.to_owned(), path.to_owned()))
+                .collect(),
+            dead_letter: subscription.dead_letter.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// A duration as the metadata API writes it.

@@ -2,7 +2,6 @@
 
 use http::HeaderMap;
 use http::HeaderValue;
-use prost::Message as _;
 use prost_types::Any;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
@@ -96,13 +95,58 @@ impl GrpcChannel {
             }),
         });
         *request.metadata_mut() = self.metadata(headers, call.origin);
+        let answered = self
+            .measured(ON_INVOKE, request, async |request| {
+                self.callback().on_invoke(request).await
+            })
+            .await;
+        Ok(match answered {
+            Ok(response) => answer(response),
+            Err(status) => failure(&status),
+        })
+    }
+
+    /// Calls one of the application's other callbacks; `call` makes the call, with the client of whatever service it is.
+    /// `method` is what metrics call it.
+    ///
+    /// # Errors
+    /// The application is unhealthy or unreachable, or says so.
+    pub async fn call_back<Q: prost::Message, A: prost::Message>(
+        &self,
+        method: &'static str,
+        (headers, question): (HeaderMap, Q),
+        call: impl AsyncFnOnce(Channel, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Status> {
+        require_healthy(&self.health)
+            .map_err(|_| Status::internal("app is not in a healthy state"))?;
+        let _place = self.slots.take().await;
+        let headers = tracing_context::for_grpc(headers, Origin::Http);
+        let mut request = Request::new(question);
+        *request.metadata_mut() = self.metadata(headers, Origin::Grpc);
+        let answered = self.measured(method, request, async |request| {
+            call(self.channel.clone(), request).await
+        });
+        answered.await.map(Response::into_inner)
+    }
+
+    /// The largest message, in bytes.
+    pub fn max_message(&self) -> usize {
+        self.max_message
+    }
+
+    async fn measured<Q: prost::Message, A: prost::Message>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+        call: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<Response<A>, Status> {
         let (start, sent) = (Instant::now(), request.get_ref().encoded_len());
-        let answered = self.callback().on_invoke(request).await;
+        let answered = call(request).await;
         let received = answered
             .as_ref()
             .map_or(0, |response| response.get_ref().encoded_len());
-        let invoked = Completed {
-            method: ON_INVOKE,
+        let completed = Completed {
+            method,
             status: answered
                 .as_ref()
                 .map_or_else(Status::code, |_| tonic::Code::Ok),
@@ -111,11 +155,8 @@ impl GrpcChannel {
                 response: received as u64,
             }),
         };
-        self.metrics.called(&invoked, start);
-        Ok(match answered {
-            Ok(response) => answer(response),
-            Err(status) => failure(&status),
-        })
+        self.metrics.called(&completed, start);
+        answered
     }
 
     /// Asks whether the application is healthy; its token is not shown.

@@ -31,6 +31,8 @@ pub enum Detail {
         kind: &'static str,
         /// Its name.
         name: String,
+        /// What is the matter with it; empty for nothing beyond the message.
+        description: String,
     },
     /// A field of the request that is wrong.
     FieldViolation {
@@ -70,9 +72,13 @@ impl Detail {
             Self::ComponentInfo { reason, domain } => json!({
                 "@type": type_url::<rpc::ErrorInfo>(), "reason": reason, "domain": domain, "metadata": null,
             }),
-            Self::ResourceInfo { kind, name } => json!({
+            Self::ResourceInfo {
+                kind,
+                name,
+                description,
+            } => json!({
                 "@type": type_url::<rpc::ResourceInfo>(), "resource_type": kind, "resource_name": name,
-                "owner": "", "description": "",
+                "owner": "", "description": description,
             }),
             Self::FieldViolation { field, description } => json!({
                 "@type": type_url::<rpc::BadRequest>(),
@@ -97,11 +103,15 @@ impl Detail {
                 domain: domain.clone(),
                 metadata: BTreeMap::new(),
             }),
-            Self::ResourceInfo { kind, name } => pack(&rpc::ResourceInfo {
+            Self::ResourceInfo {
+                kind,
+                name,
+                description,
+            } => pack(&rpc::ResourceInfo {
                 resource_type: (*kind).to_owned(),
                 resource_name: name.clone(),
                 owner: String::new(),
-                description: String::new(),
+                description: description.clone(),
             }),
             Self::FieldViolation { field, description } => pack(&rpc::BadRequest {
                 field_violations: vec![rpc::FieldViolation {

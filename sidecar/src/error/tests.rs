@@ -27,6 +27,7 @@ fn details_are_snake_case_in_http() {
         .with(Detail::ResourceInfo {
             kind: "state",
             name: "s".into(),
+            description: String::new(),
         })
         .with(Detail::FieldViolation {
             field: "a||b".into(),

@@ -49,7 +49,11 @@ pub(super) struct Histogram {
 
 impl Counter {
     pub(super) fn inc(&self) {
-        self.0.fetch_add(1, Relaxed);
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
     }
 
     pub(super) fn get(&self) -> u64 {

@@ -25,19 +25,21 @@ use trilby_proto::runtime::v1::{
     ResumeWorkflowRequest, SaveStateRequest, ScheduleJobRequest, ScheduleJobResponse,
     SetMetadataRequest, ShutdownRequest, StartWorkflowRequest, StartWorkflowResponse,
     SubscribeActorEventsRequestAlpha1, SubscribeActorEventsResponseAlpha1,
-    SubscribeConfigurationRequest, SubscribeTopicEventsRequestAlpha1,
-    SubscribeTopicEventsResponseAlpha1, SubtleDecryptRequest, SubtleDecryptResponse,
-    SubtleEncryptRequest, SubtleEncryptResponse, SubtleGetKeyRequest, SubtleGetKeyResponse,
-    SubtleSignRequest, SubtleSignResponse, SubtleUnwrapKeyRequest, SubtleUnwrapKeyResponse,
-    SubtleVerifyRequest, SubtleVerifyResponse, SubtleWrapKeyRequest, SubtleWrapKeyResponse,
-    TerminateWorkflowRequest, TryLockRequest, TryLockResponse, UnlockRequest, UnlockResponse,
-    UnregisterActorReminderRequest, UnregisterActorRemindersByTypeRequest,
-    UnregisterActorRemindersByTypeResponse, UnregisterActorTimerRequest,
-    UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse,
+    SubscribeConfigurationRequest, SubscribeTopicEventsRequestAlpha1, SubtleDecryptRequest,
+    SubtleDecryptResponse, SubtleEncryptRequest, SubtleEncryptResponse, SubtleGetKeyRequest,
+    SubtleGetKeyResponse, SubtleSignRequest, SubtleSignResponse, SubtleUnwrapKeyRequest,
+    SubtleUnwrapKeyResponse, SubtleVerifyRequest, SubtleVerifyResponse, SubtleWrapKeyRequest,
+    SubtleWrapKeyResponse, TerminateWorkflowRequest, TryLockRequest, TryLockResponse,
+    UnlockRequest, UnlockResponse, UnregisterActorReminderRequest,
+    UnregisterActorRemindersByTypeRequest, UnregisterActorRemindersByTypeResponse,
+    UnregisterActorTimerRequest, UnsubscribeConfigurationRequest, UnsubscribeConfigurationResponse,
 };
 
 use super::spans::describe_store;
-use super::{GrpcApi, actors, configuration, crypto, invoke, lock, metadata, secrets, state};
+use super::{
+    GrpcApi, actors, configuration, crypto, invoke, lock, metadata, publish, secrets, state,
+    subscribe,
+};
 use crate::api::subtle;
 use crate::error::ApiError;
 
@@ -330,6 +332,40 @@ impl Dapr for GrpcApi {
         Ok(Response::new(metadata::get(&self.blocks)))
     }
 
+    async fn publish_event(
+        &self,
+        request: Request<PublishEventRequest>,
+    ) -> Result<Response<()>, Status> {
+        publish::publish(&self.blocks.pubsub, request)
+            .await
+            .map(Response::new)
+    }
+
+    async fn bulk_publish_event_alpha1(
+        &self,
+        request: Request<BulkPublishRequest>,
+    ) -> Result<Response<BulkPublishResponse>, Status> {
+        self.bulk_publish_event(request).await
+    }
+
+    async fn bulk_publish_event(
+        &self,
+        request: Request<BulkPublishRequest>,
+    ) -> Result<Response<BulkPublishResponse>, Status> {
+        publish::bulk(&self.blocks.pubsub, request)
+            .await
+            .map(Response::new)
+    }
+
+    async fn subscribe_topic_events_alpha1(
+        &self,
+        request: Request<Streaming<SubscribeTopicEventsRequestAlpha1>>,
+    ) -> Result<Response<Self::SubscribeTopicEventsAlpha1Stream>, Status> {
+        subscribe::subscribe(&self.blocks.subscriptions, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
     async fn set_metadata(
         &self,
         request: Request<SetMetadataRequest>,
@@ -360,23 +396,13 @@ impl Dapr for GrpcApi {
             get_actor_reminder(GetActorReminderRequest) -> GetActorReminderResponse;
     }
 
-    type SubscribeTopicEventsAlpha1Stream = Absent<SubscribeTopicEventsResponseAlpha1>;
+    type SubscribeTopicEventsAlpha1Stream = subscribe::Events;
     type SubscribeActorEventsAlpha1Stream = Absent<SubscribeActorEventsResponseAlpha1>;
     type SubscribeConfigurationAlpha1Stream = configuration::Changes;
     type SubscribeConfigurationStream = configuration::Changes;
     type EncryptAlpha1Stream = crypto::Answers<EncryptResponse>;
     type DecryptAlpha1Stream = crypto::Answers<DecryptResponse>;
 
-    absent! {
-        "publishing (pub/sub)":
-            publish_event(PublishEventRequest) -> ();
-            bulk_publish_event_alpha1(BulkPublishRequest) -> BulkPublishResponse;
-            bulk_publish_event(BulkPublishRequest) -> BulkPublishResponse;
-    }
-    absent! {
-        "streaming subscriptions (pub/sub)":
-            subscribe_topic_events_alpha1(Streaming<SubscribeTopicEventsRequestAlpha1>) -> Self::SubscribeTopicEventsAlpha1Stream;
-    }
     absent! {
         "output bindings":
             invoke_binding(InvokeBindingRequest) -> InvokeBindingResponse;

@@ -1,6 +1,5 @@
 //! Metadata over gRPC.
 
-use trilby_crds::SubscriptionSpec;
 use trilby_proto::runtime::v1::actor_runtime::ActorRuntimeStatus;
 use trilby_proto::runtime::v1::{
     ActiveActorsCount, ActorRuntime, AppConnectionHealthProperties, AppConnectionProperties,
@@ -10,7 +9,7 @@ use trilby_proto::runtime::v1::{
 };
 
 use crate::blocks::Blocks;
-use crate::blocks::metadata::{AppConnection, AppHealthCheck, route_rules, written};
+use crate::blocks::metadata::{AppConnection, AppHealthCheck, Origin, SubscriptionInfo, written};
 
 pub(super) fn set(blocks: &Blocks, request: SetMetadataRequest) {
     blocks.metadata.note(request.key, request.value);
@@ -37,8 +36,8 @@ pub(super) fn get(blocks: &Blocks) -> GetMetadataResponse {
         actor_runtime: Some(actors),
         subscriptions: snapshot
             .subscriptions
-            .iter()
-            .map(|subscription| declared(&subscription.spec))
+            .into_iter()
+            .map(subscription)
             .collect(),
         http_endpoints: named(snapshot.declared.http_endpoints, |name| {
             MetadataHttpEndpoint { name }
@@ -60,20 +59,23 @@ fn named<T>(names: Vec<String>, message: impl Fn(String) -> T) -> Vec<T> {
     names.into_iter().map(message).collect()
 }
 
-fn declared(spec: &SubscriptionSpec) -> PubsubSubscription {
-    let rules = route_rules(spec).map(|(condition, path)| PubsubSubscriptionRule {
-        r#match: condition.to_owned(),
-        path: path.to_owned(),
-    });
+fn subscription(info: SubscriptionInfo) -> PubsubSubscription {
+    let rules = info.rules.into_iter();
+    let rules = rules.map(|(r#match, path)| PubsubSubscriptionRule { r#match, path });
+    let origin = match info.origin {
+        Origin::Declarative => PubsubSubscriptionType::Declarative,
+        Origin::Programmatic => PubsubSubscriptionType::Programmatic,
+        Origin::Streaming => PubsubSubscriptionType::Streaming,
+    };
     PubsubSubscription {
-        pubsub_name: spec.pubsub_name.clone(),
-        topic: spec.topic.clone(),
-        metadata: spec.metadata.clone().into_iter().collect(),
+        pubsub_name: info.pubsub,
+        topic: info.topic,
+        metadata: info.metadata.into_iter().collect(),
         rules: Some(PubsubSubscriptionRules {
             rules: rules.collect(),
         }),
-        dead_letter_topic: spec.dead_letter_topic.clone().unwrap_or_default(),
-        r#type: PubsubSubscriptionType::Declarative.into(),
+        dead_letter_topic: info.dead_letter,
+        r#type: origin.into(),
     }
 }
 

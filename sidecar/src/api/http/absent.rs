@@ -14,7 +14,6 @@ pub(super) fn absent(
     let reads = method == Method::GET;
     let posts = method == Method::POST;
     match api {
-        "publish" if writes(method) => publish(version, rest),
         "bindings" if writes(method) => bindings(version, rest),
         "jobs" if posts || reads || method == Method::DELETE => jobs(version, rest),
         "workflows" if reads => workflow(version, rest),
@@ -26,20 +25,6 @@ pub(super) fn absent(
 
 const fn group(name: &'static str, template: &'static str) -> Option<Group> {
     Some(Group { name, template })
-}
-
-fn publish(version: Version, rest: &[&str]) -> Option<Group> {
-    match (version, rest) {
-        (Version::V1, ["bulk", _, _, ..]) => {
-            group("v1/publish", "/v1.0/publish/bulk/{pubsubname}/*")
-        }
-        (Version::V1, [_, _, ..]) => group("v1/publish", "/v1.0/publish/{pubsubname}/*"),
-        (Version::Alpha1, ["bulk", _, _, ..]) => group(
-            "v1alpha1/publish",
-            "/v1.0-alpha1/publish/bulk/{pubsubname}/*",
-        ),
-        _ => None,
-    }
 }
 
 fn bindings(version: Version, rest: &[&str]) -> Option<Group> {

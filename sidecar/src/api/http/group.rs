@@ -24,6 +24,7 @@ impl Route {
             Self::BulkSecrets { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/bulk"),
             Self::Lock(lock) => return Some(lock.group()),
             Self::Configuration(route) => return Some(route.group),
+            Self::Publish(route) => return Some(route.group),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),
             Self::Crypto { route, .. } => ("v1alpha1/crypto", route.template()),
             Self::Subtle { route, .. } => ("v1alpha1/subtlecrypto", route.template()),

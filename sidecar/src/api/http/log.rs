@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::ApiLogging;
 use super::respond::HttpResponse;
 use super::route::{
-    ActorRoute, ConfigurationOperation, CryptoRoute, LockRoute, Route, StateRoute, SubtleRoute,
+    ActorRoute, ConfigurationOperation, CryptoRoute, LockRoute, PublishRoute, Route, StateRoute,
+    SubtleRoute,
 };
 use super::target;
 use crate::metrics::body::{End, Watched};
@@ -110,6 +111,8 @@ fn operation(route: &Route, path: &str, headers: &HeaderMap) -> String {
             ConfigurationOperation::Subscribe => "SubscribeConfiguration",
             ConfigurationOperation::Unsubscribe { .. } => "UnsubscribeConfiguration",
         },
+        Route::Publish(PublishRoute { bulk: false, .. }) => "PublishEvent",
+        Route::Publish(PublishRoute { bulk: true, .. }) => "BulkPublishEvent",
         Route::Crypto {
             route: CryptoRoute::Encrypt,
             ..

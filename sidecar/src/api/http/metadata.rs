@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use http::Request;
 use serde::Serialize;
-use trilby_crds::SubscriptionSpec;
 use trilby_resources::ComponentInfo;
 
 use super::HttpApi;
 use super::respond::{HttpResponse, empty, failed, json};
 use super::service::body_of;
 use crate::blocks::Blocks;
-use crate::blocks::metadata::{AppConnection, Snapshot, route_rules, written};
+use crate::blocks::metadata::{AppConnection, Origin, Snapshot, SubscriptionInfo, written};
 use crate::error::ApiError;
 
 pub(super) fn get(blocks: &Blocks) -> HttpResponse {
@@ -166,8 +165,8 @@ impl From<Snapshot> for Document {
             extended: snapshot.extended,
             subscriptions: snapshot
                 .subscriptions
-                .iter()
-                .map(|subscription| Subscription::declared(&subscription.spec))
+                .into_iter()
+                .map(Subscription::from)
                 .collect(),
             http_endpoints: named(snapshot.declared.http_endpoints),
             mcp_servers: named(snapshot.declared.mcp_servers),
@@ -188,19 +187,22 @@ fn named(names: Vec<String>) -> Vec<Named> {
     names.into_iter().map(|name| Named { name }).collect()
 }
 
-impl Subscription {
-    fn declared(spec: &SubscriptionSpec) -> Self {
-        let rules = route_rules(spec).map(|(condition, path)| Rule {
-            condition: condition.to_owned(),
-            path: path.to_owned(),
-        });
+impl From<SubscriptionInfo> for Subscription {
+    fn from(info: SubscriptionInfo) -> Self {
+        let rules = info.rules.into_iter();
         Self {
-            pubsub_name: spec.pubsub_name.clone(),
-            topic: spec.topic.clone(),
-            metadata: spec.metadata.clone(),
-            rules: rules.collect(),
-            dead_letter_topic: spec.dead_letter_topic.clone().unwrap_or_default(),
-            origin: "DECLARATIVE",
+            pubsub_name: info.pubsub,
+            topic: info.topic,
+            metadata: info.metadata,
+            rules: rules
+                .map(|(condition, path)| Rule { condition, path })
+                .collect(),
+            dead_letter_topic: info.dead_letter,
+            origin: match info.origin {
+                Origin::Declarative => "DECLARATIVE",
+                Origin::Programmatic => "PROGRAMMATIC",
+                Origin::Streaming => "STREAMING",
+            },
         }
     }
 }

@@ -48,10 +48,13 @@ pub(super) fn json(value: &impl Serialize) -> HttpResponse {
 /// An error in the API's form.
 pub(super) fn failed(error: &ApiError) -> HttpResponse {
     tracing::debug!(%error, "request failed");
-    let mut response = data(error.http(), error.body());
-    response
-        .extensions_mut()
-        .insert(ErrorCode(error.owned_code()));
+    with_error_code(data(error.http(), error.body()), error)
+}
+
+/// Lets metrics see the error that a response of another form is about.
+pub(super) fn with_error_code(mut response: HttpResponse, error: &ApiError) -> HttpResponse {
+    let code = ErrorCode(error.owned_code());
+    response.extensions_mut().insert(code);
     response
 }
 

@@ -4,6 +4,7 @@
 //! and no 405.
 
 mod configuration;
+mod publish;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use super::group::Group;
 use crate::path::clean;
 
 pub(super) use configuration::{ConfigurationOperation, ConfigurationRoute};
+pub(super) use publish::PublishRoute;
 
 /// One operation of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub(super) enum Route {
     },
     Lock(LockRoute),
     Configuration(ConfigurationRoute),
+    Publish(PublishRoute),
     Actor {
         actor_type: String,
         actor_id: String,
@@ -137,6 +140,9 @@ impl Route {
             (Version::Alpha1, "lock" | "unlock") => lock(api, method, &rest)?.map(Self::Lock),
             (version, "configuration") if method == Method::GET => {
                 configuration::find(version, &rest)?.map(Self::Configuration)
+            }
+            (version, "publish") if writes(method) => {
+                publish::find(version, &rest)?.map(Self::Publish)
             }
             (Version::V1, "actors") => actors(method, &rest)?,
             (Version::Alpha1, "crypto") => crypto(method, &rest)?,
@@ -435,12 +441,6 @@ mod tests {
     #[test]
     fn apis_that_are_not_there_yet_are_known() {
         for (method, path, name, template) in [
-            (
-                Method::POST,
-                "/v1.0/publish/p/a/b/c",
-                "v1/publish",
-                "/v1.0/publish/{pubsubname}/*",
-            ),
             (
                 Method::PUT,
                 "/v1.0/bindings/b",

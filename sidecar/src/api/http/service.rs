@@ -20,7 +20,8 @@ use super::route::Route;
 use super::spans::describe_route;
 use super::unread::read_on;
 use super::{
-    HttpApi, actors, configuration, crypto, health, invoke, lock, metadata, secrets, state, subtle,
+    HttpApi, actors, configuration, crypto, health, invoke, lock, metadata, publish, secrets,
+    state, subtle,
 };
 use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
@@ -175,6 +176,7 @@ impl HttpApi {
             Route::Configuration(route) => {
                 configuration::serve(&self.blocks, route, request.uri().query()).await
             }
+            Route::Publish(route) => Box::pin(publish::serve(self, route, request)).await,
             Route::Actor {
                 actor_type,
                 actor_id,
@@ -210,7 +212,7 @@ pub(super) async fn body_of(api: &HttpApi, body: Body) -> Result<bytes::Bytes, C
 }
 
 /// The metadata in a request's query.
-fn metadata_of(request: &Request<Body>) -> trilby_components::RequestMetadata {
+pub(super) fn metadata_of(request: &Request<Body>) -> trilby_components::RequestMetadata {
     QueryString::new(request.uri().query())
         .metadata()
         .into_iter()

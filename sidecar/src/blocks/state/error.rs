@@ -122,6 +122,7 @@ pub(super) fn illegal_key(store: &str, key: &str) -> ApiError {
         .with(Detail::ResourceInfo {
             kind: "state",
             name: store.to_owned(),
+            description: String::new(),
         })
         .with(Detail::FieldViolation {
             field: key.to_owned(),
@@ -189,6 +190,7 @@ pub(super) fn query(store: &str, why: impl std::fmt::Display) -> ApiError {
     .with(Detail::ResourceInfo {
         kind: "state",
         name: store.to_owned(),
+        description: String::new(),
     })
     .with(Detail::error_info("DAPR_STATE_QUERY_FAILED", []))
 }
@@ -203,6 +205,7 @@ fn unsupported(store: &str, grpc: Code, message: String) -> ApiError {
     .with(Detail::ResourceInfo {
         kind: "state",
         name: store.to_owned(),
+        description: String::new(),
     })
 }
 
@@ -223,6 +226,7 @@ pub(super) fn too_many_operations(store: &str, given: usize, most: usize) -> Api
     .with(Detail::ResourceInfo {
         kind: "state",
         name: store.to_owned(),
+        description: String::new(),
     })
     .with(Detail::error_info(
         "DAPR_STATE_TOO_MANY_TRANSACTIONS",
