@@ -52,11 +52,10 @@ use crate::blocks::invoke::headers::ForwardingHost;
 use crate::blocks::invoke::{Externals, Invoker};
 use crate::blocks::lock::Locks;
 use crate::blocks::metadata::Metadata;
-use crate::blocks::pubsub::PubSub;
 use crate::blocks::secrets::Secrets;
 use crate::blocks::state::State;
 use crate::channel::{AppChannel, ChannelConfig, Proxies};
-use crate::config::{AppConfig, Config};
+use crate::config::Config;
 use crate::health::HealthView;
 use crate::host;
 use crate::metrics::Metrics;
@@ -112,11 +111,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     .await?;
     let pipelines = pipelines::follow(process, &resources);
     metrics::follow(&metrics, &config, &resources, process)?;
-    let app = config
-        .app
-        .as_ref()
-        .map(|app| channel((&config, &metrics), app, (healthy, pipelines.app.clone())))
-        .transpose()?;
+    let app = channel((&config, &metrics), (healthy, pipelines.app.clone()))?;
     let serving = serve::Serving::new(&config, internal_tls(&config, identity.as_ref()));
     let resiliency = resiliency::start(process, &resources, metrics.resiliency());
     let tracing = telemetry::start((process, &ending), &config, &resources)?;
@@ -209,9 +204,11 @@ fn initially_healthy(config: &Config) -> bool {
 
 fn channel(
     (config, metrics): (&Config, &Metrics),
-    app: &AppConfig,
     (healthy, pipeline): (watch::Receiver<bool>, Pipeline),
-) -> anyhow::Result<AppChannel> {
+) -> anyhow::Result<Option<AppChannel>> {
+    let Some(app) = &config.app else {
+        return Ok(None);
+    };
     let token = &config.environment.app_token;
     let token = (!token.is_empty())
         .then(|| HeaderValue::from_str(token))
@@ -226,7 +223,8 @@ fn channel(
         token: token.context("APP_API_TOKEN cannot be sent as a header")?,
         metrics: metrics.clone(),
     };
-    AppChannel::new(&channel, healthy, pipeline).context("app-channel-address")
+    let channel = AppChannel::new(&channel, healthy, pipeline);
+    channel.map(Some).context("app-channel-address")
 }
 
 /// What the blocks and APIs are made from.
@@ -277,13 +275,7 @@ impl Wiring<'_> {
             metrics: self.metrics.invocation(),
             resiliency: self.resiliency.clone(),
         };
-        let pubsub = PubSub::new(
-            self.resources.clone(),
-            self.resiliency.clone(),
-            (&environment.namespace, app_id),
-        )
-        .measured(self.metrics.pubsub());
-        let subscriptions = subscriptions::start(self, (&pubsub, self.healthy.clone()), ending);
+        let (pubsub, subscriptions) = subscriptions::start(self, ending);
         let actors = actors::start(self, (peers, ending), (address, internal_port))?;
         Ok(Arc::new(Blocks {
             invoke,

@@ -1,27 +1,28 @@
-//! Subscriptions: the block, and the task that runs them.
+//! Messages: the blocks, and the task that runs subscriptions.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
 
 use super::{Ending, Wiring};
 use crate::blocks::pubsub::PubSub;
 use crate::blocks::subscriptions::{Parts, Subscriptions};
 
-/// The block; its subscriptions end with the servers, after what is being handled then.
-pub(super) fn start(
-    wiring: &Wiring<'_>,
-    (pubsub, healthy): (&PubSub, watch::Receiver<bool>),
-    ending: &Ending,
-) -> Subscriptions {
+/// The blocks; subscriptions end with the servers, after what is being handled then.
+pub(super) fn start(wiring: &Wiring<'_>, ending: &Ending) -> (PubSub, Subscriptions) {
     let config = wiring.config;
+    let pubsub = PubSub::new(
+        wiring.resources.clone(),
+        wiring.resiliency.clone(),
+        (&config.environment.namespace, &config.app_id),
+    )
+    .measured(wiring.metrics.pubsub());
     let (subscriptions, supervisor) = Subscriptions::new(Parts {
         resources: wiring.resources.clone(),
         resiliency: wiring.resiliency.clone(),
         pubsub: pubsub.clone(),
         app: wiring.app.clone(),
-        healthy,
+        healthy: wiring.healthy.clone(),
         asks: config.app.as_ref().is_some_and(|app| app.asks_config),
         max_body: config.servers.max_body,
         tracing: wiring.tracing.clone(),
@@ -33,5 +34,5 @@ pub(super) fn start(
         drop(in_use);
         ended.context("a subscription")
     });
-    subscriptions
+    (pubsub, subscriptions)
 }

@@ -63,9 +63,9 @@ pub(super) struct Routed {
 /// A message that is not delivered, and what is to become of it.
 enum Undeliverable {
     /// It is nobody's: a dead letter if there is a topic for them, else gone.
-    Gone(Message, Processed),
+    Gone(Box<Message>, Processed),
     /// It cannot be understood: a dead letter if there is a topic for them, else it comes again.
-    Bad(Message, String),
+    Bad(Box<Message>, String),
 }
 
 impl Consumer {
@@ -119,13 +119,13 @@ impl Consumer {
                 self.count(&message, processed);
                 if subscription.dead_letter.is_some() {
                     // Nobody waits for it: what happens to it is said.
-                    self.bury(subscription, message).await.ok();
+                    self.bury(subscription, *message).await.ok();
                 }
                 Ok(())
             }
             Undeliverable::Bad(message, reason) => {
                 error!("{reason}");
-                self.give_up(subscription, message, reason).await
+                self.give_up(subscription, *message, reason).await
             }
         }
     }
@@ -143,13 +143,13 @@ impl Consumer {
                 let reason = format!(
                     "error deserializing cloud event in pubsub {pubsub} and topic {topic}: {reason}"
                 );
-                return Err(Undeliverable::Bad(message, reason));
+                return Err(Undeliverable::Bad(Box::new(message), reason));
             }
         };
         let id = event.id();
         if event.is_expired(Timestamp::now()) {
             warn!("dropping expired pub/sub event {id}");
-            return Err(Undeliverable::Gone(message, Processed::Drop));
+            return Err(Undeliverable::Gone(Box::new(message), Processed::Drop));
         }
         match subscription.routes.choose(&event) {
             Ok(Some(path)) => {
@@ -165,14 +165,14 @@ impl Consumer {
                     "no matching route for event {id} of topic {}",
                     message.topic
                 );
-                Err(Undeliverable::Gone(message, Processed::Unwanted))
+                Err(Undeliverable::Gone(Box::new(message), Processed::Unwanted))
             }
             Err(reason) => {
                 let reason = format!(
                     "error finding matching route for event {id} in pubsub {} and topic {}: {reason}",
                     subscription.pubsub, message.topic
                 );
-                Err(Undeliverable::Bad(message, reason))
+                Err(Undeliverable::Bad(Box::new(message), reason))
             }
         }
     }
