@@ -104,6 +104,21 @@ async fn a_policy_retries_inbound() {
     app.until("/orders", 5).await;
 }
 
+/// An application that takes every message of every batch.
+fn taking_batches(app: &App) {
+    app.answer(|got| {
+        if got.path != "/bulk" {
+            return (StatusCode::OK, String::new());
+        }
+        let body = got.json();
+        let statuses = body["entries"].as_array().unwrap().iter();
+        let statuses =
+            statuses.map(|entry| json!({"entryId": entry["entryId"], "status": "SUCCESS"}));
+        let statuses: Vec<Value> = statuses.collect();
+        (StatusCode::OK, json!({ "statuses": statuses }).to_string())
+    });
+}
+
 #[tokio::test]
 async fn an_application_says_what_it_subscribes_to_and_gets_batches() {
     let folder = folder();
@@ -118,17 +133,7 @@ async fn an_application_says_what_it_subscribes_to_and_gets_batches() {
             "bulkSubscribe": {"enabled": true, "maxMessagesCount": 10, "maxAwaitDurationMs": 100}},
         {"pubsubname": "bus", "topic": "lost"},
     ]));
-    app.answer(|got| {
-        if got.path != "/bulk" {
-            return (StatusCode::OK, String::new());
-        }
-        let body = got.json();
-        let statuses = body["entries"].as_array().unwrap().iter();
-        let statuses =
-            statuses.map(|entry| json!({"entryId": entry["entryId"], "status": "SUCCESS"}));
-        let statuses: Vec<Value> = statuses.collect();
-        (StatusCode::OK, json!({ "statuses": statuses }).to_string())
-    });
+    taking_batches(&app);
     let mut daprd = daprd(&folder).app_port(app.serve().await);
     daprd.start().await;
     publish_json(&daprd, "bus/orders", &json!(1)).await;
