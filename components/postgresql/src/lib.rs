@@ -1,4 +1,5 @@
-//! PostgreSQL for every building block it can serve; today that is state, configuration and locks.
+//! PostgreSQL for every building block it can serve; today that is state, configuration, locks and
+//! an output binding.
 //!
 //! ```text
 //! connection: metadata ─▶ connection string ─▶ Target (where, as whom, over which TLS, how many connections)
@@ -6,6 +7,7 @@
 //! state:      layout (SQL of v1 and v2), plan (a transaction as guarded steps), cleaning
 //! lock:       one table, a statement for each operation
 //! configuration: a table that others keep, and a connection that listens to their notifications
+//! binding:    statements of callers: their parameters from JSON, their rows to JSON
 //! notes:      the table beside those of the blocks: how far they are made, when they were last cleaned
 //! ```
 //!
@@ -13,6 +15,7 @@
 //! whose values are bytes, tokens of cloud providers, which are refused by name, variables such as `PGHOST`, and retries of
 //! what may have been carried out (they wrap the traits).
 
+mod binding;
 mod configuration;
 mod connection;
 mod failure;
@@ -23,6 +26,7 @@ mod state;
 
 use std::sync::Arc;
 
+use trilby_components::binding::Binding;
 use trilby_components::configuration::ConfigurationStore;
 use trilby_components::definition::Definition;
 use trilby_components::lock::LockStore;
@@ -30,6 +34,7 @@ use trilby_components::metadata::{Metadata, Schema};
 use trilby_components::registry::{Backend, Block, InitError};
 use trilby_components::state::StateStore;
 
+pub use binding::PostgresBinding;
 pub use configuration::PostgresConfiguration;
 pub use lock::PostgresLock;
 pub use state::PostgresState;
@@ -87,6 +92,14 @@ pub fn backends() -> Vec<Backend> {
             Ok(Arc::new(store) as Arc<dyn ConfigurationStore>)
         })
         .aliases(&["postgres"]),
+        Backend::binding("postgresql", async |_, metadata| {
+            let binding = PostgresBinding::connect(&metadata).await?;
+            Ok(Binding {
+                input: None,
+                output: Some(Arc::new(binding)),
+            })
+        })
+        .aliases(&["postgres"]),
     ]
 }
 
@@ -105,6 +118,10 @@ pub fn definitions() -> Vec<Definition> {
         Definition::new(Block::Configuration, "postgresql")
             .taking::<connection::Properties>()
             .taking::<configuration::Settings>(),
+        Definition::new(Block::Binding, "postgresql")
+            .taking::<connection::Properties>()
+            .taking::<binding::Settings>()
+            .capable_of(&["OUTPUT_BINDING"]),
     ]
 }
 

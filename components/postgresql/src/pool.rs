@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, RecyclingMethod, Runtime};
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use trilby_components_sql::attempts;
 
 use crate::connection::{QueryExecMode, Target};
@@ -90,6 +90,18 @@ impl Pool {
     {
         let outcome = attempts::run(self.limit, repeat, attempt).await;
         outcome.map_err(|failure| failure.unwrap_or_else(|| self.late()))
+    }
+
+    /// Makes a request within the limit, and never again.
+    ///
+    /// # Errors
+    /// Why it failed, or that the limit was reached.
+    pub(crate) async fn once<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let outcome = timeout(self.limit, attempt).await;
+        outcome.unwrap_or_else(|_| Err(self.late()))
     }
 
     fn late(&self) -> Failure {

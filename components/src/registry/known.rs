@@ -17,6 +17,8 @@ const FEATURES: &[(&str, &str)] = &[
     ("bindings.http", "http-binding"),
     ("bindings.localstorage", "local"),
     ("bindings.redis", "redis"),
+    ("bindings.postgres", "postgresql"),
+    ("bindings.postgresql", "postgresql"),
     ("lock.etcd", "etcd"),
     ("lock.postgres", "postgresql"),
     ("lock.postgresql", "postgresql"),

@@ -27,7 +27,7 @@ impl Loan {
         }
     }
 
-    fn connection(&self) -> &Object {
+    pub(crate) fn connection(&self) -> &Object {
         self.connection
             .as_ref()
             .expect("it is there until the loan ends")
