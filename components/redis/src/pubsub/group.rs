@@ -10,7 +10,7 @@ use std::{
 };
 
 use ::redis::{Cmd, RedisError, RedisResult, Script, Value};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use trilby_components::state::StateError;
@@ -23,6 +23,9 @@ use crate::{
 
 static SET_IDLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("set_idle.lua")));
 static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("leave.lua")));
+
+/// How long a consumer that ends waits for the server: the others remove it as well, later.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A consumer of a stream.
 pub(super) struct Group {
@@ -176,8 +179,10 @@ impl Group {
 
     /// Ends this consumer, unless something of it is left.
     pub(super) async fn leave(&self) {
-        if let Err(error) = self.remove(&self.consumer).await {
-            debug!(topic = self.topic, %error, "a consumer is not removed");
+        match timeout(FAREWELL, self.remove(&self.consumer)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(topic = self.topic, %error, "a consumer is not removed"),
+            Err(late) => debug!(topic = self.topic, %late, "a consumer is not removed"),
         }
     }
 

@@ -17,6 +17,10 @@ async fn a_cluster_is_a_broker() {
     pairs.extend(SOON);
     let broker = create("app", &pairs).await.expect("the cluster runs");
     run_as(&*broker, "app", TRAITS).await;
+    // Scripts find the server that has the stream, too.
+    let owner = &cluster.servers()[cluster.owner(cluster.slot("app-one"))];
+    let consumers = owner.command(&["XINFO", "CONSUMERS", "app-one", "app"]);
+    assert_eq!(consumers, "", "they have left");
 }
 
 #[tokio::test]
