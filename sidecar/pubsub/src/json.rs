@@ -66,29 +66,31 @@ pub(crate) fn lossy(data: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(data)
 }
 
-/// Whether JSON is nested deeper than `most`. Only asked of what is JSON.
-pub(crate) fn deeper_than(text: &str, most: usize) -> bool {
+/// What keeps `text` from being JSON that others can read: depth, and control characters, which [`Text`] lets pass. Only
+/// asked of what was read as JSON.
+pub(crate) fn flaw(text: &str, most_depth: usize) -> Option<String> {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
             b'"' => quoted = !quoted,
+            0..0x20 if quoted => return Some("a text has a control character in it".to_owned()),
             _ if quoted => {}
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > most {
-            return true;
+        if depth > most_depth {
+            return Some(format!("nested more than {most_depth} deep"));
         }
     }
-    false
+    None
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Members, deeper_than, member, text_of};
+    use super::{Members, flaw, member, text_of};
 
     #[test]
     fn texts_are_read_even_where_they_are_half_a_character() {
@@ -111,9 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_outside_of_texts() {
-        assert!(!deeper_than(r#"["[[[\"[["]"#, 1));
-        assert!(deeper_than("[[1]]", 1));
-        assert!(!deeper_than("[[1],[2],[3]]", 2));
+    fn depth_counts_outside_of_texts_and_control_characters_within() {
+        assert_eq!(flaw(r#"["[[[\"[["]"#, 1), None);
+        assert!(flaw("[[1]]", 1).is_some_and(|flaw| flaw.contains("deep")));
+        assert_eq!(flaw("[[1],\n[2],\t[3]]", 2), None);
+        assert!(flaw("{\"a\u{1}\":1}", 2).is_some_and(|flaw| flaw.contains("control")));
+        assert_eq!(flaw(r#"{"a\u0001":1}"#, 2), None);
     }
 }

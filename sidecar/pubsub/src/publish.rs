@@ -184,7 +184,7 @@ fn data<'a>(data: &'a [u8], content_type: &str) -> (Option<Data<'a>>, Option<Str
     };
     if content_type::is_json(content_type)
         && let Ok(raw) = serde_json::from_str::<&RawValue>(text)
-        && !json::deeper_than(text, json::MAX_DEPTH - 1)
+        && json::flaw(text, json::MAX_DEPTH - 1).is_none()
     {
         return (Some(Data::Json(raw)), None);
     }

@@ -75,11 +75,8 @@ impl Event {
         };
         let members: BTreeMap<json::Text, &serde_json::value::RawValue> =
             serde_json::from_slice(&readable).map_err(|error| no_event(error.to_string()))?;
-        if json::deeper_than(&json::lossy(&readable), json::MAX_DEPTH) {
-            return Err(no_event(format!(
-                "nested more than {} deep",
-                json::MAX_DEPTH
-            )));
+        if let Some(flaw) = json::flaw(&json::lossy(&readable), json::MAX_DEPTH) {
+            return Err(no_event(flaw));
         }
         let fields = members.into_iter();
         let fields = fields.map(|(name, raw)| (name.0, readable.slice_ref(raw.get().as_bytes())));

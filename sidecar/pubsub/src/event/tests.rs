@@ -120,6 +120,7 @@ fn what_is_no_event_is_an_error() {
         b"{} {}",
         b"\xff",
         b"\0",
+        b"{\"a\x01\":1}",
     ] {
         let refused = Event::of(&message(data, None, &[]), false, ("a", "b"));
         assert!(

@@ -17,9 +17,8 @@ pub(super) fn completed(
     let text = json::lossy(&publication.data);
     let members: Members<'_> = serde_json::from_str(&text)
         .map_err(|error| EnvelopeError::NoCloudEvent(error.to_string()))?;
-    if json::deeper_than(&text, json::MAX_DEPTH) {
-        let reason = format!("nested more than {} deep", json::MAX_DEPTH);
-        return Err(EnvelopeError::NoCloudEvent(reason));
+    if let Some(flaw) = json::flaw(&text, json::MAX_DEPTH) {
+        return Err(EnvelopeError::NoCloudEvent(flaw));
     }
     let written_by_us = ours(publication, expiration, &members);
     let mut event: BTreeMap<&str, &RawValue> = members
