@@ -22,6 +22,7 @@ packages=(
 	prometheus                 # scrapes the metrics of the tests
 	python3                    # the example apps' image
 	python3-venv               # the SDK for Python
+	rabbitmq-server            # broker of the tests
 	redis-server               # state store of the tests and of the demo
 	runc                       # runs the containers
 	shellcheck                 # checks the scripts

@@ -56,6 +56,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // One vendor each.
     (
+        "trilby-components-rabbitmq",
+        &["trilby-components", "trilby-go-syntax", "trilby-https"],
+    ),
+    (
         "trilby-components-redis",
         &[
             "trilby-component-catalogue",
@@ -185,6 +189,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-opa",
             "trilby-components-pluggable",
             "trilby-components-postgresql",
+            "trilby-components-rabbitmq",
             "trilby-components-redis",
             "trilby-components-sqlite",
             "trilby-components-vault",

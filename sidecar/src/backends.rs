@@ -32,6 +32,8 @@ pub fn registry() -> Registry {
     let registry = registry.with(trilby_components_etcd::backends());
     #[cfg(feature = "memcached")]
     let registry = registry.with(trilby_components_memcached::backends());
+    #[cfg(feature = "rabbitmq")]
+    let registry = registry.with(trilby_components_rabbitmq::backends());
     #[cfg(feature = "mongodb")]
     let registry = registry.with(trilby_components_mongodb::backends());
     #[cfg(feature = "mdns")]
@@ -75,6 +77,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_etcd::definitions(),
         #[cfg(feature = "memcached")]
         trilby_components_memcached::definitions(),
+        #[cfg(feature = "rabbitmq")]
+        trilby_components_rabbitmq::definitions(),
         #[cfg(feature = "mongodb")]
         trilby_components_mongodb::definitions(),
         #[cfg(feature = "sqlite")]

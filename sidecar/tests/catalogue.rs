@@ -15,6 +15,7 @@
     feature = "oauth2",
     feature = "opa",
     feature = "postgresql",
+    feature = "rabbitmq",
     feature = "redis",
     feature = "sqlite",
     feature = "wasm"

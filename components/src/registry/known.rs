@@ -34,6 +34,8 @@ const FEATURES: &[(&str, &str)] = &[
     ("state.redis", "redis"),
     ("state.yugabyte", "postgresql"),
     ("state.yugabytedb", "postgresql"),
+    ("bindings.rabbitmq", "rabbitmq"),
+    ("pubsub.rabbitmq", "rabbitmq"),
     ("configuration.kubernetes", "kubernetes"),
     ("configuration.postgres", "postgresql"),
     ("configuration.postgresql", "postgresql"),

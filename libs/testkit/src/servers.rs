@@ -9,6 +9,7 @@ pub mod mongodb;
 pub mod oidc;
 pub mod postgres;
 pub mod prometheus;
+pub mod rabbitmq;
 pub mod redis;
 mod server;
 pub mod vault;
