@@ -16,7 +16,7 @@ use trilby_components::{
     registry::{ComponentContext, InitError},
 };
 use trilby_components_rabbitmq::RabbitMqPubSub;
-use trilby_testkit::servers::rabbitmq::RabbitMq;
+use trilby_testkit::{ca::Authority, servers::rabbitmq::RabbitMq};
 
 /// How long anything may take on a machine that has much else to do.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -428,4 +428,32 @@ async fn auto_ack_acknowledges_before_handling() {
         .expect("it is given");
     subscription.unwrap().end().await;
     assert_eq!(beside.waiting("app-t").await, 0);
+}
+
+#[tokio::test]
+async fn tls_trusts_the_authority_that_is_named_and_the_certificate_says_who_it_is() {
+    let (authority, stranger) = (Authority::new("ours"), Authority::new("theirs"));
+    let rabbit = RabbitMq::with_tls(&authority).await;
+    let client = authority.client("guest", None);
+    let uri = format!("amqps://nobody:none@{}", rabbit.address());
+    let certificate = authority.certificate();
+    let mut pairs = vec![
+        ("saslExternal", "true"),
+        ("clientCert", client.certificate.as_str()),
+        ("clientKey", client.key.as_str()),
+        ("caCert", certificate.as_str()),
+    ];
+    let broker = try_component(&uri, &pairs).await.expect("it logs in");
+    let subscribed = Subscribed::to(&broker, "t", Seen::default()).await;
+    publish(&broker, message("t", "sealed", &[])).await.unwrap();
+    subscribed
+        .seen
+        .until("it", |texts| texts == ["sealed"])
+        .await;
+    subscribed.end().await;
+    let other = stranger.certificate();
+    pairs.pop();
+    pairs.push(("caCert", other.as_str()));
+    let error = try_component(&uri, &pairs).await.unwrap_err().to_string();
+    assert!(error.contains("certificate"), "{error}");
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::server::{SHUTDOWN, Server, answer};
+use crate::ca::Authority;
 use crate::eventually::within;
 use crate::ports::Port;
 use crate::process::{Log, Process};
@@ -27,6 +28,8 @@ pub struct RabbitMq {
     names: Port,
     names_process: Option<Process>,
     distribution: Port,
+    /// How it listens.
+    listener: String,
 }
 
 impl RabbitMq {
@@ -42,12 +45,45 @@ impl RabbitMq {
 
     /// One that does not run yet: its address is known, and refuses connections until [`RabbitMq::resume`].
     pub fn stopped() -> Self {
+        let server = Server::stopped("rabbitmq");
         Self {
-            server: Server::stopped("rabbitmq"),
+            listener: format!("listeners.tcp.1 = {}\n", server.address()),
+            server,
             names: Port::free(),
             names_process: None,
             distribution: Port::free(),
         }
+    }
+
+    /// Starts one that speaks TLS only, asks for a certificate of `authority`, and takes its common name for the user
+    /// of who logs in by `EXTERNAL`.
+    ///
+    /// # Panics
+    /// As [`RabbitMq::start`].
+    pub async fn with_tls(authority: &Authority) -> Self {
+        let mut rabbit = Self::stopped();
+        let own = authority.server(&["127.0.0.1"]);
+        let mut listener = format!(
+            "listeners.tcp = none\nlisteners.ssl.1 = {}\n",
+            rabbit.address()
+        );
+        for (option, pem) in [
+            ("cacertfile", authority.certificate()),
+            ("certfile", own.certificate),
+            ("keyfile", own.key),
+        ] {
+            let path = rabbit.server.path().join(option);
+            fs::write(&path, pem).expect("the directory is writable");
+            listener += &format!("ssl_options.{option} = {}\n", path.display());
+        }
+        listener += "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n\
+                     ssl_cert_login_from = common_name\n\
+                     auth_mechanisms.1 = PLAIN\nauth_mechanisms.2 = EXTERNAL\n";
+        rabbit.listener = listener;
+        let plugins = rabbit.server.path().join("plugins");
+        fs::write(plugins, "[rabbitmq_auth_mechanism_ssl].\n").expect("the directory is writable");
+        rabbit.resume().await;
+        rabbit
     }
 
     /// Where it listens.
@@ -106,10 +142,7 @@ impl RabbitMq {
     pub async fn resume(&mut self) {
         self.start_names().await;
         let config = self.server.path().join("rabbitmq.conf");
-        let listen = format!(
-            "listeners.tcp.1 = {}\nloopback_users = none\n",
-            self.address()
-        );
+        let listen = format!("{}loopback_users = none\n", self.listener);
         fs::write(config, listen).expect("the directory is writable");
         let mut command = self.command("rabbitmq-server");
         // As under systemd: the program itself instead of a shell around it, so that signals reach it.
