@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ::redis::{Value, from_redis_value};
+use ::redis::{RedisResult, Value, from_redis_value};
 use tracing::debug;
 use trilby_components::state::StateError;
 
@@ -32,16 +32,20 @@ async fn try_sweep(group: &Group, patience: Duration) -> Result<(), StateError> 
     let mut list = ::redis::cmd("XINFO");
     list.arg("CONSUMERS").arg(&group.topic).arg(&group.name);
     let answer = group.run(&list).await?;
-    let rows: Vec<BTreeMap<String, Value>> =
-        from_redis_value(answer).map_err(|error| StateError::Store(error.to_string()))?;
+    let members = members(answer).map_err(|error| StateError::Store(error.to_string()))?;
     let dead_after = DEAD_AFTER.max(patience.saturating_mul(2));
-    let members = rows.into_iter().filter_map(Member::read);
     let dead = members
+        .into_iter()
         .filter(|member| member.name != group.consumer && member.is_dead(&group.name, dead_after));
     for member in dead.take(MOST_REMOVED) {
         group.remove(&member.name).await?;
     }
     Ok(())
+}
+
+fn members(answer: Value) -> RedisResult<Vec<Member>> {
+    let rows: Vec<BTreeMap<String, Value>> = from_redis_value(answer)?;
+    Ok(rows.into_iter().filter_map(Member::read).collect())
 }
 
 /// A consumer, as the server describes it.
@@ -78,7 +82,34 @@ impl Member {
 mod tests {
     use std::time::Duration;
 
-    use super::{Member, new_name};
+    use ::redis::Value;
+
+    use super::{Member, members, new_name};
+
+    #[test]
+    fn consumers_are_read_from_the_servers_answer() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let row = vec![
+            text("name"),
+            text("app-1"),
+            text("pending"),
+            Value::Int(3),
+            text("idle"),
+            Value::Int(2000),
+            text("inactive"),
+            Value::Int(-1),
+        ];
+        let answer = Value::Array(vec![Value::Array(row)]);
+        let found = members(answer).unwrap();
+        let [member] = found.as_slice() else {
+            panic!("there is one: {found:?}");
+        };
+        let idle = Duration::from_secs(2);
+        assert_eq!(
+            (&*member.name, member.held, member.idle),
+            ("app-1", 3, idle)
+        );
+    }
 
     #[test]
     fn only_consumers_of_ours_that_hold_nothing_die() {
