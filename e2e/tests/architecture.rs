@@ -259,6 +259,7 @@ const CONTROL_PLANE: &[&str] = &[
 const FUZZED: &[&str] = &[
     "trilby-actors",
     "trilby-bootstrap",
+    "trilby-components",
     "trilby-components-crypto",
     "trilby-crds",
     "trilby-identity",

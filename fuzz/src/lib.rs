@@ -8,6 +8,7 @@ mod authority;
 mod configuration;
 mod crypto;
 mod injection;
+mod messages;
 mod names;
 mod protocol;
 
@@ -20,11 +21,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("app_config", configuration::app_config),
     ("authority", authority::authority),
     ("baggage", names::baggage),
+    ("bulk_publication", messages::bulk_publication),
     ("crypto_document", crypto::crypto_document),
     ("crypto_key", crypto::crypto_key),
     ("csr", authority::csr),
     ("flags", configuration::flags),
     ("frames", protocol::frames),
+    ("incoming_event", messages::incoming_event),
     ("injection", injection::injection),
     ("internal_request", protocol::internal_request),
     ("invocation_target", names::invocation_target),
@@ -36,7 +39,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pem", authority::pem),
     ("placement_table", protocol::placement_table),
     ("review", configuration::review),
+    ("route_rule", messages::route_rule),
     ("spiffe_id", names::spiffe_id),
+    ("subscriptions", messages::subscriptions),
     ("trace_context", names::trace_context),
     ("trust_bundle", authority::trust_bundle),
     ("wire_headers", protocol::wire_headers),

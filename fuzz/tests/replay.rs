@@ -92,11 +92,13 @@ replays! {
     app_config
     authority
     baggage
+    bulk_publication
     crypto_document
     crypto_key
     csr
     flags
     frames
+    incoming_event
     injection
     internal_request
     invocation_target
@@ -108,7 +110,9 @@ replays! {
     pem
     placement_table
     review
+    route_rule
     spiffe_id
+    subscriptions
     trace_context
     trust_bundle
     wire_headers
