@@ -15,9 +15,9 @@ use dsn::{Address, Dsn};
 use parameters::Parameters;
 
 /// How many connections there are at most. Upstream has no bound; servers have one, 151 by default.
-const CONNECTIONS: usize = 16;
+pub(crate) const CONNECTIONS: usize = 16;
 /// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(30 * 60);
+pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How many statements a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 24;
 /// How often a connection shows that it lives; Go's default, which upstream's driver has.
@@ -41,6 +41,23 @@ pub(crate) struct Properties {
 
 impl Schema for Properties {}
 
+impl Properties {
+    pub(crate) fn new(connection_string: Sensitive, pem_path: Option<String>) -> Self {
+        Self {
+            connection_string,
+            pem_path,
+        }
+    }
+
+    fn dsn(&self) -> Result<Dsn, MetadataError> {
+        Dsn::parse(self.connection_string.expose()).map_err(|reason| wrong(&reason))
+    }
+}
+
+fn wrong(reason: &str) -> MetadataError {
+    MetadataError::invalid("connectionString", reason)
+}
+
 /// A server, and how to talk to it.
 pub(crate) struct Target {
     options: OptsBuilder,
@@ -59,8 +76,40 @@ impl Target {
     /// # Errors
     /// What is wrong with them.
     pub(crate) fn new(properties: &Properties, limit: Duration) -> Result<Self, MetadataError> {
-        let dsn = Dsn::parse(properties.connection_string.expose())
-            .map_err(|reason| MetadataError::invalid("connectionString", reason))?;
+        let dsn = properties.dsn()?;
+        if dsn.database.is_some() {
+            return Err(wrong("it names a database: that is what schemaName is for"));
+        }
+        Self::over(
+            &dsn,
+            properties,
+            |parameters| parameters.session(limit),
+            pool(),
+        )
+    }
+
+    /// As [`Target::new`], for what callers write: the session is as the server has it, and in the database that the
+    /// string names, if it does.
+    ///
+    /// # Errors
+    /// What is wrong with the properties.
+    pub(crate) fn of_callers(
+        properties: &Properties,
+        limit: Duration,
+        pool: PoolOpts,
+    ) -> Result<(Self, Option<String>), MetadataError> {
+        let dsn = properties.dsn()?;
+        let session = |parameters: &Parameters<'_>| parameters.session_of_callers(limit);
+        let target = Self::over(&dsn, properties, session, pool)?;
+        Ok((target, dsn.database))
+    }
+
+    fn over(
+        dsn: &Dsn,
+        properties: &Properties,
+        session: impl FnOnce(&Parameters<'_>) -> Result<String, MetadataError>,
+        pool: PoolOpts,
+    ) -> Result<Self, MetadataError> {
         let parameters = Parameters::new(&dsn.parameters)?;
         let mode = parameters.tls_mode()?;
         let options = OptsBuilder::default()
@@ -70,8 +119,8 @@ impl Target {
             .stmt_cache_size(STATEMENTS)
             .user(dsn.user.clone())
             .pass(dsn.password.clone())
-            .init(vec![parameters.session(limit)?])
-            .pool_opts(pool());
+            .init(vec![session(&parameters)?])
+            .pool_opts(pool);
         let options = match &dsn.address {
             Address::Tcp { host, port } => options.ip_or_hostname(host).tcp_port(*port),
             Address::Unix(path) => options.socket(Some(path)),

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mysql_async::{Conn, Pool as Connections};
+use mysql_async::{Conn, DriverError, Error, Pool as Connections};
 use tokio::time::timeout;
 use trilby_components_sql::attempts::{self, Repeat};
 
@@ -25,9 +25,9 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// A pool whose requests take at most `limit`.
-    pub(crate) fn new(target: &Target, database: &str, limit: Duration) -> Self {
+    pub(crate) fn new(target: &Target, database: Option<&str>, limit: Duration) -> Self {
         Self {
-            connections: Connections::new(target.options(Some(database))),
+            connections: Connections::new(target.options(database)),
             limit,
             dial: target.dial,
             address: target.address.clone(),
@@ -64,6 +64,18 @@ impl Pool {
         outcome.map_err(|failure| failure.unwrap_or_else(|| self.late()))
     }
 
+    /// Makes a request within the limit, and never again.
+    ///
+    /// # Errors
+    /// Why it failed, or that the limit was reached.
+    pub(crate) async fn once<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let outcome = timeout(self.limit, attempt).await;
+        outcome.unwrap_or_else(|_| Err(self.late()))
+    }
+
     fn late(&self) -> Failure {
         let metrics = self.connections.metrics();
         let (busy, all) = (&metrics.connections_in_use, &metrics.connection_count);
@@ -82,6 +94,30 @@ impl Pool {
         // It waits for those that are lent, which their own limits bring back.
         if let Ok(Err(error)) = timeout(self.limit, self.connections.clone().disconnect()).await {
             tracing::debug!(%error, "a connection did not end well");
+        }
+    }
+}
+
+/// A connection to no database yet; without TLS where the server has none and that is good enough.
+///
+/// # Errors
+/// None can be had.
+pub(crate) async fn first_connection(
+    target: &mut Target,
+    limit: Duration,
+) -> Result<Conn, Failure> {
+    let limit = target.dial.map_or(limit, |dial| dial.min(limit));
+    loop {
+        let connected = timeout(limit, Conn::new(target.options(None))).await;
+        match connected {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(Error::Driver(DriverError::NoClientSslFlagFromServer)))
+                if target.give_up_tls() => {}
+            Ok(Err(error)) => return Err(Failure::of_connecting(&error)),
+            Err(_) => {
+                let reason = format!("no connection within {limit:?}");
+                return Err(Failure::new(Kind::Busy, &reason));
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mysql_async::{Conn, DriverError, Error};
+use mysql_async::Conn;
 use tokio::time::timeout;
 use trilby_components::RequestMetadata;
 use trilby_components::metadata::Metadata;
@@ -29,7 +29,7 @@ use trilby_components_sql::{Cleaning, Page, bulk, bulk::Found, plan};
 
 use crate::connection::{Properties, Target};
 use crate::failure::{Failure, Kind};
-use crate::pool::{Pool, settle};
+use crate::pool::{Pool, first_connection, settle};
 pub(crate) use settings::Settings;
 use table::Table;
 
@@ -73,7 +73,7 @@ impl MysqlState {
         });
         let largest = made.map_err(|failure| away(&target.address, &failure))?;
         Ok(Self {
-            pool: Pool::new(&target, &names.database, limit),
+            pool: Pool::new(&target, Some(&names.database), limit),
             table: Arc::new(Table::new(&names, largest)),
             cleaning: settings.cleanup().map(Cleaning::new),
         })
@@ -114,24 +114,6 @@ impl MysqlState {
         };
         let found = self.pool.run(Repeat::Safe, attempt).await;
         found.map_err(|failure| failure.error)
-    }
-}
-
-/// A connection to no database yet; without TLS where the server has none and that is good enough.
-async fn first_connection(target: &mut Target, limit: Duration) -> Result<Conn, Failure> {
-    let limit = target.dial.map_or(limit, |dial| dial.min(limit));
-    loop {
-        let connected = timeout(limit, Conn::new(target.options(None))).await;
-        match connected {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(Error::Driver(DriverError::NoClientSslFlagFromServer)))
-                if target.give_up_tls() => {}
-            Ok(Err(error)) => return Err(Failure::of_connecting(&error)),
-            Err(_) => {
-                let reason = format!("no connection within {limit:?}");
-                return Err(Failure::new(Kind::Busy, &reason));
-            }
-        }
     }
 }
 

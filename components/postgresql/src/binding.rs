@@ -17,7 +17,7 @@ use tokio_postgres::Row;
 use trilby_components::binding::{BindingError, Invocation, OutputBinding, Reply, Timing};
 use trilby_components::metadata::{Metadata, MetadataError, Schema, value::Seconds};
 use trilby_components::registry::InitError;
-use trilby_components_sql::request::{Answer, Done, MOST_BYTES, Request};
+use trilby_components_sql::request::{Answer, Done, MOST_BYTES, Request, refusal};
 
 use crate::connection::{Properties, Target};
 use crate::failure::{Failure, Kind};
@@ -113,7 +113,7 @@ impl OutputBinding for PostgresBinding {
         let request = Request::of(&invocation)?;
         // Once: nobody knows what a statement does, so nothing is tried again.
         let done = self.pool.once(self.carry_out(&request)).await;
-        let done = done.map_err(Failure::into_binding)?;
+        let done = done.map_err(|failure| refusal(failure.into_state()))?;
         Ok(request.reply(&invocation, timing, done))
     }
 

@@ -2,7 +2,6 @@
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
-use trilby_components::binding::BindingError;
 use trilby_components::causes::with_causes;
 use trilby_components::configuration::ConfigurationError;
 use trilby_components::state::StateError;
@@ -95,20 +94,6 @@ impl Failure {
             StateError::Unavailable(text) => ConfigurationError::Unavailable(text),
             StateError::InvalidRequest(text) => ConfigurationError::InvalidRequest(text),
             other => ConfigurationError::Store(other.to_string()),
-        }
-    }
-
-    /// What it means to a caller of a binding.
-    pub(crate) fn into_binding(self) -> BindingError {
-        match self.into_state() {
-            StateError::Unavailable(text) | StateError::Conflict(text) => {
-                BindingError::Unavailable(text)
-            }
-            StateError::InvalidRequest(text) => BindingError::InvalidRequest(text),
-            other => BindingError::Refused {
-                error: other.to_string(),
-                reply: Box::default(),
-            },
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use trilby_components::RequestMetadata;
 use trilby_components::binding::{BindingError, Invocation, Reply, Timing};
+use trilby_components::state::StateError;
 
 /// How large the rows of an answer may be altogether, in bytes.
 pub const MOST_BYTES: usize = 100 << 20;
@@ -116,6 +117,21 @@ pub enum Done {
     Counted(u64),
     /// The rows, in JSON.
     Found(String),
+}
+
+/// What it means to a caller of a binding that a server did not do it.
+#[must_use]
+pub fn refusal(failure: StateError) -> BindingError {
+    match failure {
+        StateError::Unavailable(text) | StateError::Conflict(text) => {
+            BindingError::Unavailable(text)
+        }
+        StateError::InvalidRequest(text) => BindingError::InvalidRequest(text),
+        other => BindingError::Refused {
+            error: other.to_string(),
+            reply: Box::default(),
+        },
+    }
 }
 
 /// A number as servers read one for any type of theirs: whole ones without a point, as Go writes them.

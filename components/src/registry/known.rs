@@ -17,6 +17,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("bindings.http", "http-binding"),
     ("bindings.localstorage", "local"),
     ("bindings.redis", "redis"),
+    ("bindings.mysql", "mysql"),
     ("bindings.postgres", "postgresql"),
     ("bindings.postgresql", "postgresql"),
     ("lock.etcd", "etcd"),

@@ -10,12 +10,14 @@ const PORT: u16 = 3306;
 /// Where Go's driver looks for a socket that is not named.
 const SOCKET: &str = "/tmp/mysql.sock";
 
-/// A connection string: `[user[:password]@][protocol[(address)]]/[?name=value&…]`.
+/// A connection string: `[user[:password]@][protocol[(address)]]/[database][?name=value&…]`.
 #[derive(PartialEq, Eq)]
 pub(super) struct Dsn {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) address: Address,
+    /// Of the session, decoded.
+    pub(super) database: Option<String>,
     /// In their order, decoded.
     pub(super) parameters: Vec<(String, String)>,
 }
@@ -61,10 +63,10 @@ impl Dsn {
             },
         };
         let (database, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-        if !database.is_empty() {
-            return Err("it names a database: that is what schemaName is for".to_owned());
-        }
+        let database = percent_decode_str(database).decode_utf8();
+        let database = database.map_err(|_| "the name of its database is no UTF-8")?;
         Ok(Self {
+            database: Some(database.into_owned()).filter(|name| !name.is_empty()),
             user: user.filter(|user| !user.is_empty()).map(str::to_owned),
             password: password.map(str::to_owned),
             address: Address::parse(server)?,
@@ -202,6 +204,17 @@ mod tests {
     }
 
     #[test]
+    fn a_database_stands_behind_the_address() {
+        let database = |text| Dsn::parse(text).map(|dsn| dsn.database);
+        assert_eq!(
+            database("me:p/w@tcp(db)/app?a=b"),
+            Ok(Some("app".to_owned()))
+        );
+        assert_eq!(database("tcp(db)/a%2Fb"), Ok(Some("a/b".to_owned())));
+        assert_eq!(database("tcp(db)/?a=b"), Ok(None));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_without_the_password() {
         for (text, reason) in [
             ("me:secret@tcp(db)", "slash"),
@@ -210,7 +223,6 @@ mod tests {
             ("me:secret@tcp(db:0)/", "port"),
             ("me:secret@tcp([::1)/", "brackets"),
             ("me:secret@udp(db)/", "protocol"),
-            ("me:secret@tcp(db)/app", "schemaName"),
             ("me:secret@tcp(db)/?a", "parameter 1"),
             ("me:secret@tcp(db)/?a=%ff", "parameter a"),
         ] {

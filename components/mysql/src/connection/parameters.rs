@@ -41,6 +41,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "readTimeout",
     "writeTimeout",
 ];
+/// Variables of the session that tables of ours need as they are.
+const OURS: &[&str] = &["time_zone", "sql_mode"];
 /// Those that are not there yet: to go on without them would be another connection than the one asked for.
 const REFUSED: &[&str] = &["serverPubKey"];
 
@@ -148,23 +150,49 @@ impl<'a> Parameters<'a> {
     /// # Errors
     /// A parameter has a name that no variable can have.
     pub(super) fn session(&self, limit: Duration) -> Result<String, MetadataError> {
-        let (seconds, milliseconds) = (limit.as_secs().max(1), limit.as_millis().max(1));
         let mut words = vec!["SET time_zone = '+00:00'".to_owned()];
         // Without it, servers would cut what does not fit.
         words.push("sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'".to_owned());
-        words.push(format!("innodb_lock_wait_timeout = {seconds}"));
+        words.push(format!(
+            "innodb_lock_wait_timeout = {}",
+            limit.as_secs().max(1)
+        ));
         for (name, value) in self.variables()? {
+            if OURS.contains(&name) {
+                warn!(
+                    variable = name,
+                    "this variable of the session is the sidecar's to set"
+                );
+                continue;
+            }
             words.push(format!("{name} = {value}"));
         }
-        let limits = format!(
-            "/*M!100101 , max_statement_time = {seconds} */ /*!50708 , max_execution_time = {milliseconds} */"
-        );
+        Ok(format!("{} {}", words.join(", "), self.limits(limit)))
+    }
+
+    /// The statement that a connection begins with whose statements are the callers': all that is set is what the user
+    /// says, and `limit`.
+    ///
+    /// # Errors
+    /// As [`Parameters::session`].
+    pub(super) fn session_of_callers(&self, limit: Duration) -> Result<String, MetadataError> {
+        let variables = self.variables()?.into_iter();
+        let words = variables.map(|(name, value)| format!(", {name} = {value}"));
+        let words: String = words.collect();
+        // A variable that means nothing: the limits begin with a comma.
+        Ok(format!("SET @trilby = 1{words} {}", self.limits(limit)))
+    }
+
+    /// How long the server works on a statement, in the words of either, unless the user says something else.
+    fn limits(&self, limit: Duration) -> String {
         let own_limit = ["max_statement_time", "max_execution_time"];
-        let limits = match own_limit.iter().any(|name| self.get(name).is_some()) {
-            true => String::new(),
-            false => limits,
-        };
-        Ok(format!("{} {limits}", words.join(", ")))
+        if own_limit.iter().any(|name| self.get(name).is_some()) {
+            return String::new();
+        }
+        let (seconds, milliseconds) = (limit.as_secs().max(1), limit.as_millis().max(1));
+        format!(
+            "/*M!100101 , max_statement_time = {seconds} */ /*!50708 , max_execution_time = {milliseconds} */"
+        )
     }
 
     /// What is a variable of the session, as it is for Go's driver.
@@ -173,13 +201,6 @@ impl<'a> Parameters<'a> {
         for (name, value) in self.0 {
             let known = [READ, OF_THE_DRIVER, WITHOUT_EFFECT];
             if known.iter().any(|names| names.contains(&name.as_str())) {
-                continue;
-            }
-            if ["time_zone", "sql_mode"].contains(&name.as_str()) {
-                warn!(
-                    variable = name,
-                    "this variable of the session is the sidecar's to set"
-                );
                 continue;
             }
             let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@".contains(&byte);
