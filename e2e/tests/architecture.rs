@@ -72,6 +72,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["trilby-components", "trilby-go-syntax", "trilby-https"],
     ),
     (
+        "trilby-components-cron",
+        &["trilby-components", "trilby-go-syntax"],
+    ),
+    (
         "trilby-components-crypto",
         &["trilby-components", "trilby-https"],
     ),
@@ -175,6 +179,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-component-catalogue",
             "trilby-components",
             "trilby-components-consul",
+            "trilby-components-cron",
             "trilby-components-etcd",
             "trilby-components-crypto",
             "trilby-components-http-binding",
@@ -260,6 +265,7 @@ const FUZZED: &[&str] = &[
     "trilby-actors",
     "trilby-bootstrap",
     "trilby-components",
+    "trilby-components-cron",
     "trilby-components-crypto",
     "trilby-crds",
     "trilby-identity",

@@ -5,6 +5,7 @@
 //! likes. A target fails by panicking: each asserts what must hold of anything that was accepted.
 
 mod authority;
+mod bindings;
 mod configuration;
 mod crypto;
 mod injection;
@@ -21,7 +22,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("app_config", configuration::app_config),
     ("authority", authority::authority),
     ("baggage", names::baggage),
+    ("binding_request", bindings::binding_request),
     ("bulk_publication", messages::bulk_publication),
+    ("cron", bindings::cron),
     ("crypto_document", crypto::crypto_document),
     ("crypto_key", crypto::crypto_key),
     ("csr", authority::csr),

@@ -92,7 +92,9 @@ replays! {
     app_config
     authority
     baggage
+    binding_request
     bulk_publication
+    cron
     crypto_document
     crypto_key
     csr

@@ -6,6 +6,7 @@
 //! and in what health says is missing.
 
 mod actors;
+mod bindings;
 mod configuration;
 mod described;
 mod ending;
@@ -76,6 +77,7 @@ pub struct Bound {
     serving: serve::Serving,
     health: HealthView,
     app_health: watch::Sender<bool>,
+    consuming: watch::Sender<bool>,
     ending: Ending,
     following: Option<Following>,
     began: Instant,
@@ -132,6 +134,8 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
     };
     let (names, following) = names::wire(&wired, parts, &internal);
     let blocks = wired.blocks(names, &internal, &ending)?;
+    let (consuming, consumes) = watch::channel(false);
+    bindings::read(&wired, blocks.bindings.clone(), (&ending, consumes));
     let health = HealthView::new(process.readiness().clone(), blocks.actors.clone());
     let (http, services) = wired.apis(&blocks, &health, &ending)?;
     let listeners = Listeners::open(&config, internal).await?;
@@ -145,6 +149,7 @@ pub async fn build(config: Config, parts: Parts, process: &Process) -> anyhow::R
         serving,
         health,
         app_health,
+        consuming,
         ending,
         following,
         began,
@@ -178,6 +183,7 @@ impl Bound {
             serving,
             health,
             app_health,
+            consuming,
             ending,
             following,
             began,
@@ -186,7 +192,8 @@ impl Bound {
         let blocks = Arc::clone(&http.blocks);
         serve::spawn(&process, (&ending, &serving), (listeners, http, services));
         health.open_outbound();
-        startup::spawn((&process, &ending), (config, began), blocks, app_health);
+        let health = (app_health, consuming);
+        startup::spawn((&process, &ending), (config, began), blocks, health);
     }
 }
 
@@ -295,6 +302,7 @@ impl Wiring<'_> {
                 .measured(self.metrics.components()),
             configuration: configuration::start(self, ending),
             pubsub,
+            bindings: bindings::block(self),
             crypto: Crypto::new(self.resources.clone(), self.resiliency.clone())
                 .measured(self.metrics.components()),
             metadata: Metadata::new(

@@ -7,6 +7,8 @@ use trilby_components::registry::Registry;
 pub fn registry() -> Registry {
     let registry = Registry::in_memory().with_resolvers(crate::resolver::backends());
     let registry = registry.with(trilby_components_crypto::backends());
+    #[cfg(feature = "cron")]
+    let registry = registry.with(trilby_components_cron::backends());
     #[cfg(feature = "redis")]
     let registry = registry.with(trilby_components_redis::backends());
     #[cfg(feature = "mysql")]
@@ -59,6 +61,8 @@ pub fn definitions() -> Vec<Definition> {
     let parts = [
         trilby_components::in_memory::definitions(),
         trilby_components_crypto::definitions(),
+        #[cfg(feature = "cron")]
+        trilby_components_cron::definitions(),
         #[cfg(feature = "redis")]
         trilby_components_redis::definitions(),
         #[cfg(feature = "mysql")]

@@ -2,6 +2,7 @@
 //! and encode; nothing here knows whether HTTP or gRPC asked.
 
 pub mod actors;
+pub mod bindings;
 pub mod configuration;
 pub mod crypto;
 mod guarded;
@@ -30,6 +31,8 @@ pub struct Blocks {
     pub pubsub: pubsub::PubSub,
     /// Subscriptions.
     pub subscriptions: subscriptions::Subscriptions,
+    /// Bindings.
+    pub bindings: bindings::Bindings,
     /// Cryptography.
     pub crypto: crypto::Crypto,
     /// Actors.

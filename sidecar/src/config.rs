@@ -46,6 +46,8 @@ pub struct AppConfig {
     pub health: Option<HealthCheckConfig>,
     /// Whether it is asked for its configuration.
     pub asks_config: bool,
+    /// How long it may take to say which input bindings it wants.
+    pub binding_options_timeout: Duration,
 }
 
 /// How an application's health is asked.
@@ -213,6 +215,7 @@ fn app(args: &SidecarArgs) -> anyhow::Result<Option<AppConfig>> {
         max_concurrency: args.app.max_concurrency(),
         health,
         asks_config: !disabled.contains(&InitEndpoint::Config),
+        binding_options_timeout: args.app.binding_options_timeout()?,
     }))
 }
 
@@ -339,20 +342,17 @@ fn problems(args: &SidecarArgs, environment: &Environment) -> Vec<String> {
 }
 
 /// Flags whose part is not there yet, and what follows from that.
-pub const ABSENT: [(&str, &str); 2] = [
-    (
-        "scheduler-host-address",
-        "there are no jobs and no actor reminders",
-    ),
-    ("app-binding-options-timeout", "there are no bindings"),
-];
+pub const ABSENT: [(&str, &str); 1] = [(
+    "scheduler-host-address",
+    "there are no jobs and no actor reminders",
+)];
 
 /// Names each flag that was given although its part is not there, so that nobody relies on it.
 fn warn_of_absent_parts(args: &SidecarArgs) {
     let scheduler = entries(&args.control_plane.scheduler_host_address)
         .next()
         .is_some();
-    let given = [scheduler, args.app.app_binding_options_timeout.is_some()];
+    let given = [scheduler];
     let absent = given.iter().zip(ABSENT).filter(|(given, _)| **given);
     for (_, (flag, consequence)) in absent {
         tracing::warn!(

@@ -9,6 +9,7 @@
 //! send. A changed Configuration swaps the families that it changes, while requests are served.
 
 mod actors;
+mod bindings;
 pub mod body;
 mod components;
 pub mod definition;
@@ -42,6 +43,7 @@ use definition::Definition;
 use families::{AnyFamily, Making};
 
 pub use actors::ActorMetrics;
+pub use bindings::BindingMetrics;
 pub use body::Sizes;
 pub use components::{ComponentMetrics, Operation, StartFailure};
 pub use grpc::{Completed, GrpcClientMetrics, GrpcServerMetrics};
@@ -71,6 +73,7 @@ struct Families {
     invocation: invocation::Invocation,
     components: components::Components,
     pubsub: pubsub::PubSub,
+    bindings: bindings::Bindings,
     actors: actors::Actors,
     resiliency: resiliency::Resiliency,
     errors: errors::Errors,
@@ -146,6 +149,11 @@ impl Metrics {
         PubSubMetrics(self.clone())
     }
 
+    /// Bindings.
+    pub fn bindings(&self) -> BindingMetrics {
+        BindingMetrics(self.clone())
+    }
+
     /// Actors.
     pub fn actors(&self) -> ActorMetrics {
         ActorMetrics(self.clone())
@@ -198,6 +206,7 @@ impl Families {
             invocation: invocation::Invocation::new(&mut making),
             components: components::Components::new(&mut making),
             pubsub: pubsub::PubSub::new(&mut making),
+            bindings: bindings::Bindings::new(&mut making),
             actors: actors::Actors::new(&mut making),
             resiliency: resiliency::Resiliency::new(&mut making),
             errors: errors::new(&mut making),

@@ -3,6 +3,7 @@
 // What is built in decides what is told: all of it.
 #![cfg(all(
     feature = "consul",
+    feature = "cron",
     feature = "etcd",
     feature = "http-binding",
     feature = "http-middleware",

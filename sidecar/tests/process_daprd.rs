@@ -251,10 +251,7 @@ async fn settings_that_cannot_work_end_the_process_by_name() {
 
 #[tokio::test]
 async fn flags_without_effect_are_named_and_accepted() {
-    let flags = [
-        ("--scheduler-host-address", "127.0.0.1:1"),
-        ("--app-binding-options-timeout", "1s"),
-    ];
+    let flags = [("--scheduler-host-address", "127.0.0.1:1")];
     let mut daprd = flags.iter().fold(Daprd::new("a"), |daprd, (flag, value)| {
         daprd.arg(flag, value)
     });

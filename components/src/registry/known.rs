@@ -13,6 +13,7 @@ pub(super) enum Known {
 
 /// Types behind a feature of the sidecar.
 const FEATURES: &[(&str, &str)] = &[
+    ("bindings.cron", "cron"),
     ("bindings.graphql", "http-binding"),
     ("bindings.http", "http-binding"),
     ("bindings.localstorage", "local"),

@@ -2,6 +2,7 @@
 
 mod actors;
 mod api_of;
+mod bindings;
 mod configuration;
 mod crypto;
 mod dapr;

@@ -4,6 +4,8 @@
 
 mod absent;
 mod actors;
+mod any_case;
+mod bindings;
 mod configuration;
 mod cors;
 mod crypto;
@@ -40,6 +42,7 @@ use crate::pipeline::Pipeline;
 use crate::shutdown::ShutdownRequest;
 use crate::tokens::ApiToken;
 
+pub use bindings::invocation as binding_invocation;
 pub use cors::Cors;
 pub use service::{HttpService, PublicService};
 

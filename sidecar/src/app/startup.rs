@@ -28,7 +28,7 @@ pub(super) fn spawn(
     (process, ending): (&Process, &Ending),
     (config, began): (Config, Instant),
     blocks: Arc<Blocks>,
-    health: watch::Sender<bool>,
+    (health, consuming): (watch::Sender<bool>, watch::Sender<bool>),
 ) {
     let ready = process.readiness().latch("runtime");
     let serving = ending.serving.clone();
@@ -37,6 +37,7 @@ pub(super) fn spawn(
             config,
             blocks,
             began,
+            consuming,
         };
         tokio::select! {
             () = serving.cancelled() => Ok(()),
@@ -49,6 +50,8 @@ struct Startup {
     config: Config,
     blocks: Arc<Blocks>,
     began: Instant,
+    /// Whether the application takes events and messages: it is ready, and healthy.
+    consuming: watch::Sender<bool>,
 }
 
 impl Startup {
@@ -75,6 +78,7 @@ impl Startup {
             self.host(hosted.clone());
             self.blocks.subscriptions.begin().await;
             self.finished(ready);
+            self.consuming.send_replace(true);
             self.follow(healthy, hosted).await
         };
         tokio::select! {
@@ -92,9 +96,11 @@ impl Startup {
         let gone = "nobody watches the application's health";
         loop {
             healthy.wait_for(|healthy| !healthy).await.context(gone)?;
+            self.consuming.send_replace(false);
             self.blocks.actors.runtime().set_hosted(None);
             healthy.wait_for(|healthy| *healthy).await.context(gone)?;
             self.host(hosted.clone());
+            self.consuming.send_replace(true);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use trilby_components::binding::BindingError;
 use trilby_components::crypto::CryptoError;
 use trilby_components::lock::LockError;
 use trilby_components::secret::SecretError;
@@ -113,6 +114,16 @@ impl ComponentFailure for LockError {
 impl ComponentFailure for CryptoError {
     fn is_final(&self) -> bool {
         matches!(self, Self::InvalidRequest(_) | Self::Forbidden(_))
+    }
+
+    fn stopped(stopped: Stopped) -> Self {
+        Self::Unavailable(stopped.to_string())
+    }
+}
+
+impl ComponentFailure for BindingError {
+    fn is_final(&self) -> bool {
+        matches!(self, Self::InvalidRequest(_))
     }
 
     fn stopped(stopped: Stopped) -> Self {

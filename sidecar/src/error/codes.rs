@@ -62,6 +62,9 @@ rows! {
         ERR_ACTOR_TIMER_CREATE "500" "Internal" "error creating actor timer: …" ""
         ERR_ACTOR_TYPE_RESERVED "403" "PermissionDenied" "actor type … is reserved for the Dapr workflow runtime; …" ""
     }
+    "binding" {
+        ERR_INVOKE_OUTPUT_BINDING "500" "Internal" "error invoking output binding …: …" "ERR_INVOKE_OUTPUT_BINDING"
+    }
     "common" {
         ERR_APP_CHANNEL_NIL "500" "" "app channel is not initialized. cannot subscribe to configuration updates" ""
         ERR_API_UNIMPLEMENTED "501" "Unimplemented" "this API is currently not implemented" ""

@@ -17,6 +17,8 @@ use trilby_proto::runtime::v1::{
     TopicEventBulkRequest, TopicEventBulkResponse, TopicEventRequest, TopicEventResponse,
 };
 
+use crate::bindings;
+
 /// Serves until the test ends.
 pub(crate) async fn start() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -106,14 +108,16 @@ impl AppCallback for App {
         &self,
         _: Request<()>,
     ) -> Result<Response<ListInputBindingsResponse>, Status> {
-        Err(Status::unimplemented(""))
+        Ok(Response::new(ListInputBindingsResponse {
+            bindings: vec!["listed".to_owned()],
+        }))
     }
 
     async fn on_binding_event(
         &self,
-        _: Request<BindingEventRequest>,
+        request: Request<BindingEventRequest>,
     ) -> Result<Response<BindingEventResponse>, Status> {
-        Err(Status::unimplemented(""))
+        Ok(Response::new(bindings::answer(request.into_inner())))
     }
 
     async fn on_bulk_topic_event(

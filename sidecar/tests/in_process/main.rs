@@ -5,6 +5,7 @@
 
 mod actors;
 mod app;
+mod bindings;
 mod collector;
 mod encryption;
 mod external;

@@ -37,8 +37,8 @@ use trilby_proto::runtime::v1::{
 
 use super::spans::describe_store;
 use super::{
-    GrpcApi, actors, configuration, crypto, invoke, lock, metadata, publish, secrets, state,
-    subscribe,
+    GrpcApi, actors, bindings, configuration, crypto, invoke, lock, metadata, publish, secrets,
+    state, subscribe,
 };
 use crate::api::subtle;
 use crate::error::ApiError;
@@ -175,6 +175,15 @@ impl Dapr for GrpcApi {
         lock::unlock(&self.blocks.lock, request.into_inner())
             .await
             .map(Response::new)
+    }
+
+    async fn invoke_binding(
+        &self,
+        request: Request<InvokeBindingRequest>,
+    ) -> Result<Response<InvokeBindingResponse>, Status> {
+        let name = &request.get_ref().name;
+        describe_store(request.extensions(), ("bindings", name), "InvokeBinding");
+        bindings::invoke(&self.blocks.bindings, request).await
     }
 
     async fn get_configuration_alpha1(
@@ -403,10 +412,6 @@ impl Dapr for GrpcApi {
     type EncryptAlpha1Stream = crypto::Answers<EncryptResponse>;
     type DecryptAlpha1Stream = crypto::Answers<DecryptResponse>;
 
-    absent! {
-        "output bindings":
-            invoke_binding(InvokeBindingRequest) -> InvokeBindingResponse;
-    }
     absent! {
         "hosting actors over a gRPC stream":
             subscribe_actor_events_alpha1(Streaming<SubscribeActorEventsRequestAlpha1>) -> Self::SubscribeActorEventsAlpha1Stream;

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::group::Group;
-use super::route::{Version, writes};
+use super::route::Version;
 
 /// The API that a request asks for, if it is one of them.
 pub(super) fn absent(
@@ -14,7 +14,6 @@ pub(super) fn absent(
     let reads = method == Method::GET;
     let posts = method == Method::POST;
     match api {
-        "bindings" if writes(method) => bindings(version, rest),
         "jobs" if posts || reads || method == Method::DELETE => jobs(version, rest),
         "workflows" if reads => workflow(version, rest),
         "workflows" if posts => workflow_command(version, rest),
@@ -25,13 +24,6 @@ pub(super) fn absent(
 
 const fn group(name: &'static str, template: &'static str) -> Option<Group> {
     Some(Group { name, template })
-}
-
-fn bindings(version: Version, rest: &[&str]) -> Option<Group> {
-    match (version, rest) {
-        (Version::V1, [_]) => group("v1/bindings", "/v1.0/bindings/{name}"),
-        _ => None,
-    }
 }
 
 fn jobs(version: Version, rest: &[&str]) -> Option<Group> {

@@ -23,6 +23,7 @@ impl Route {
             Self::GetSecret { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/{key}"),
             Self::BulkSecrets { .. } => ("v1/secrets", "/v1.0/secrets/{secretStoreName}/bulk"),
             Self::Lock(lock) => return Some(lock.group()),
+            Self::InvokeBinding { .. } => ("v1/bindings", "/v1.0/bindings/{name}"),
             Self::Configuration(route) => return Some(route.group),
             Self::Publish(route) => return Some(route.group),
             Self::Actor { operation, .. } => ("v1/actors", operation.template()),

@@ -106,6 +106,7 @@ fn operation(route: &Route, path: &str, headers: &HeaderMap) -> String {
         Route::BulkSecrets { .. } => "GetBulkSecret",
         Route::Lock(LockRoute::TryLock { .. }) => "TryLock",
         Route::Lock(LockRoute::Unlock { .. }) => "Unlock",
+        Route::InvokeBinding { .. } => "InvokeBinding",
         Route::Configuration(route) => match route.operation {
             ConfigurationOperation::Get => "GetConfiguration",
             ConfigurationOperation::Subscribe => "SubscribeConfiguration",

@@ -37,6 +37,9 @@ pub(super) enum Route {
         store: String,
     },
     Lock(LockRoute),
+    InvokeBinding {
+        name: String,
+    },
     Configuration(ConfigurationRoute),
     Publish(PublishRoute),
     Actor {
@@ -138,6 +141,7 @@ impl Route {
             (Version::Alpha1, "state") => query(method, &rest)?.map(Self::State),
             (Version::V1, "secrets") => secrets(method, &rest)?,
             (Version::Alpha1, "lock" | "unlock") => lock(api, method, &rest)?.map(Self::Lock),
+            (Version::V1, "bindings") => bindings(method, &rest)?,
             (version, "configuration") if method == Method::GET => {
                 configuration::find(version, &rest)?.map(Self::Configuration)
             }
@@ -179,7 +183,7 @@ impl Version {
     }
 }
 
-pub(super) fn writes(method: &Method) -> bool {
+fn writes(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT)
 }
 
@@ -242,6 +246,15 @@ fn lock(api: &str, method: &Method, rest: &[&str]) -> Result<Option<LockRoute>, 
         "lock" => LockRoute::TryLock { store },
         _ => LockRoute::Unlock { store },
     }))
+}
+
+fn bindings(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
+    Ok(match rest {
+        [name] if writes(method) => Some(Route::InvokeBinding {
+            name: unescape(name)?.into_owned(),
+        }),
+        _ => None,
+    })
 }
 
 fn crypto(method: &Method, rest: &[&str]) -> Result<Option<Route>, BadEscape> {
@@ -439,14 +452,20 @@ mod tests {
     }
 
     #[test]
+    fn a_binding_is_invoked_by_two_methods() {
+        for method in [Method::POST, Method::PUT] {
+            let route = find(method, "/v1.0/bindings/a%20b");
+            let name = "a b".to_owned();
+            assert_eq!(route, Route::InvokeBinding { name });
+            let group = route.group().unwrap();
+            assert_eq!(group.name, "v1/bindings");
+            assert_eq!(group.template, "/v1.0/bindings/{name}");
+        }
+    }
+
+    #[test]
     fn apis_that_are_not_there_yet_are_known() {
         for (method, path, name, template) in [
-            (
-                Method::PUT,
-                "/v1.0/bindings/b",
-                "v1/bindings",
-                "/v1.0/bindings/{name}",
-            ),
             (
                 Method::POST,
                 "/v1.0-beta1/workflows/dapr/w/start",

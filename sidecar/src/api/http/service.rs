@@ -20,8 +20,8 @@ use super::route::Route;
 use super::spans::describe_route;
 use super::unread::read_on;
 use super::{
-    HttpApi, actors, configuration, crypto, health, invoke, lock, metadata, publish, secrets,
-    state, subtle,
+    HttpApi, actors, bindings, configuration, crypto, health, invoke, lock, metadata, publish,
+    secrets, state, subtle,
 };
 use crate::api::traced::{Traced, refused_http};
 use crate::blocks::invoke::headers::API_TOKEN;
@@ -173,6 +173,7 @@ impl HttpApi {
                 secrets::bulk(&self.blocks, &store, metadata_of(&request)).await
             }
             Route::Lock(route) => lock::serve(self, route, request).await,
+            Route::InvokeBinding { name } => bindings::invoke(self, &name, request).await,
             Route::Configuration(route) => {
                 configuration::serve(&self.blocks, route, request.uri().query()).await
             }

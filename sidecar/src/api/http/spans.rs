@@ -16,6 +16,9 @@ pub(super) fn describe_route<B>(request: &Request<B>, route: &Route) {
             Route::GetSecret { store, .. } | Route::BulkSecrets { store } => {
                 describe_store(note, ("secrets", store), statement());
             }
+            Route::InvokeBinding { name } => {
+                describe_store(note, ("bindings", name), statement());
+            }
             Route::Actor {
                 actor_type,
                 actor_id,

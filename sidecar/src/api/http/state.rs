@@ -16,6 +16,7 @@ use trilby_components::state::{
 };
 
 use super::HttpApi;
+use super::any_case::AnyCase;
 use super::escape::QueryString;
 use super::respond::{HttpResponse, data, empty, failed, json, with_metadata};
 use super::route::StateRoute;
@@ -24,7 +25,7 @@ use crate::blocks::state::{
     BulkEntry, Failed, Store, etag_aware, transaction_failed, unknown_operation,
 };
 use crate::error::ApiError;
-use body::{AnyCase, BulkGetBody, ItemBody, OperationBody, OptionsBody, TransactionBody};
+use body::{BulkGetBody, ItemBody, OperationBody, OptionsBody, TransactionBody};
 
 /// Metadata that query parameters give to every item of a request.
 type Metadata = HashMap<String, String>;
