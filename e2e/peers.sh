@@ -8,7 +8,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-peers=(sdk/{python,go,javascript,java} servers/{collector,mongodb,oidc,openbao,redis-modules,zipkin})
+peers=(sdk/{python,go,javascript,java} servers/{collector,kafka,mongodb,oidc,openbao,redis-modules,zipkin})
 limit=15m # for one peer, on a slow network
 
 say() { printf 'peers: %s\n' "$*" >&2; }

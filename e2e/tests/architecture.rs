@@ -88,6 +88,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trilby-components-local", &["trilby-components"]),
     ("trilby-components-mdns", &["trilby-components"]),
     ("trilby-components-etcd", &["trilby-components"]),
+    (
+        "trilby-components-kafka",
+        &["trilby-components", "trilby-go-syntax"],
+    ),
     ("trilby-components-memcached", &["trilby-components"]),
     (
         "trilby-components-mongodb",
@@ -187,6 +191,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "trilby-components-kubernetes",
             "trilby-components-local",
             "trilby-components-mdns",
+            "trilby-components-kafka",
             "trilby-components-memcached",
             "trilby-components-mongodb",
             "trilby-components-mysql",

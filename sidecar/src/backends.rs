@@ -32,6 +32,8 @@ pub fn registry() -> Registry {
     let registry = registry.with_resolvers(trilby_components_consul::resolvers());
     #[cfg(feature = "etcd")]
     let registry = registry.with(trilby_components_etcd::backends());
+    #[cfg(feature = "kafka")]
+    let registry = registry.with(trilby_components_kafka::backends());
     #[cfg(feature = "memcached")]
     let registry = registry.with(trilby_components_memcached::backends());
     #[cfg(feature = "rabbitmq")]
@@ -79,6 +81,8 @@ pub fn definitions() -> Vec<Definition> {
         trilby_components_http_middleware::definitions(),
         #[cfg(feature = "etcd")]
         trilby_components_etcd::definitions(),
+        #[cfg(feature = "kafka")]
+        trilby_components_kafka::definitions(),
         #[cfg(feature = "memcached")]
         trilby_components_memcached::definitions(),
         #[cfg(feature = "rabbitmq")]

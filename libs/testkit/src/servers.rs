@@ -3,6 +3,7 @@
 pub mod collector;
 pub mod consul;
 pub mod etcd;
+pub mod kafka;
 pub mod mariadb;
 pub mod memcached;
 pub mod mongodb;
