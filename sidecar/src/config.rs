@@ -48,6 +48,8 @@ pub struct AppConfig {
     pub asks_config: bool,
     /// How long it may take to say which input bindings it wants.
     pub binding_options_timeout: Duration,
+    /// Whether it is asked what it subscribes to.
+    pub asks_subscribe: bool,
 }
 
 /// How an application's health is asked.
@@ -216,6 +218,7 @@ fn app(args: &SidecarArgs) -> anyhow::Result<Option<AppConfig>> {
         health,
         asks_config: !disabled.contains(&InitEndpoint::Config),
         binding_options_timeout: args.app.binding_options_timeout()?,
+        asks_subscribe: !disabled.contains(&InitEndpoint::Subscribe),
     }))
 }
 

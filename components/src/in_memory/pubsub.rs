@@ -2,7 +2,7 @@
 //! sidecar, and with a change of the component.
 //!
 //! Each subscription has a queue of its own, bounded in messages and bytes: publishers wait for room, for a while. It
-//! hands over one message (or batch) at a time, in order. What was not taken comes again, after those that wait.
+//! hands over one message at a time, in order. What was not taken comes again, after those that wait.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,12 +11,12 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::pubsub::{
-    Batches, Consumption, Feature, Handler, Message, PubSub, PubSubError, SubscribeRequest,
+    Consumption, Feature, Handler, Message, PubSub, PubSubError, SubscribeRequest, Unhandled,
 };
 
 /// What the metadata API lists.
@@ -30,8 +30,6 @@ const MOST_WAITING_KIB: u32 = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Until a message that was not taken comes again: at first, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
-/// A batch whose subscription does not say how large it may be, or how long it may be waited for: upstream's defaults.
-const BATCH: (usize, Duration) = (100, Duration::from_secs(1));
 
 /// Topics in memory.
 #[derive(Default)]
@@ -65,7 +63,6 @@ struct Consumer {
     place: Place,
     queue: mpsc::Receiver<Waiting>,
     handler: Arc<dyn Handler>,
-    batches: Option<Batches>,
     stop: CancellationToken,
 }
 
@@ -80,7 +77,7 @@ struct Place {
 #[async_trait]
 impl PubSub for InMemoryPubSub {
     fn features(&self) -> &[Feature] {
-        &[Feature::SubscribeWildcards, Feature::BulkSubscribe]
+        &[Feature::SubscribeWildcards]
     }
 
     async fn publish(&self, message: Message) -> Result<(), PubSubError> {
@@ -105,7 +102,6 @@ impl PubSub for InMemoryPubSub {
             place: self.place(&request.topic, sender),
             queue,
             handler,
-            batches: request.batches,
             stop: request.stop,
         };
         Ok(Box::pin(async move {
@@ -193,17 +189,12 @@ impl Consumer {
             place,
             mut queue,
             handler,
-            batches,
             stop,
         } = self;
         let mut again = FuturesUnordered::new();
-        let take = async |first: Waiting, queue: &mut mpsc::Receiver<Waiting>| match batches {
-            None => one(&*handler, first).await,
-            Some(batches) => batch(&*handler, fill(first, queue, batches).await).await,
-        };
         let mut place = Some(place);
         loop {
-            let waiting = tokio::select! {
+            let mut waiting = tokio::select! {
                 biased;
                 () = stop.cancelled(), if place.is_some() => {
                     // Nothing new comes any more; what waits is handed over.
@@ -216,8 +207,15 @@ impl Consumer {
                 },
                 Some(waiting) = again.next(), if place.is_some() => waiting,
             };
-            let refused = take(waiting, &mut queue).await;
-            again.extend(refused.into_iter().map(later));
+            if let Err(Unhandled(reason)) = handler.handle(waiting.message.clone()).await {
+                waiting.attempts += 1;
+                tracing::warn!(
+                    topic = waiting.message.topic,
+                    attempts = waiting.attempts,
+                    "a message was not taken and comes again: {reason}"
+                );
+                again.push(later(waiting));
+            }
         }
     }
 }
@@ -227,59 +225,6 @@ async fn later(waiting: Waiting) -> Waiting {
     let doublings = waiting.attempts.saturating_sub(1).min(10);
     sleep((first * (1 << doublings)).min(most)).await;
     waiting
-}
-
-/// Hands over one message; gives it back if it was not taken.
-async fn one(handler: &dyn Handler, mut waiting: Waiting) -> Vec<Waiting> {
-    match handler.handle(waiting.message.clone()).await {
-        Ok(()) => Vec::new(),
-        Err(error) => {
-            waiting.attempts += 1;
-            refused(&waiting, &error);
-            vec![waiting]
-        }
-    }
-}
-
-/// Hands over a batch; gives back what was not taken.
-async fn batch(handler: &dyn Handler, batch: Vec<Waiting>) -> Vec<Waiting> {
-    let messages = batch.iter().map(|waiting| waiting.message.clone());
-    let results = handler.handle_batch(messages.collect()).await;
-    let mut left = Vec::new();
-    for (mut waiting, result) in batch.into_iter().zip(results) {
-        if let Err(error) = result {
-            waiting.attempts += 1;
-            refused(&waiting, &error);
-            left.push(waiting);
-        }
-    }
-    left
-}
-
-fn refused(waiting: &Waiting, error: &crate::pubsub::Unhandled) {
-    tracing::warn!(
-        topic = waiting.message.topic,
-        attempts = waiting.attempts,
-        "a message was not taken and comes again: {error}"
-    );
-}
-
-/// A batch that begins with `first`.
-async fn fill(
-    first: Waiting,
-    queue: &mut mpsc::Receiver<Waiting>,
-    batches: Batches,
-) -> Vec<Waiting> {
-    let most = batches.max_messages.unwrap_or(BATCH.0).max(1);
-    let until = Instant::now() + batches.max_wait.unwrap_or(BATCH.1);
-    let mut batch = vec![first];
-    while batch.len() < most {
-        match timeout_at(until, queue.recv()).await {
-            Ok(Some(waiting)) => batch.push(waiting),
-            Ok(None) | Err(_) => break,
-        }
-    }
-    batch
 }
 
 // === impl Place ===

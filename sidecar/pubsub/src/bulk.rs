@@ -53,7 +53,15 @@ pub enum BulkError {
 /// See [`BulkError`]; the first entry that is wrong is told.
 pub fn parse_entries(body: &[u8], request: &RequestMetadata) -> Result<Vec<Entry>, BulkError> {
     let text = json::lossy(body);
-    let unreadable = |error: serde_json::Error| BulkError::Unreadable(error.to_string());
+    let unreadable = |error: serde_json::Error| {
+        // In the words of upstream's reader, where it has some.
+        let words = if error.is_eof() {
+            "unexpected EOF".to_owned()
+        } else {
+            error.to_string()
+        };
+        BulkError::Unreadable(words)
+    };
     let items: Option<Vec<Option<Members<'_>>>> =
         serde_json::from_str(&text).map_err(unreadable)?;
     let items = items.unwrap_or_default();

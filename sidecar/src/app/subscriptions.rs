@@ -23,7 +23,7 @@ pub(super) fn start(wiring: &Wiring<'_>, ending: &Ending) -> (PubSub, Subscripti
         pubsub: pubsub.clone(),
         app: wiring.app.clone(),
         healthy: wiring.healthy.clone(),
-        asks: config.app.as_ref().is_some_and(|app| app.asks_config),
+        asks: config.app.as_ref().is_some_and(|app| app.asks_subscribe),
         max_body: config.servers.max_body,
         tracing: wiring.tracing.clone(),
         metrics: wiring.metrics.pubsub(),

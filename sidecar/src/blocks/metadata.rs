@@ -187,6 +187,7 @@ impl Metadata {
             .iter()
             .map(|resource| SubscriptionInfo::declared(&resource.spec))
             .collect();
+        all.sort_by(|one, other| one.topic.cmp(&other.topic));
         let others = self.subscriptions.shown();
         all.extend(others.iter().map(SubscriptionInfo::from));
         all

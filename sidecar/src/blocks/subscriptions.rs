@@ -120,6 +120,11 @@ impl Subscriptions {
         }
     }
 
+    /// Returns once there can be no more subscriptions: the sidecar ends.
+    pub async fn ended(&self) {
+        self.commands.closed().await;
+    }
+
     /// What there is beside what resources declare, for the metadata API.
     pub fn shown(&self) -> Arc<Vec<Shown>> {
         self.shown.load_full()

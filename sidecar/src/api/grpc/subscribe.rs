@@ -21,7 +21,10 @@ pub(super) async fn subscribe(
     subscriptions: &Subscriptions,
     mut asked: Streaming<SubscribeTopicEventsRequestAlpha1>,
 ) -> Result<Events, Status> {
-    let first = asked.message().await?;
+    let first = tokio::select! {
+        first = asked.message() => first?,
+        () = subscriptions.ended() => return Err(Status::unknown("api server closed")),
+    };
     let initial = match first.and_then(|first| first.subscribe_topic_events_request_type) {
         Some(Asked::InitialRequest(initial)) => initial,
         _ => return Err(Status::unknown("initial request is required")),
