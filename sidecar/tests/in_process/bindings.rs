@@ -20,8 +20,8 @@ use trilby_components::binding::{
 };
 use trilby_components::registry::{Backend, Registry};
 use trilby_grpc::{ChannelConfig, Target};
+use trilby_proto::runtime::v1::InvokeBindingRequest;
 use trilby_proto::runtime::v1::dapr_client::DaprClient;
-use trilby_proto::runtime::v1::{BindingEventRequest, BindingEventResponse, InvokeBindingRequest};
 use trilby_testkit::assert_eventually;
 
 use crate::sidecar::{Directory, Settings, Sidecar};
@@ -165,17 +165,10 @@ impl World {
     }
 }
 
-/// What the application of [`grpc_app`] says to an event.
-pub(crate) fn answer(event: BindingEventRequest) -> BindingEventResponse {
-    let to = event.metadata.get("to").into_iter();
-    BindingEventResponse {
-        to: to.flat_map(|to| to.split(',')).map(str::to_owned).collect(),
-        data: event.data,
-        ..Default::default()
-    }
-}
+/// Name, kind and settings.
+type Component<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
-fn write(folder: &Path, components: &[(&str, &str, &[(&str, &str)])]) {
+fn write(folder: &Path, components: &[Component<'_>]) {
     let text = components.iter().map(|(name, kind, settings)| {
         let settings = settings.iter();
         let metadata = settings.map(|(name, value)| format!("  - name: {name}\n    value: '{value}'\n"));
@@ -192,7 +185,7 @@ fn write(folder: &Path, components: &[(&str, &str, &[(&str, &str)])]) {
 
 async fn sidecar(
     world: &World,
-    components: &[(&str, &str, &[(&str, &str)])],
+    components: &[Component<'_>],
     change: impl FnOnce(Settings<'_>) -> Settings<'_>,
 ) -> (Sidecar, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -243,7 +236,7 @@ async fn an_operation_is_asked_for_over_http() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_told_over_http() {
-    let components: &[(&str, &str, &[(&str, &str)])] = &[
+    let components: &[Component<'_>] = &[
         ("echo", "echo", &[]),
         ("deaf", "echo", &[("direction", "input")]),
     ];
@@ -318,8 +311,7 @@ async fn an_operation_is_asked_for_over_grpc() {
 
 #[tokio::test]
 async fn events_go_to_an_http_application_and_only_its_success_takes_them() {
-    let components: &[(&str, &str, &[(&str, &str)])] =
-        &[("queue", "source", &[("route", "/orders/new")])];
+    let components: &[Component<'_>] = &[("queue", "source", &[("route", "/orders/new")])];
     let (world, address) = (World::new(), app::start().await);
     let (_sidecar, folder) = sidecar(&world, components, |settings| settings.app(address)).await;
     let taken = world
@@ -354,7 +346,7 @@ async fn events_go_to_an_http_application_and_only_its_success_takes_them() {
 
 #[tokio::test]
 async fn what_the_application_does_not_want_is_not_read() {
-    let components: &[(&str, &str, &[(&str, &str)])] = &[
+    let components: &[Component<'_>] = &[
         ("unwanted", "source", &[("route", "/status/404")]),
         ("output", "source", &[("direction", "output")]),
     ];
@@ -371,7 +363,7 @@ async fn what_the_application_does_not_want_is_not_read() {
 
 #[tokio::test]
 async fn events_go_to_a_grpc_application_whose_answer_asks_bindings() {
-    let components: &[(&str, &str, &[(&str, &str)])] = &[
+    let components: &[Component<'_>] = &[
         ("listed", "source", &[]),
         ("not-listed", "source", &[]),
         ("echo", "echo", &[]),
@@ -443,8 +435,7 @@ async fn the_end_of_the_process_stops_readings_first() {
 
 #[tokio::test]
 async fn operations_and_events_are_counted() {
-    let components: &[(&str, &str, &[(&str, &str)])] =
-        &[("queue", "source", &[]), ("echo", "echo", &[])];
+    let components: &[Component<'_>] = &[("queue", "source", &[]), ("echo", "echo", &[])];
     let (world, address) = (World::new(), app::start().await);
     let (sidecar, _folder) = sidecar(&world, components, |settings| settings.app(address)).await;
     world.handled("", &[]).await.unwrap();

@@ -17,8 +17,6 @@ use trilby_proto::runtime::v1::{
     TopicEventBulkRequest, TopicEventBulkResponse, TopicEventRequest, TopicEventResponse,
 };
 
-use crate::bindings;
-
 /// Serves until the test ends.
 pub(crate) async fn start() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -36,6 +34,16 @@ pub(crate) async fn start() -> SocketAddr {
 }
 
 struct App;
+
+/// It asks the bindings that an event names.
+fn answer_to(event: BindingEventRequest) -> BindingEventResponse {
+    let to = event.metadata.get("to").into_iter();
+    BindingEventResponse {
+        to: to.flat_map(|to| to.split(',')).map(str::to_owned).collect(),
+        data: event.data,
+        ..Default::default()
+    }
+}
 
 fn text(request: &tonic::metadata::MetadataMap, name: &str) -> String {
     request
@@ -117,7 +125,7 @@ impl AppCallback for App {
         &self,
         request: Request<BindingEventRequest>,
     ) -> Result<Response<BindingEventResponse>, Status> {
-        Ok(Response::new(bindings::answer(request.into_inner())))
+        Ok(Response::new(answer_to(request.into_inner())))
     }
 
     async fn on_bulk_topic_event(

@@ -21,14 +21,14 @@ pub(super) async fn invoke(
     add(&mut metadata, &carried.into_headers())?;
     let invocation = Invocation {
         operation: asked.operation,
-        data: asked.data.into(),
+        data: asked.data,
         metadata,
     };
     match bindings.invoke(&asked.name, invocation).await {
         Ok(reply) => {
             let headers = told(&reply.metadata);
             let answer = InvokeBindingResponse {
-                data: reply.data.unwrap_or_default().into(),
+                data: reply.data.unwrap_or_default(),
                 metadata: reply.metadata.into_iter().collect(),
             };
             let mut response = Response::new(answer);
