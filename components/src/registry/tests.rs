@@ -84,7 +84,7 @@ async fn a_type_behind_a_feature_names_the_feature() {
 
 #[tokio::test]
 async fn a_type_that_only_upstream_has_says_so() {
-    for type_name in ["state.cassandra", "pubsub.kafka", "bindings.apns"] {
+    for type_name in ["state.cassandra", "pubsub.kubemq", "bindings.apns"] {
         let error = create(type_name, "v1").await.unwrap_err();
         assert!(matches!(error, CreateError::NotBuiltYet(_)), "{error}");
         assert!(error.to_string().contains(type_name), "{error}");
