@@ -54,7 +54,7 @@ async fn every_mistake_names_the_component_and_what_is_wrong() {
     let secret =
         r#",{"name":"secret","value":null,"secretKeyRef":{"name":"redis","key":"password"}}"#;
     operator.apply(&component("unknown", "state.reddis", "", ""));
-    operator.apply(&component("absent", "pubsub.kafka", "", ""));
+    operator.apply(&component("absent", "pubsub.kubemq", "", ""));
     operator.apply(&component("away", "state.redis", "", ""));
     operator.apply(&store("untagged", "", ""));
     operator.apply(&store("secret", "1", secret));
@@ -72,7 +72,7 @@ async fn every_mistake_names_the_component_and_what_is_wrong() {
         ),
         (
             "absent",
-            "absent (pubsub.kafka/v1): pubsub.kafka is not there yet",
+            "absent (pubsub.kubemq/v1): pubsub.kubemq is not there yet",
         ),
         ("away", "built without the feature \"redis\""),
         (
