@@ -177,14 +177,14 @@ async fn unknown_service_that_cannot_be_passed_on_says_why() {
 #[tokio::test]
 async fn what_is_not_there_yet_is_named() {
     let (a, _others) = mesh().await;
-    let request = trilby_proto::runtime::v1::PublishEventRequest::default();
+    let request = trilby_proto::runtime::v1::GetJobRequest::default();
     let status = DaprClient::new(channel(a.grpc))
-        .publish_event(request)
+        .get_job(request)
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
-    assert!(status.message().contains("pub/sub"), "{status}");
-    let response = a.post("/v1.0/publish/p/t", "{}").await;
+    assert!(status.message().contains("the jobs API"), "{status}");
+    let response = a.post("/v1.0/jobs/j", "{}").await;
     assert_eq!(response.status, StatusCode::NOT_IMPLEMENTED);
     assert_eq!(response.json()["errorCode"], "ERR_API_UNIMPLEMENTED");
 }
