@@ -102,6 +102,19 @@ rows! {
         ERR_TRY_LOCK "500" "Internal" "failed to try acquiring lock: …" ""
         ERR_UNLOCK "500" "Internal" "failed to release lock: …" ""
     }
+    "pubsub" {
+        ERR_PUBSUB_CLOUD_EVENTS_SER "500" "InvalidArgument" "cannot create cloudevent" "DAPR_PUBSUB_CLOUD_EVENT_CREATION"
+        ERR_PUBSUB_EMPTY "404" "InvalidArgument" "pubsub name is empty" "DAPR_PUBSUB_NAME_EMPTY"
+        ERR_PUBSUB_EVENTS_SER "400" "InvalidArgument" "error when unmarshaling the request for topic … pubsub …: …" "DAPR_PUBSUB_UNMARSHAL_EVENTS"
+        ERR_PUBSUB_EVENTS_SER "400" "InvalidArgument" "error marshaling events to bytes for topic … pubsub …. error: …" "DAPR_PUBSUB_MARSHAL_EVENTS"
+        ERR_PUBSUB_EVENTS_SER "400" "InvalidArgument" "error when marshalling cloud event envelope for topic … pubsub …: …" "DAPR_PUBSUB_MARSHAL_ENVELOPE"
+        ERR_PUBSUB_FORBIDDEN "403" "PermissionDenied" "topic … is not allowed for app id …" "DAPR_PUBSUB_FORBIDDEN"
+        ERR_PUBSUB_NOT_FOUND "404" "InvalidArgument" "pubsub … is not found" "DAPR_PUBSUB_NOT_FOUND"
+        ERR_PUBSUB_PUBLISH_MESSAGE "500" "Internal" "error when publishing to topic … in pubsub …: …" "DAPR_PUBSUB_PUBLISH_MESSAGE"
+        ERR_PUBSUB_REQUEST_METADATA "400" "InvalidArgument" "failed deserializing metadata. Error: …" "DAPR_PUBSUB_METADATA_DESERIALIZATION"
+        ERR_PUBSUB_SUBSCRIBE "–" "Unknown" "failed to create subscription for …: …" ""
+        ERR_TOPIC_NAME_EMPTY "404" "InvalidArgument" "topic is empty in pubsub …" "DAPR_PUBSUB_TOPIC_NAME_EMPTY"
+    }
     "secret" {
         ERR_PERMISSION_DENIED "403" "PermissionDenied" "access denied by policy to get … from …" ""
         ERR_SECRET_GET "500" "Internal" "failed getting secret with key … from secret store …: …" ""
