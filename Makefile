@@ -98,8 +98,7 @@ release: ## the five services as images ship them
 .PHONY: unit
 unit: ## every test: beside the code, of processes, of the cluster
 	$(call step,tests)
-	@$(CARGO) build --locked --bins --workspace
-	@$(CARGO) test --workspace --locked --no-fail-fast
+	@CARGO='$(CARGO)' e2e/tests.sh
 
 .PHONY: charts
 charts: tools ## the Helm chart: lint, golden rendering
