@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::sync::OnceCell;
 use trilby_testkit::state_dir::StateDir;
-use trilby_testkit::{Cluster, images, unexpected};
+use trilby_testkit::{Cluster, assert_eventually, images, unexpected};
 
 /// The cluster that the tests of this file share, with Redis and Python.
 async fn cluster() -> &'static Cluster {
@@ -82,7 +82,8 @@ async fn a_pod_runs_writes_a_log_and_takes_commands() {
     create(cluster, &namespace, &idle_pod("idle")).await;
     cluster.wait_ready(&namespace, "pod/idle").await;
 
-    assert_eq!(cluster.logs(&namespace, "idle", "app").await, "up\n");
+    // It is ready before it has printed anything.
+    assert_eventually!(cluster.logs(&namespace, "idle", "app").await == "up\n");
     let python = ["/usr/bin/python3", "-c", "import os; print(os.getuid())"];
     let printed = cluster.exec(&namespace, ("idle", "app"), &python).await;
     assert_eq!(printed, "65532\n");
