@@ -13,7 +13,7 @@ packages=(
 	containernetworking-plugins # their network: bridge, host-local, loopback, portmap
 	iproute2                   # the node's interfaces
 	iptables                   # host ports of pods
-	jq                         # checks the schema of the chart's values
+	jq                         # the schema of the chart's values, the programs of the tests
 	mariadb-server             # state store of the tests
 	memcached                  # state store of the tests
 	mount                      # the node's mounts
